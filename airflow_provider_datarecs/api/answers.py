@@ -1,0 +1,203 @@
+"""Reads what DataRecs sends back: JSON, pages, error messages and waiting times. Pure functions, no I/O."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Any, Mapping
+
+from airflow_provider_datarecs.api import contract
+from airflow_provider_datarecs.api.errors import (
+    AnsweredWithError,
+    Forbidden,
+    NotFound,
+    RateLimited,
+    Redirected,
+    Rejected,
+    Unauthorized,
+    Unavailable,
+    UnreadableAnswer,
+)
+
+TRY_AGAIN_LATER = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY})
+SHOWN = 200  # characters of an unreadable body or an odd value that go into a message
+
+
+def read(call: str, what: str, status: int, headers: Mapping[str, str], body: bytes) -> Any:
+    """
+    Give the JSON of a good answer (None for an empty body), and raise what a bad one means.
+
+    :param call: the request in short, for messages
+    :param what: what the request named, for a 404
+    :param status: the HTTP status
+    :param headers: the answer's headers, read without regard to case
+    :param body: the answer's body
+    :raises AnsweredWithError: for every status that is not 2xx
+    :raises UnreadableAnswer: when a 2xx answer is not JSON
+    """
+    if not 200 <= status < 300:
+        raise error_for(call, what, status, headers, body)
+    try:
+        return json.loads(body) if body.strip() else None
+    except (ValueError, RecursionError) as error:
+        raise UnreadableAnswer(
+            call,
+            f"the answer ({status}, {headers.get('Content-Type', 'no content type')}) is not JSON but "
+            f"{_shown(body)}; "
+            "is Host the URL of the DataRecs API?",
+        ) from error
+
+
+def error_for(
+    call: str, what: str, status: int, headers: Mapping[str, str], body: bytes
+) -> AnsweredWithError:
+    """Make the error that a non-2xx answer means; the parameters are those of :func:`read`."""
+    said = error_message(body)
+    if status == HTTPStatus.UNAUTHORIZED:
+        return Unauthorized(call, status, contract.UNAUTHORIZED_MESSAGE)
+    if status == HTTPStatus.FORBIDDEN:
+        return Forbidden(call, status, f"the API key lacks the permission for this call (403: {said})")
+    if status == HTTPStatus.NOT_FOUND:
+        return NotFound(call, status, f"{contract.NOT_FOUND_MESSAGE}: {what}")
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        wait = rate_limit_wait(headers)
+        until = f"; the limit opens in {wait:.0f} s" if wait is not None else ""
+        return RateLimited(call, f"too many requests for this API key (429: {said}){until}", wait)
+    if 300 <= status < 400:
+        target = headers.get("Location", "nowhere")
+        return Redirected(
+            call,
+            status,
+            f"redirected ({status}) to {target}, not followed; put the API's final URL into Host",
+        )
+    if status >= 500 or status in TRY_AGAIN_LATER:
+        return Unavailable(call, status, f"DataRecs cannot answer now ({status}: {said})")
+    return Rejected(call, status, f"refused ({status}: {said})")
+
+
+def error_message(body: bytes) -> str:
+    """Give what an error's body says: its message and each field's message, else the start of the body."""
+    try:
+        answer = json.loads(body)
+    except (ValueError, RecursionError):
+        answer = None
+    if not isinstance(answer, dict):
+        return _shown(body)
+    message = answer.get("message")
+    parts = (
+        [str(part) for part in message] if isinstance(message, list) else [str(message)] if message else []
+    )
+    fields = answer.get("errors")
+    for entry in fields if isinstance(fields, list) else []:
+        if isinstance(entry, dict):
+            parts.append(f"{entry.get('field')}: {entry.get('message')}")
+        else:
+            parts.append(str(entry))
+    if answer.get("error_code"):
+        parts.append(f"error code {answer['error_code']}")
+    return "; ".join(parts) or _shown(body)
+
+
+def rate_limit_wait(headers: Mapping[str, str]) -> float | None:
+    """
+    Give the seconds after which the rate limit opens again, None if no header says so.
+
+    :param headers: the answer's headers: ``Retry-After`` (seconds or an HTTP date) counts before
+        ``X-RateLimit-Reset`` (epoch seconds if above 10^9, else seconds left)
+    """
+    now = time.time()
+    retry_after = headers.get(contract.RETRY_AFTER, "").strip()
+    if re.fullmatch(r"\d+(\.\d+)?", retry_after, re.ASCII):
+        return float(retry_after)
+    if retry_after:
+        try:
+            return max(0.0, parsedate_to_datetime(retry_after).timestamp() - now)
+        except (TypeError, ValueError, OverflowError):
+            pass
+    reset = headers.get(contract.RATE_LIMIT_RESET, "").strip()
+    if re.fullmatch(r"\d+(\.\d+)?", reset, re.ASCII):
+        seconds = float(reset)
+        return max(0.0, seconds - now) if seconds > contract.EPOCH_FROM else seconds
+    return None
+
+
+def snake_keys(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Give an object's keys in snake_case; where it has both spellings of one, the snake_case one counts."""
+    snaked = {re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", key).lower(): value for key, value in item.items()}
+    snaked.update((key, value) for key, value in item.items() if key in snaked)
+    return snaked
+
+
+@dataclass(frozen=True)
+class Page:
+    """
+    One page of a list.
+
+    :param items: the objects on it, with keys in snake_case
+    :param cursor: what to ask the next page with, if the answer names one
+    :param next_url: the next page's URL, if the answer names one
+    """
+
+    items: list[dict[str, Any]]
+    cursor: str | None = None
+    next_url: str | None = None
+
+
+def page(call: str, answer: Any) -> Page:
+    """
+    Read one page of a list.
+
+    :param call: the request in short, for messages
+    :param answer: the answer's JSON
+    :raises UnreadableAnswer: when there is no list of objects in it
+    """
+    envelope = snake_keys(answer) if isinstance(answer, dict) else {}
+    items = (
+        answer
+        if isinstance(answer, list)
+        else next((envelope[key] for key in contract.LIST_KEYS if isinstance(envelope.get(key), list)), None)
+    )
+    if items is None or not all(isinstance(item, dict) for item in items):
+        raise UnreadableAnswer(call, f"a list of objects was expected, not {_shown(answer)}")
+    cursor, next_url = envelope.get(contract.NEXT_CURSOR), envelope.get(contract.NEXT_URL)
+    return Page(
+        items=[snake_keys(item) for item in items],
+        cursor=str(cursor) if cursor not in (None, "") else None,
+        next_url=next_url if isinstance(next_url, str) and next_url else None,
+    )
+
+
+def new_run_id(call: str, answer: Any) -> str:
+    """
+    Find the run's id in a trigger's answer.
+
+    :param call: the request in short, for messages
+    :param answer: the answer's JSON
+    :raises UnreadableAnswer: when there is none
+    """
+    if isinstance(answer, dict):
+        top = snake_keys(answer)
+        nested = [snake_keys(top[key]) for key in contract.RUN_ENVELOPES if isinstance(top.get(key), dict)]
+        for place in (top, *nested):
+            for key in contract.RUN_ID_KEYS:
+                value = id_text(place.get(key))
+                if value:
+                    return value
+    raise UnreadableAnswer(call, f"the answer carries no run id: {_shown(answer)}")
+
+
+def id_text(value: Any) -> str | None:
+    """Give an id as text; None where there is none. Ids are opaque, and some services send numbers."""
+    if isinstance(value, str):
+        return value or None
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _shown(value: Any) -> str:
+    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else json.dumps(value)
+    text = " ".join(text.split())
+    return repr(text if len(text) <= SHOWN else f"{text[:SHOWN]}…") if text else "empty"

@@ -1,0 +1,78 @@
+"""
+What this provider takes to be true of the DataRecs API; no other module spells a path, a key or a header of
+it.
+
+How sure each fact is: (D) documented by the vendor, (S) seen in the vendor's public repositories, (A)
+assumed.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+# --- Host -------------------------------------------------------------------------------------------------
+EXAMPLE_HOST = "https://api.datarecs.io"  # D; https://api.datarecs.com/v1 is the other documented form
+DEFAULT_SCHEME = "https"  # D
+
+# --- Request headers --------------------------------------------------------------------------------------
+AUTH_HEADER = "Authorization"  # D
+AUTH_SCHEME = "Bearer"  # D
+TENANT_HEADER = "X-Datarecs-Tenant-Hint"  # S
+IDEMPOTENCY_HEADER = "Idempotency-Key"  # A, and so is that the service honours it
+
+# --- Paths: each id is one quoted segment -----------------------------------------------------------------
+WORKSPACES = "workspaces"  # D
+JOBS = "jobs"  # D
+JOB_GROUPS = "job-groups"  # A
+RUN = "run"  # D: POST /jobs/{job_id}/run starts a run
+RUNS = "runs"  # D: GET /jobs/{job_id}/runs[/{run_id}]
+CANCEL = "cancel"  # A: POST /jobs/{job_id}/runs/{run_id}/cancel, asynchronous
+
+# --- Query and body keys ----------------------------------------------------------------------------------
+WORKSPACE_ID = "workspace_id"  # A
+CURSOR = "cursor"  # A
+RUN_LABEL = "run_label"  # A
+REASON = "reason"  # A
+
+
+class Kind(Enum):
+    """Something that can be run: a job, or a group of jobs that run together."""
+
+    JOB = ("job", JOBS, "job_id")
+    JOB_GROUP = ("job group", JOB_GROUPS, "job_group_id")
+
+    def __init__(self, noun: str, path: str, id_field: str) -> None:
+        self.noun = noun
+        self.path = path
+        self.id_field = id_field
+
+
+# --- Answers. Keys are given in snake_case; camelCase is read as well (A) ---------------------------------
+LIST_KEYS = ("items", "data")  # items S, data A; a bare list is read too (A)
+NEXT_CURSOR = "next_cursor"  # A
+NEXT_URL = "next"  # A
+RUN_ID_KEYS = ("run_id", "id")  # A: where a trigger's answer may carry the new run's id ...
+RUN_ENVELOPES = ("run", "data")  # A: ... at the top, or under one of these
+JOB_RUN_KEYS = ("runs", "job_runs")  # A: where a group run may carry its job runs
+COUNTS = ("rows_processed", "rows_matched", "rows_unmatched")  # D
+ROWS_COMPARED = "rows_compared"  # A: stands in for a missing rows_processed
+
+# --- Statuses, read without regard to case (A) ------------------------------------------------------------
+COMPLETED = "COMPLETED"  # D
+FAILED = "FAILED"  # D
+CANCELLED = "CANCELLED"  # D
+TERMINAL = frozenset({COMPLETED, FAILED, CANCELLED})
+STATUS_SPELLINGS = {"ERRORED": FAILED, "CANCELED": CANCELLED}  # A
+STILL_GOING = frozenset({"PENDING", "QUEUED", "STARTING", "RUNNING"})  # A; any other status means the same
+
+# --- Errors -----------------------------------------------------------------------------------------------
+UNAUTHORIZED_MESSAGE = "Invalid or expired API key"  # D
+NOT_FOUND_MESSAGE = "Resource not found"  # D
+CANCEL_NOT_OFFERED = frozenset({404, 405, 501})  # A
+NOT_VISIBLE_GRACE = 60.0  # A: seconds in which a run that was never seen may still answer 404
+
+# --- Rate limit -------------------------------------------------------------------------------------------
+RETRY_AFTER = "Retry-After"  # D: seconds or an HTTP date
+RATE_LIMIT_REMAINING = "X-RateLimit-Remaining"  # D
+RATE_LIMIT_RESET = "X-RateLimit-Reset"  # D
+EPOCH_FROM = 10**9  # A: a reset above this is epoch seconds, below it seconds left

@@ -1,0 +1,108 @@
+"""What can go wrong between this provider and DataRecs, told apart by what it means for a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class DataRecsError(Exception):
+    """The root of every error of the API client."""
+
+
+class InvalidInput(DataRecsError, ValueError):
+    """An argument or a connection field cannot be right; nothing was sent."""
+
+
+class RequestError(DataRecsError):
+    """
+    A request did not get the answer it was sent for.
+
+    :param call: the request in short, such as ``GET /jobs/j1/runs``
+    :param problem: what happened to it
+    """
+
+    def __init__(self, call: str, problem: str) -> None:
+        super().__init__(f"{call}: {problem}")
+        self.call = call
+        self.problem = problem
+
+
+class NeverArrived(RequestError):
+    """The request provably did not reach DataRecs: no connection was made. It started nothing."""
+
+
+class MaybeArrived(RequestError):
+    """The request may have reached DataRecs, but its answer is lost: a timeout or a dropped connection."""
+
+
+class UnreadableAnswer(MaybeArrived):
+    """Something answered, but not in the way DataRecs does: no JSON, or JSON of another shape."""
+
+
+class AnsweredWithError(RequestError):
+    """
+    DataRecs answered with an error.
+
+    :param call: the request in short
+    :param status: the HTTP status
+    :param problem: what DataRecs said
+    """
+
+    def __init__(self, call: str, status: int, problem: str) -> None:
+        super().__init__(call, problem)
+        self.status = status
+
+
+class Unauthorized(AnsweredWithError):
+    """401: the API key is not, or no longer, valid."""
+
+
+class Forbidden(AnsweredWithError):
+    """403: the API key lacks the permission for this call."""
+
+
+class NotFound(AnsweredWithError):
+    """404: what the call names does not exist, or is not visible to this API key."""
+
+
+class Rejected(AnsweredWithError):
+    """400, 409, 422 and other 4xx: DataRecs understood the request and refused it."""
+
+
+class Redirected(AnsweredWithError):
+    """3xx: not followed, since the API key goes to the configured host alone."""
+
+
+class RateLimited(AnsweredWithError):
+    """
+    429: too many requests for this API key.
+
+    :param call: the request in short
+    :param problem: what DataRecs said
+    :param wait: seconds until the next request may succeed, None if the answer does not say
+    """
+
+    def __init__(self, call: str, problem: str, wait: float | None) -> None:
+        super().__init__(call, 429, problem)
+        self.wait = wait
+
+
+class Unavailable(AnsweredWithError):
+    """5xx, 408 and 425: DataRecs cannot answer at the moment. A POST may have been carried out all the same."""
+
+
+class RunMayHaveStarted(DataRecsError):
+    """
+    A request to start a run was sent and its answer is lost or unreadable: the run may exist.
+
+    :param what: the job or job group, in words
+    :param cause: why there is no answer
+    """
+
+    def __init__(self, what: Any, cause: RequestError) -> None:
+        super().__init__(
+            f"A run of {what} may have started at DataRecs, but its id is unknown ({cause}). Nothing was "
+            "sent again. "
+            "Look at the run history there before you start another run."
+        )
+        self.cause = cause

@@ -1,0 +1,166 @@
+"""Jobs, job groups and their runs, in the terms that users see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any, Callable, Iterable
+
+from airflow_provider_datarecs.api import contract
+from airflow_provider_datarecs.api.answers import id_text, snake_keys
+from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.errors import InvalidInput, UnreadableAnswer
+
+
+@dataclass(frozen=True)
+class Runnable:
+    """
+    A job or job group: what can be run.
+
+    :param kind: which of the two
+    :param id: its id
+    :param workspace_id: the id of its workspace
+    :raises InvalidInput: when an id cannot be one
+    """
+
+    kind: Kind
+    id: str
+    workspace_id: str
+
+    def __post_init__(self) -> None:
+        check_id(self.kind.id_field, self.id)
+        check_id("workspace_id", self.workspace_id)
+
+    def __str__(self) -> str:
+        return f"{self.kind.noun} {self.id!r} in workspace {self.workspace_id!r}"
+
+
+def check_id(argument: str, value: Any) -> str:
+    """
+    Give an id back if it can be one.
+
+    :param argument: the argument's name, for the message
+    :param value: what it holds
+    :raises InvalidInput: when it is no text, empty, a dot segment of a path, or a template's None
+    """
+    if value is None or value == "None":
+        raise InvalidInput(
+            f"{argument} is {value!r}: its template found nothing. Check the task id and key it pulls, and "
+            "that the "
+            "task it pulls from ran before this one."
+        )
+    if not isinstance(value, str):
+        raise InvalidInput(f"{argument} must be text, not {value!r} ({type(value).__name__})")
+    if not value.strip():
+        raise InvalidInput(f"{argument} is empty ({value!r}); give the id that DataRecs shows")
+    if value in (".", ".."):
+        raise InvalidInput(f"{argument} is {value!r}, which is no id; give the id that DataRecs shows")
+    return value
+
+
+@dataclass(frozen=True)
+class Run:
+    """
+    A run of a job or job group, as one answer showed it.
+
+    :param id: the run's id
+    :param status: in capitals; CANCELED and ERRORED in their usual spelling; empty if the answer has none
+    :param result: what users see of it, as ``run_result``
+    """
+
+    id: str
+    status: str
+    result: dict[str, Any] = field(compare=False)
+
+    @property
+    def is_finished(self) -> bool:
+        """Say whether the run has reached a status that it will not leave."""
+        return self.status in contract.TERMINAL
+
+
+def read_run(call: str, answer: Any, runnable: Runnable, run_id: str) -> Run:
+    """
+    Read the answer to a question about one run.
+
+    :param call: the request in short, for messages
+    :param answer: the answer's JSON
+    :param runnable: the job or job group that was asked about
+    :param run_id: the run that was asked about
+    :raises UnreadableAnswer: when the answer is not about that very run
+    """
+    if not isinstance(answer, dict):
+        raise UnreadableAnswer(call, f"an object was expected, not a {type(answer).__name__}")
+    item = snake_keys(answer)
+    found = id_text(item.get("id")) or id_text(item.get("run_id"))
+    owner = id_text(item.get(runnable.kind.id_field))
+    if found != run_id or owner not in (None, runnable.id):
+        raise UnreadableAnswer(
+            call,
+            f"the answer is about run {found!r} of {runnable.kind.noun} {owner!r}, not {run_id!r} of "
+            f"{runnable}",
+        )
+    result = _job_result(item) if runnable.kind is Kind.JOB else _group_result(item)
+    return Run(id=run_id, status=result["status"], result=result)
+
+
+def _job_result(item: dict[str, Any]) -> dict[str, Any]:
+    counts = {name: _count(item.get(name)) for name in contract.COUNTS}
+    if counts["rows_processed"] is None:
+        counts["rows_processed"] = _count(item.get(contract.ROWS_COMPARED))
+    return {
+        "status": _status(item.get("status")),
+        **counts,
+        "started_at": item.get("started_at"),
+        "completed_at": item.get("completed_at"),
+        "error": item.get("error"),
+    }
+
+
+def _group_result(item: dict[str, Any]) -> dict[str, Any]:
+    own = _job_result(item)
+    listed: list[Any] = next((item[key] for key in contract.JOB_RUN_KEYS if isinstance(item.get(key), list)),
+    []) items = [snake_keys(entry) for entry in listed if isinstance(entry, dict)]
+    runs = [
+        {"job_id": entry.get("job_id"), "run_id": entry.get("id"), **_job_result(entry)} for entry in items
+    ]
+    for name in contract.COUNTS:
+        counts = [run[name] for run in runs]
+        if own[name] is None and counts and None not in counts:
+            own[name] = sum(counts)
+    own["status"] = own["status"] or _derived_status([run["status"] for run in runs])
+    own["started_at"] = own["started_at"] or _pick(min, (run["started_at"] for run in runs))
+    own["completed_at"] = own["completed_at"] or _pick(max, (run["completed_at"] for run in runs))
+    own["error"] = own["error"] or next((run["error"] for run in runs if run["error"]), None)
+    return {**own, "runs": runs}
+
+
+def _status(value: Any) -> str:
+    status = value.strip().upper() if isinstance(value, str) else ""
+    return contract.STATUS_SPELLINGS.get(status, status)
+
+
+def _derived_status(statuses: list[str]) -> str:
+    for ending in (contract.FAILED, contract.CANCELLED):
+        if ending in statuses:
+            return ending
+    return contract.COMPLETED if set(statuses) == {contract.COMPLETED} else ""
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _pick(choose: Callable[..., Any], times: Iterable[Any]) -> str | None:
+    texts = [time for time in times if isinstance(time, str)]
+    try:
+        picked = choose(texts, key=_moment, default=None)
+    except (
+        ValueError
+    ):  # some time is not ISO 8601 as this Python reads it; as text they still sort by the clock
+        picked = choose(texts, default=None)
+    return picked if picked is None else str(picked)
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)

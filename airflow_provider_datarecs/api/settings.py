@@ -1,0 +1,143 @@
+"""Where the API is and how to be let in: a connection's fields, checked and made ready for requests."""
+
+from __future__ import annotations
+
+import ipaddress
+import ssl
+import urllib.request
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from airflow_provider_datarecs.api import contract
+from airflow_provider_datarecs.api.errors import InvalidInput
+
+TRUE_WORDS = frozenset({"true", "1", "yes", "on"})
+
+
+@dataclass(frozen=True)
+class ClientSettings:
+    """
+    All that a client needs to know, as plain data: safe to hold on an event loop and to compare.
+
+    :param base_url: the API's URL without a trailing slash
+    :param api_key: the API key; in no repr
+    :param tenant: the tenant's slug, or None
+    :param proxy: the proxy's URL from the environment, or None; may hold a password, so in no repr
+    """
+
+    base_url: str
+    api_key: str = field(repr=False)
+    tenant: str | None = None
+    proxy: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def from_fields(
+        cls,
+        *,
+        host: str | None,
+        api_key: str | None,
+        schema: str | None = None,
+        port: int | None = None,
+        extra: dict[str, Any] | None = None,
+    ) -> ClientSettings:
+        """
+        Check a connection's fields and make settings of them.
+
+        :param host: the API's URL, kept with its path; without a scheme it gets ``schema``, else https
+        :param api_key: the API key
+        :param schema: ``http`` or ``https``, used where the host has no scheme
+        :param port: used where the host has no port
+        :param extra: the connection's extra: ``tenant`` and ``allow_insecure_http`` are read
+        :raises InvalidInput: naming the field, when one cannot be right
+        """
+        extra = extra or {}
+        key = (api_key or "").strip()
+        if not key:
+            raise InvalidInput("the API key (field Password) is empty; paste the key from DataRecs there")
+        if not (key.isascii() and key.isprintable()) or " " in key:
+            raise InvalidInput(
+                "the API key (field Password) has a space or a character that no HTTP header can carry; "
+                "paste it again, alone"
+            )
+        base_url = _base_url(host, schema, port)
+        if base_url.startswith("http:") and not (
+            _is_loopback(base_url) or _is_true(extra.get("allow_insecure_http"))
+        ):
+            raise InvalidInput(
+                f"Host {host!r} is plain http, so the API key would cross the network in the clear and is "
+                "not sent; "
+                'use https, or set "allow_insecure_http": true in the extra of the connection'
+            )
+        tenant = extra.get("tenant")
+        if tenant is not None and not (isinstance(tenant, str) and tenant.isascii() and tenant.isprintable()):
+            raise InvalidInput(f'the extra "tenant" must be a slug of plain text, not {tenant!r}')
+        return cls(base_url=base_url, api_key=key, tenant=tenant or None, proxy=_proxy_for(base_url))
+
+    def url(self, *segments: str) -> str:
+        """Give the URL of a path, each segment of it quoted."""
+        return "/".join((self.base_url, *(quote(segment, safe="") for segment in segments)))
+
+    def headers(self) -> dict[str, str]:
+        """Give the headers that every request carries."""
+        headers = {contract.AUTH_HEADER: f"{contract.AUTH_SCHEME} {self.api_key}"}
+        if self.tenant:
+            headers[contract.TENANT_HEADER] = self.tenant
+        return headers
+
+    def tls(self) -> ssl.SSLContext | None:
+        """Load the trusted certificates, if the API is asked over https. Reads files, so keep it off an event loop."""
+        return ssl.create_default_context() if self.base_url.startswith("https:") else None
+
+
+def _base_url(host: str | None, schema: str | None, port: int | None) -> str:
+    text = (host or "").strip().rstrip("/")
+    if not text:
+        raise InvalidInput(f"Host is empty; put the API's URL there, such as {contract.EXAMPLE_HOST}")
+    if "://" not in text:
+        text = f"{(schema or contract.DEFAULT_SCHEME).strip().lower()}://{text}"
+    try:
+        parts = urlsplit(text)
+        hostname, own_port = parts.hostname, parts.port
+    except ValueError as error:
+        raise InvalidInput(
+            f"Host {host!r} is not a URL ({error}); it should look like {contract.EXAMPLE_HOST}"
+        ) from None
+    if parts.scheme not in ("http", "https"):
+        raise InvalidInput(
+            f"Host {host!r} with Schema {schema!r} gives {parts.scheme!r}, which is neither http nor https; "
+            "put the "
+            f"whole URL with its path into Host, such as {contract.EXAMPLE_HOST}"
+        )
+    if not hostname or parts.query or parts.fragment or any(character.isspace() for character in text):
+        raise InvalidInput(
+            f"Host {host!r} is not the URL of an API; it should look like {contract.EXAMPLE_HOST}"
+        )
+    if parts.username is not None or parts.password is not None:
+        raise InvalidInput(
+            "Host must not hold a user or password; the API key goes into the field Password alone"
+        )
+    netloc = parts.netloc if own_port or not port else f"{parts.netloc.rstrip(':')}:{port}"
+    return urlunsplit((parts.scheme, netloc, parts.path, "", ""))
+
+
+def _is_loopback(url: str) -> bool:
+    hostname = urlsplit(url).hostname or ""
+    if hostname == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(hostname).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_true(value: object) -> bool:
+    return value is True or str(value).strip().lower() in TRUE_WORDS
+
+
+def _proxy_for(url: str) -> str | None:
+    # aiohttp's own trust_env would read ~/.netrc for each request, and let it replace the API key.
+    parts = urlsplit(url)
+    if urllib.request.proxy_bypass_environment(parts.hostname or ""):  # type: ignore[attr-defined]
+        return None
+    return urllib.request.getproxies_environment().get(parts.scheme)
