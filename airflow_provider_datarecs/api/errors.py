@@ -88,7 +88,7 @@ class RateLimited(AnsweredWithError):
 
 
 class Unavailable(AnsweredWithError):
-    """5xx, 408 and 425: DataRecs cannot answer at the moment. A POST may have been carried out all the same."""
+    """5xx, 408 and 425: DataRecs cannot answer now. A POST may have been carried out all the same."""
 
 
 class RunMayHaveStarted(DataRecsError):

@@ -118,8 +118,8 @@ def _job_result(item: dict[str, Any]) -> dict[str, Any]:
 
 def _group_result(item: dict[str, Any]) -> dict[str, Any]:
     own = _job_result(item)
-    listed: list[Any] = next((item[key] for key in contract.JOB_RUN_KEYS if isinstance(item.get(key), list)),
-    []) items = [snake_keys(entry) for entry in listed if isinstance(entry, dict)]
+    lists = (item[key] for key in contract.JOB_RUN_KEYS if isinstance(item.get(key), list))
+    items = [snake_keys(entry) for entry in next(lists, []) if isinstance(entry, dict)]
     runs = [
         {"job_id": entry.get("job_id"), "run_id": entry.get("id"), **_job_result(entry)} for entry in items
     ]

@@ -86,7 +86,7 @@ class ClientSettings:
         return headers
 
     def tls(self) -> ssl.SSLContext | None:
-        """Load the trusted certificates, if the API is asked over https. Reads files, so keep it off an event loop."""
+        """Load the trusted certificates, for an API over https. Reads files: keep it off an event loop."""
         return ssl.create_default_context() if self.base_url.startswith("https:") else None
 
 
