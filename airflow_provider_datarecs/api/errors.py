@@ -10,7 +10,19 @@ class DataRecsError(Exception):
 
 
 class InvalidInput(DataRecsError, ValueError):
-    """An argument or a connection field cannot be right; nothing was sent."""
+    """An argument cannot be right; nothing was sent."""
+
+
+class InvalidSettings(InvalidInput):
+    """A field of the connection cannot be right; nothing was sent."""
+
+
+class NameNotFound(DataRecsError):
+    """No workspace or job has the name that was asked for."""
+
+
+class NameNotUnique(DataRecsError):
+    """Several workspaces or jobs have the name that was asked for."""
 
 
 class RequestError(DataRecsError):
@@ -22,7 +34,7 @@ class RequestError(DataRecsError):
     """
 
     def __init__(self, call: str, problem: str) -> None:
-        super().__init__(f"{call}: {problem}")
+        super().__init__(f"{problem} ({call})")
         self.call = call
         self.problem = problem
 

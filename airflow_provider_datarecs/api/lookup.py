@@ -6,19 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_datarecs.api.answers import id_text
 from airflow_provider_datarecs.api.contract import Kind
-from airflow_provider_datarecs.api.errors import DataRecsError, InvalidInput
+from airflow_provider_datarecs.api.errors import InvalidInput, NameNotFound, NameNotUnique
 from airflow_provider_datarecs.api.runs import Runnable
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.client import DataRecsClient
-
-
-class NameNotFound(DataRecsError):
-    """No workspace or job has the name that was asked for."""
-
-
-class NameNotUnique(DataRecsError):
-    """Several workspaces or jobs have the name that was asked for."""
 
 
 async def find_job(client: DataRecsClient, *, workspace_name: str, job_name: str) -> Runnable:

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from airflow_provider_datarecs.api import contract
-from airflow_provider_datarecs.api.errors import InvalidInput
+from airflow_provider_datarecs.api.errors import InvalidSettings
 
 TRUE_WORDS = frozenset({"true", "1", "yes", "on"})
 
@@ -49,14 +49,14 @@ class ClientSettings:
         :param schema: ``http`` or ``https``, used where the host has no scheme
         :param port: used where the host has no port
         :param extra: the connection's extra: ``tenant`` and ``allow_insecure_http`` are read
-        :raises InvalidInput: naming the field, when one cannot be right
+        :raises InvalidSettings: naming the field, when one cannot be right
         """
         extra = extra or {}
         key = (api_key or "").strip()
         if not key:
-            raise InvalidInput("the API key (field Password) is empty; paste the key from DataRecs there")
+            raise InvalidSettings("the API key (field Password) is empty; paste the key from DataRecs there")
         if not (key.isascii() and key.isprintable()) or " " in key:
-            raise InvalidInput(
+            raise InvalidSettings(
                 "the API key (field Password) has a space or a character that no HTTP header can carry; "
                 "paste it again, alone"
             )
@@ -64,14 +64,14 @@ class ClientSettings:
         if base_url.startswith("http:") and not (
             _is_loopback(base_url) or _is_true(extra.get("allow_insecure_http"))
         ):
-            raise InvalidInput(
+            raise InvalidSettings(
                 f"Host {host!r} is plain http, so the API key would cross the network in the clear and is "
                 "not sent; "
                 'use https, or set "allow_insecure_http": true in the extra of the connection'
             )
         tenant = extra.get("tenant")
         if tenant is not None and not (isinstance(tenant, str) and tenant.isascii() and tenant.isprintable()):
-            raise InvalidInput(f'the extra "tenant" must be a slug of plain text, not {tenant!r}')
+            raise InvalidSettings(f'the extra "tenant" must be a slug of plain text, not {tenant!r}')
         return cls(base_url=base_url, api_key=key, tenant=tenant or None, proxy=_proxy_for(base_url))
 
     def url(self, *segments: str) -> str:
@@ -93,28 +93,28 @@ class ClientSettings:
 def _base_url(host: str | None, schema: str | None, port: int | None) -> str:
     text = (host or "").strip().rstrip("/")
     if not text:
-        raise InvalidInput(f"Host is empty; put the API's URL there, such as {contract.EXAMPLE_HOST}")
+        raise InvalidSettings(f"Host is empty; put the API's URL there, such as {contract.EXAMPLE_HOST}")
     if "://" not in text:
         text = f"{(schema or contract.DEFAULT_SCHEME).strip().lower()}://{text}"
     try:
         parts = urlsplit(text)
         hostname, own_port = parts.hostname, parts.port
     except ValueError as error:
-        raise InvalidInput(
+        raise InvalidSettings(
             f"Host {host!r} is not a URL ({error}); it should look like {contract.EXAMPLE_HOST}"
         ) from None
     if parts.scheme not in ("http", "https"):
-        raise InvalidInput(
+        raise InvalidSettings(
             f"Host {host!r} with Schema {schema!r} gives {parts.scheme!r}, which is neither http nor https; "
             "put the "
             f"whole URL with its path into Host, such as {contract.EXAMPLE_HOST}"
         )
     if not hostname or parts.query or parts.fragment or any(character.isspace() for character in text):
-        raise InvalidInput(
+        raise InvalidSettings(
             f"Host {host!r} is not the URL of an API; it should look like {contract.EXAMPLE_HOST}"
         )
     if parts.username is not None or parts.password is not None:
-        raise InvalidInput(
+        raise InvalidSettings(
             "Host must not hold a user or password; the API key goes into the field Password alone"
         )
     netloc = parts.netloc if own_port or not port else f"{parts.netloc.rstrip(':')}:{port}"

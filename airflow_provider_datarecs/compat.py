@@ -1,0 +1,104 @@
+"""
+The one module that knows Airflow versions.
+
+It gives the names that moved between Airflow 2.7 and 3.3, from where each version keeps them without a
+deprecation warning, and answers questions whose answer differs by version. Importing it loads only what DAG
+parsing has loaded.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow import __version__ as airflow_version
+
+AIRFLOW_VERSION = tuple(int(part) for part in airflow_version.split(".")[:2])
+
+if TYPE_CHECKING or AIRFLOW_VERSION >= (3, 1):
+    from airflow.sdk import BaseHook, BaseOperator, BaseSensorOperator, PokeReturnValue
+elif AIRFLOW_VERSION >= (3, 0):
+    from airflow.hooks.base import BaseHook
+    from airflow.sdk import BaseOperator, BaseSensorOperator, PokeReturnValue
+else:
+    from airflow.hooks.base import BaseHook
+    from airflow.models.baseoperator import BaseOperator
+    from airflow.sensors.base import BaseSensorOperator, PokeReturnValue
+
+if TYPE_CHECKING or AIRFLOW_VERSION >= (3, 2):
+    from airflow.exceptions import AirflowConfigException as _CoreConfigException
+    from airflow.sdk.exceptions import AirflowConfigException as _SdkConfigException
+    from airflow.sdk.exceptions import (
+        AirflowException,
+        AirflowFailException,
+        AirflowNotFoundException,
+        AirflowSensorTimeout,
+        TaskDeferralError,
+    )
+
+    # Unrelated classes since 3.2; users catch either.
+    CONFIG_EXCEPTIONS: tuple[type[Exception], ...] = (_CoreConfigException, _SdkConfigException)
+else:
+    from airflow.exceptions import (
+        AirflowConfigException,
+        AirflowException,
+        AirflowFailException,
+        AirflowNotFoundException,
+        AirflowSensorTimeout,
+        TaskDeferralError,
+    )
+
+    CONFIG_EXCEPTIONS = (AirflowConfigException,)
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context as Context  # noqa: PLC0414 - re-exported
+
+__all__ = [
+    "AIRFLOW_VERSION",
+    "CONFIG_EXCEPTIONS",
+    "AirflowException",
+    "AirflowFailException",
+    "AirflowNotFoundException",
+    "AirflowSensorTimeout",
+    "BaseHook",
+    "BaseOperator",
+    "BaseSensorOperator",
+    "PokeReturnValue",
+    "TaskDeferralError",
+    "first_reschedule",
+    "is_deferral_timeout",
+]
+
+
+def is_deferral_timeout(error: TaskDeferralError) -> bool:
+    """
+    Say whether Airflow ended a deferral because its time was over, rather than because the trigger failed.
+
+    :param error: what Airflow raised in place of resuming the task
+    """
+    # 2.x has no class of its own for it; the sensors of 3.x make an AirflowSensorTimeout of theirs.
+    return AIRFLOW_VERSION < (3, 0) and "timeout" in str(error).lower()
+
+
+def first_reschedule(context: Context) -> float | None:
+    """
+    Give the epoch seconds at which a sensor in reschedule mode looked first, None if it has not looked
+    before.
+
+    :param context: the task's context
+    """
+    ti: Any = context["ti"]
+    if AIRFLOW_VERSION >= (3, 0):
+        moment = ti.get_first_reschedule_date(context)
+        return moment.timestamp() if moment else None
+
+    from airflow.models.taskreschedule import TaskReschedule
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        first = (
+            session.query(TaskReschedule.start_date)
+            .filter_by(dag_id=ti.dag_id, task_id=ti.task_id, run_id=ti.run_id, map_index=ti.map_index)
+            .order_by(TaskReschedule.id)
+            .first()
+        )
+    return first.start_date.timestamp() if first else None

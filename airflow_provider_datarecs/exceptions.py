@@ -1,0 +1,80 @@
+"""What goes wrong at DataRecs, as the exceptions that Airflow and its users know."""
+
+from __future__ import annotations
+
+from airflow_provider_datarecs.api import errors
+from airflow_provider_datarecs.compat import CONFIG_EXCEPTIONS, AirflowException, AirflowFailException
+
+
+class DataRecsConfigException(*CONFIG_EXCEPTIONS, AirflowFailException):  # type: ignore[misc]
+    """
+    The connection is not usable: a field cannot be right, or DataRecs refuses the API key.
+
+    An ``AirflowConfigException``, and an ``AirflowFailException`` as well, since no retry of the task cures
+    it.
+    """
+
+
+class DataRecsRunUncertain(AirflowFailException):
+    """
+    A run may have been started, but nobody knows its id.
+
+    An ``AirflowFailException``: a retry of the task could start a second run.
+    """
+
+
+# The first that fits counts; anything else is a plain AirflowException, which a retry of the task may cure.
+_MEANINGS: tuple[tuple[type[errors.DataRecsError], type[Exception]], ...] = (
+    (errors.Unauthorized, DataRecsConfigException),
+    (errors.InvalidSettings, DataRecsConfigException),
+    (errors.InvalidInput, AirflowFailException),
+    (errors.Forbidden, AirflowFailException),
+    (errors.RunMayHaveStarted, DataRecsRunUncertain),
+)
+
+
+def meaning_of(error: errors.DataRecsError) -> str:
+    """
+    Name the exception that an error means, for an event that crosses from the triggerer to a worker.
+
+    :param error: the API client's error
+    """
+    return _class_for(error).__name__
+
+
+def by_meaning(name: str) -> type[Exception]:
+    """
+    Give the exception class for a name from :func:`meaning_of`; AirflowException for one that is not known.
+
+    :param name: the class's name
+    """
+    return {cls.__name__: cls for _, cls in _MEANINGS}.get(name, AirflowException)
+
+
+def message_of(error: errors.DataRecsError, conn_id: str) -> str:
+    """
+    Tell users what happened, with the connection it happened on.
+
+    :param error: the API client's error
+    :param conn_id: the connection's id
+    """
+    advice = ""
+    if isinstance(error, errors.Unauthorized):
+        advice = " Put a valid API key into the connection's field Password."
+    elif isinstance(error, errors.Forbidden):
+        advice = " Grant the permission to the API key at DataRecs, or use another key."
+    return f"{error}. Connection: {conn_id!r}.{advice}"
+
+
+def to_airflow(error: errors.DataRecsError, conn_id: str) -> Exception:
+    """
+    Make the Airflow exception that an error of the API client means.
+
+    :param error: the API client's error
+    :param conn_id: the connection's id, for the message
+    """
+    return _class_for(error)(message_of(error, conn_id))
+
+
+def _class_for(error: errors.DataRecsError) -> type[Exception]:
+    return next((cls for kind, cls in _MEANINGS if isinstance(error, kind)), AirflowException)

@@ -1,0 +1,3 @@
+"""The hook: a connection of type ``datarecs``, and blocking calls for tasks."""
+
+from __future__ import annotations

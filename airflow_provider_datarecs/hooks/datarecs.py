@@ -1,0 +1,177 @@
+"""The DataRecs hook."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Awaitable, Callable, TypeVar
+
+from airflow_provider_datarecs.api.errors import DataRecsError
+from airflow_provider_datarecs.compat import AirflowException, AirflowNotFoundException, BaseHook
+from airflow_provider_datarecs.exceptions import to_airflow
+from airflow_provider_datarecs.provider_info import CONN_FIELDS, CONN_TYPE, HOOK_NAME, UI_FIELD_BEHAVIOUR
+
+if TYPE_CHECKING:
+    from airflow_provider_datarecs.api.client import DataRecsClient
+    from airflow_provider_datarecs.api.retry import Patience
+    from airflow_provider_datarecs.api.runs import Run, Runnable
+    from airflow_provider_datarecs.api.settings import ClientSettings
+
+T = TypeVar("T")
+
+
+class DataRecsHook(BaseHook):
+    """
+    Read a DataRecs connection and make blocking calls with it.
+
+    :param conn_id: the connection's id, default ``datarecs_default``
+    """
+
+    conn_name_attr = "conn_id"
+    default_conn_name = "datarecs_default"
+    conn_type = CONN_TYPE
+    hook_name = HOOK_NAME
+
+    def __init__(self, conn_id: str = default_conn_name) -> None:
+        super().__init__()
+        self.conn_id = conn_id
+
+    def get_settings(self) -> ClientSettings:
+        """
+        Read the connection, check its fields and give them as plain data.
+
+        :raises AirflowNotFoundException: when there is no such connection
+        :raises DataRecsConfigException: naming the field, when one cannot be right
+        """
+        from airflow_provider_datarecs.api.settings import ClientSettings
+
+        try:
+            connection = self.get_connection(self.conn_id)
+        except AirflowNotFoundException as error:
+            raise AirflowNotFoundException(
+                f"{error}. Create connection {self.conn_id!r} of type {self.conn_type!r}: Host is the URL of "
+                "the "
+                "DataRecs API, Password the API key."
+            ) from error
+        try:
+            return ClientSettings.from_fields(
+                host=connection.host,
+                api_key=connection.password,
+                schema=connection.schema,
+                port=connection.port,
+                extra=connection.extra_dejson,
+            )
+        except DataRecsError as error:
+            raise to_airflow(error, self.conn_id) from error
+
+    def call(self, ask: Callable[[DataRecsClient], Awaitable[T]]) -> T:
+        """
+        Open a client, let it do something and close it again, blocking until that is done.
+
+        :param ask: what to do with the open client
+        :raises DataRecsConfigException: when DataRecs refuses the API key (401), without retries of the task
+        :raises AirflowFailException: when an argument cannot be right, or the key lacks a permission (403)
+        :raises AirflowException: for everything else that DataRecs refuses, and when it cannot be reached
+        """
+        try:
+            return self._run(ask)
+        except DataRecsError as error:
+            raise to_airflow(error, self.conn_id) from error
+
+    def list_workspaces(self) -> list[dict[str, Any]]:
+        """List all workspaces that the API key can see."""
+        return self.call(lambda client: client.list_workspaces())
+
+    def list_jobs(self, workspace_id: str | None = None) -> list[dict[str, Any]]:
+        """
+        List jobs.
+
+        :param workspace_id: the workspace whose jobs to list, default all
+        """
+        return self.call(lambda client: client.list_jobs(workspace_id))
+
+    def find_job(self, *, workspace_name: str, job_name: str) -> Runnable:
+        """
+        Find a job by names, both exact and case-sensitive.
+
+        :param workspace_name: the workspace's name
+        :param job_name: the job's name
+        :raises AirflowException: when a name is missing or not unique
+        """
+        from airflow_provider_datarecs.api.lookup import find_job
+
+        return self.call(lambda client: find_job(client, workspace_name=workspace_name, job_name=job_name))
+
+    def start_run(self, runnable: Runnable, *, idempotency_key: str, run_label: str | None = None) -> str:
+        """
+        Start a run and give its id.
+
+        :param runnable: the job or job group
+        :param idempotency_key: the same for every attempt at the same wish
+        :param run_label: a label for the run, default none
+        :raises DataRecsRunUncertain: when the answer is lost, so that the run may or may not exist
+        """
+        return self.call(
+            lambda client: client.start_run(runnable, idempotency_key=idempotency_key, run_label=run_label)
+        )
+
+    def get_run(self, runnable: Runnable, run_id: str) -> Run:
+        """
+        Ask for one run.
+
+        :param runnable: the job or job group
+        :param run_id: the run's id
+        """
+        return self.call(lambda client: client.get_run(runnable, run_id))
+
+    def look(self, runnable: Runnable, run_id: str) -> Run | DataRecsError:
+        """
+        Ask for one run with a single request, and give what went wrong rather than raise it.
+
+        :param runnable: the job or job group
+        :param run_id: the run's id
+        """
+        from airflow_provider_datarecs.api.retry import ONE_LOOK
+
+        try:
+            return self._run(lambda client: client.get_run(runnable, run_id), ONE_LOOK)
+        except DataRecsError as error:
+            return error
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Say whether the connection works, and why not."""
+        try:
+            settings, workspaces = self.get_settings(), self.list_workspaces()
+        except AirflowException as error:
+            return False, str(error)
+        return True, f"Connected to {settings.base_url}; the API key sees {len(workspaces)} workspaces"
+
+    def _run(self, ask: Callable[[DataRecsClient], Awaitable[T]], patience: Patience | None = None) -> T:
+        from airflow_provider_datarecs.api.client import DataRecsClient
+        from airflow_provider_datarecs.api.retry import OPERATOR
+
+        settings = self.get_settings()
+
+        async def open_and_ask() -> T:
+            async with DataRecsClient(settings, tls=settings.tls(), patience=patience or OPERATOR) as client:
+                return await ask(client)
+
+        return asyncio.run(open_and_ask())
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """Describe the connection form to Airflow before 3.2; later ones read the provider info."""
+        return {key.replace("-", "_"): value for key, value in UI_FIELD_BEHAVIOUR.items()}
+
+    @classmethod
+    def get_connection_form_widgets(cls) -> dict[str, Any]:
+        """Give the form fields for the connection's extras to Airflow before 3.2."""
+        # Airflow 3 has neither package of its own, so they are imported only when it asks.
+        from wtforms import BooleanField, StringField  # type: ignore[import-untyped]
+
+        kinds = {"boolean": BooleanField, "string": StringField}
+        return {
+            name: kinds[conn_field["schema"]["type"][0]](
+                conn_field["label"], description=conn_field["description"]
+            )
+            for name, conn_field in CONN_FIELDS.items()
+        }

@@ -1,0 +1,3 @@
+"""Operators: short, synchronous tasks."""
+
+from __future__ import annotations

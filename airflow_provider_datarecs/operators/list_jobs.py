@@ -1,0 +1,37 @@
+"""List jobs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Sequence
+
+from airflow_provider_datarecs.operators.base import DataRecsOperator
+
+if TYPE_CHECKING:
+    from airflow_provider_datarecs.compat import Context
+
+
+class ListJobsOperator(DataRecsOperator):
+    """
+    List jobs, of one workspace or of all that the API key can see.
+
+    Pushes the XCom ``jobs``, a list of dicts with ``id``, ``name``, ``workspace_id`` and what else DataRecs
+    tells, with keys in snake_case, and returns it.
+
+    :param workspace_id: the workspace whose jobs to list (templated), default all
+    :param conn_id: the DataRecs connection (templated), default ``datarecs_default``
+    :raises AirflowFailException: when the workspace's id cannot be one, before anything is sent
+    :raises AirflowException: when DataRecs refuses, or cannot be reached
+    """
+
+    template_fields: Sequence[str] = ("workspace_id", "conn_id")
+
+    def __init__(self, *, workspace_id: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.workspace_id = workspace_id
+
+    def execute(self, context: Context) -> list[dict[str, Any]]:
+        """List the jobs."""
+        jobs = self.hook.list_jobs(self.workspace_id)
+        self.log.info("Found %d jobs in workspace %s", len(jobs), self.workspace_id or "(all)")
+        context["ti"].xcom_push(key="jobs", value=jobs)
+        return jobs

@@ -1,0 +1,31 @@
+"""List workspaces."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Sequence
+
+from airflow_provider_datarecs.operators.base import DataRecsOperator
+
+if TYPE_CHECKING:
+    from airflow_provider_datarecs.compat import Context
+
+
+class ListWorkspacesOperator(DataRecsOperator):
+    """
+    List all workspaces that the API key can see.
+
+    Pushes the XCom ``workspaces``, a list of dicts with ``id``, ``name`` and what else DataRecs tells, with
+    keys in snake_case, and returns it.
+
+    :param conn_id: the DataRecs connection (templated), default ``datarecs_default``
+    :raises AirflowException: when DataRecs refuses, or cannot be reached
+    """
+
+    template_fields: Sequence[str] = ("conn_id",)
+
+    def execute(self, context: Context) -> list[dict[str, Any]]:
+        """List the workspaces."""
+        workspaces = self.hook.list_workspaces()
+        self.log.info("Found %d workspaces", len(workspaces))
+        context["ti"].xcom_push(key="workspaces", value=workspaces)
+        return workspaces

@@ -1,0 +1,42 @@
+"""Start a run of a job, by names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Sequence
+
+from airflow_provider_datarecs.operators.base import StartRunOperator
+
+if TYPE_CHECKING:
+    from airflow_provider_datarecs.compat import Context
+
+
+class TriggerJobRunByNameOperator(StartRunOperator):
+    """
+    Start a run of the job with a name, without waiting for it.
+
+    Pushes the XComs ``run_id``, ``job_id`` and ``workspace_id``, and returns the run's id.
+
+    :param workspace_name: the name of the job's workspace, exact and case-sensitive (templated)
+    :param job_name: the job's name, exact and case-sensitive (templated)
+    :param run_label: a label for the run (templated), default none
+    :param conn_id: the DataRecs connection (templated), default ``datarecs_default``
+    :raises AirflowFailException: when a name is empty, before anything is sent
+    :raises DataRecsRunUncertain: when the answer is lost, so that the run may exist; the task is not retried
+    :raises AirflowException: when a name is missing or not unique, when DataRecs refuses, or cannot be
+        reached; nothing was started
+    """
+
+    template_fields: Sequence[str] = ("workspace_name", "job_name", "run_label", "conn_id")
+
+    def __init__(
+        self, *, workspace_name: str, job_name: str, run_label: str | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(run_label=run_label, **kwargs)
+        self.workspace_name = workspace_name
+        self.job_name = job_name
+
+    def execute(self, context: Context) -> str:
+        """Find the job, start the run and return its id."""
+        job = self.hook.find_job(workspace_name=self.workspace_name, job_name=self.job_name)
+        self.log.info("Job %r in workspace %r is %s", self.job_name, self.workspace_name, job)
+        return self.start(context, job)

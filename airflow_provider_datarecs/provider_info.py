@@ -1,0 +1,51 @@
+"""What Airflow's providers manager is told of this provider. Light, since every Airflow process loads it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider_datarecs import __version__
+
+CONN_TYPE = "datarecs"
+HOOK_NAME = "DataRecs"
+
+# Kept in the form of Airflow 3.2 and later, which never imports the hook for it; the hook translates for
+# earlier ones.
+UI_FIELD_BEHAVIOUR: dict[str, Any] = {
+    "hidden-fields": ["schema", "login", "port"],
+    "relabeling": {"password": "API Key"},
+    "placeholders": {"host": "https://api.datarecs.io"},
+}
+CONN_FIELDS: dict[str, Any] = {
+    "tenant": {
+        "label": "Tenant",
+        "description": "The tenant's slug; only for API keys that belong to several tenants",
+        "schema": {"type": ["string", "null"]},
+    },
+    "allow_insecure_http": {
+        "label": "Allow insecure HTTP",
+        "description": "Send the API key over plain http to a host that is not this machine",
+        "schema": {"type": ["boolean", "null"], "default": False},
+    },
+}
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Describe this provider to Airflow; the schema is ``provider_info.schema.json`` of each release."""
+    return {
+        "package-name": "apache-airflow-provider-datarecs",
+        "name": "DataRecs",
+        "description": "Start DataRecs data reconciliations, wait for them and act on their outcome.",
+        "versions": [__version__],
+        "connection-types": [
+            {
+                "connection-type": CONN_TYPE,
+                # Under airflow.provider (singular): from a distribution whose name starts with
+                # "apache-airflow", Airflow accepts no class that lives elsewhere, and drops the connection
+                # type with a mere warning. "hook-class-name":
+                # "airflow.provider.datarecs.hooks.datarecs.DataRecsHook", "hook-name": HOOK_NAME,
+                "conn-fields": CONN_FIELDS,
+                "ui-field-behaviour": UI_FIELD_BEHAVIOUR,
+            }
+        ],
+    }

@@ -1,0 +1,49 @@
+"""Wait for a run of a job."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Sequence
+
+from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.sensors.base import RunSensor
+
+if TYPE_CHECKING:
+    from airflow_provider_datarecs.triggers.base import RunTrigger
+
+
+class JobRunSensor(RunSensor):
+    """
+    Wait until a run of a job is COMPLETED.
+
+    Pushes the XCom ``run_result`` and returns it: a dict with ``status``, ``rows_processed``,
+    ``rows_matched``, ``rows_unmatched`` (None where DataRecs gives no count), ``started_at``,
+    ``completed_at`` (ISO 8601) and ``error``.
+
+    :param job_id: the job's id (templated)
+    :param workspace_id: the id of the job's workspace (templated)
+    :param run_id: the run's id (templated)
+    :param deferrable: wait on the triggerer, holding no worker slot, default True; False waits in ``mode``
+    :param conn_id: the DataRecs connection (templated), default ``datarecs_default``
+    :param poke_interval: seconds or timedelta between two looks, at least 1 s, default 60 s
+    :param timeout: seconds or timedelta after which the wait ends, with one last look, default that of
+        Airflow's sensors, 7 days; counted anew for each try
+    :param mode: ``poke`` or ``reschedule``, for ``deferrable=False``; accepted and without effect otherwise
+    :raises AirflowSensorTimeout: when the time is over; the run goes on, and the task is not retried
+    :raises AirflowFailException: when an id cannot be one, or the API key lacks a permission; the task is
+        not retried
+    :raises DataRecsConfigException: when the connection cannot be right, or DataRecs refuses the API key;
+        the task is not retried
+    :raises AirflowException: when the run is FAILED or CANCELLED, or DataRecs does not know it
+    """
+
+    template_fields: Sequence[str] = ("job_id", "workspace_id", "run_id", "conn_id")
+    kind = Kind.JOB
+
+    def __init__(self, *, job_id: str, workspace_id: str, run_id: str, **kwargs: Any) -> None:
+        super().__init__(workspace_id=workspace_id, run_id=run_id, **kwargs)
+        self.job_id = job_id
+
+    def _trigger_class(self) -> type[RunTrigger]:
+        from airflow_provider_datarecs.triggers.job_run import JobRunTrigger
+
+        return JobRunTrigger

@@ -1,0 +1,124 @@
+"""What all DataRecs triggers share."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from typing import TYPE_CHECKING, Any, AsyncIterator, ClassVar
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_provider_datarecs.api.errors import RateLimited
+from airflow_provider_datarecs.api.runs import Runnable
+from airflow_provider_datarecs.waits.watch import Watch
+
+if TYPE_CHECKING:
+    from airflow_provider_datarecs.api.contract import Kind
+
+# Seconds until the first look. An event that comes within a second or two of deferring races the executor's
+# report that the worker has exited, and Airflow then fails the task. Spread, so that a restarted triggerer
+# does not burst.
+FIRST_LOOK = (8.0, 12.0)
+MIN_POKE_INTERVAL = 1.0  # seconds
+
+
+class RunTrigger(BaseTrigger):
+    """
+    Wait for a run on the triggerer, and fire once: when it ends, when the time is over, or when DataRecs
+    refuses.
+
+    The arguments are stored with the deferred task and outlive upgrades: they are only ever added, with
+    defaults.
+
+    :param runnable_id: the id of the job or job group
+    :param workspace_id: the id of its workspace
+    :param run_id: the run's id
+    :param conn_id: the connection's id
+    :param poke_interval: seconds between two looks, at least 1
+    :param since: epoch seconds at which the wait began
+    :param deadline: epoch seconds at which it ends, after one last look
+    :param exponential_backoff: double the interval after each look, default False
+    :param max_wait: the longest interval that this leads to in seconds, default no limit
+    """
+
+    kind: ClassVar[Kind]
+
+    def __init__(
+        self,
+        *,
+        runnable_id: str,
+        workspace_id: str,
+        run_id: str,
+        conn_id: str,
+        poke_interval: float,
+        since: float,
+        deadline: float,
+        exponential_backoff: bool = False,
+        max_wait: float | None = None,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.runnable_id = runnable_id
+        self.workspace_id = workspace_id
+        self.run_id = run_id
+        self.conn_id = conn_id
+        self.poke_interval = poke_interval
+        self.since = since
+        self.deadline = deadline
+        self.exponential_backoff = exponential_backoff
+        self.max_wait = max_wait
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Give the class path and the arguments that make this trigger again; no secret is among them."""
+        return f"{type(self).__module__}.{type(self).__qualname__}", {
+            self.kind.id_field: self.runnable_id,
+            "workspace_id": self.workspace_id,
+            "run_id": self.run_id,
+            "conn_id": self.conn_id,
+            "poke_interval": self.poke_interval,
+            "since": self.since,
+            "deadline": self.deadline,
+            "exponential_backoff": self.exponential_backoff,
+            "max_wait": self.max_wait,
+        }
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait, and fire the one event that the wait ends with."""
+        yield TriggerEvent(await self._wait())  # type: ignore[no-untyped-call]
+
+    async def _wait(self) -> dict[str, Any]:
+        from airflow_provider_datarecs.waits.shared_client import shared_client
+
+        runnable = Runnable(self.kind, self.runnable_id, self.workspace_id)
+        await self._sleep(random.uniform(*FIRST_LOOK))
+        watch = Watch(
+            runnable,
+            self.run_id,
+            conn_id=self.conn_id,
+            log=self.log,
+            since=self.since,
+            deadline=self.deadline,
+        )
+        looks = 0
+        async with shared_client(self.conn_id) as client:
+            while True:
+                look = await client.look(runnable, self.run_id)
+                event = watch.judge(look)
+                if event is not None:
+                    return event
+                await self._sleep(max(self._interval(looks), _asked_wait(look)))
+                looks += 1
+
+    def _interval(self, looks: int) -> float:
+        interval = max(self.poke_interval, MIN_POKE_INTERVAL)
+        if self.exponential_backoff:
+            interval *= 2.0 ** min(looks, 32)
+        return min(interval, self.max_wait) if self.exponential_backoff and self.max_wait else interval
+
+    async def _sleep(self, seconds: float) -> None:
+        # No further than to the deadline, where the last look is due.
+        await asyncio.sleep(max(0.0, min(seconds, self.deadline - time.time())))
+
+
+def _asked_wait(look: object) -> float:
+    return look.wait or 0.0 if isinstance(look, RateLimited) else 0.0

@@ -1,0 +1,109 @@
+"""The verdict on a wait: made where the wait happens, read by the task, which turns it into its outcome."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Dict
+
+from airflow_provider_datarecs.api import contract
+from airflow_provider_datarecs.compat import AirflowException, AirflowSensorTimeout
+from airflow_provider_datarecs.exceptions import by_meaning, meaning_of, message_of
+
+if TYPE_CHECKING:
+    from airflow_provider_datarecs.api.errors import DataRecsError
+    from airflow_provider_datarecs.api.runs import Run, Runnable
+
+FINISHED = "finished"
+TIMED_OUT = "timed_out"
+REFUSED = "refused"
+
+Event = Dict[str, Any]
+
+
+def finished(runnable: Runnable, run: Run) -> Event:
+    """Make the event of a run that has reached a terminal status."""
+    return _event(FINISHED, runnable, run.id, result=run.result)
+
+
+def timed_out(runnable: Runnable, run_id: str, message: str) -> Event:
+    """Make the event of a wait whose time is over."""
+    return _event(TIMED_OUT, runnable, run_id, message=message)
+
+
+def refused(runnable: Runnable, run_id: str, error: DataRecsError, conn_id: str) -> Event:
+    """Make the event of a wait that can never end, because DataRecs refuses to answer it."""
+    return _event(REFUSED, runnable, run_id, meaning=meaning_of(error), message=message_of(error, conn_id))
+
+
+def result_of(event: Any, runnable: Runnable, run_id: str) -> dict[str, Any]:
+    """
+    Give the result of a run that is COMPLETED, and raise for everything else.
+
+    Nothing but an event that says COMPLETED for this very run passes: not None, not an event of another run,
+    not one of a kind that this version does not know.
+
+    :param event: what the wait ended with
+    :param runnable: the job or job group that the task waits for
+    :param run_id: the run that the task waits for
+    :raises AirflowSensorTimeout: when the wait's time was over; the task is not retried
+    :raises AirflowException: when the run is FAILED or CANCELLED, when DataRecs refused, or when the event
+        is not one of this wait
+    """
+    subject = f"Run {run_id!r} of {runnable}"
+    event = event if isinstance(event, dict) else {"outcome": event}
+    outcome, message = event.get("outcome"), str(event.get("message"))
+    about = (event.get("kind"), event.get("id"), event.get("workspace_id"), event.get("run_id"))
+    if about != (runnable.kind.noun, runnable.id, runnable.workspace_id, run_id):
+        raise AirflowException(
+            f"{subject}: the trigger's event is about another run or none ({about}), so the outcome is "
+            "unknown. "
+            "Look at DataRecs, then clear the task to wait again."
+        )
+    if outcome == TIMED_OUT:
+        raise AirflowSensorTimeout(message)
+    if outcome == REFUSED:
+        raise by_meaning(str(event.get("meaning")))(message)
+    result: Any = event.get("result")
+    status = result.get("status") if isinstance(result, dict) else None
+    if outcome != FINISHED or status not in contract.TERMINAL:
+        raise AirflowException(
+            f"{subject}: the trigger's event is not understood (outcome {outcome!r}, status {status!r}), so "
+            "the "
+            "outcome is unknown. Look at DataRecs, then clear the task to wait again."
+        )
+    if status == contract.FAILED:
+        raise AirflowException(f"{subject} FAILED. {_details(result)}")
+    if status == contract.CANCELLED:
+        raise AirflowException(f"{subject} was CANCELLED. {_details(result)}")
+    return dict(result)
+
+
+def _event(outcome: str, runnable: Runnable, run_id: str, **more: Any) -> Event:
+    return {
+        "outcome": outcome,
+        "kind": runnable.kind.noun,
+        "id": runnable.id,
+        "workspace_id": runnable.workspace_id,
+        "run_id": run_id,
+        **more,
+    }
+
+
+def _details(result: dict[str, Any]) -> str:
+    """Say why a run ended, with the error as DataRecs gave it and those of a group's jobs."""
+    parts = [f"Error: {_error_text(result.get('error'))}"]
+    parts += (
+        f"Job {run.get('job_id')!r}: {run.get('status')}, {_error_text(run.get('error'))}"
+        for run in result.get("runs") or []
+        if run.get("status") != contract.COMPLETED
+    )
+    parts.append(
+        f"Rows: {result.get('rows_processed')} processed, {result.get('rows_matched')} matched, "
+        f"{result.get('rows_unmatched')} unmatched"
+    )
+    return ". ".join(parts)
+
+
+def _error_text(error: Any) -> str:
+    if isinstance(error, dict):
+        return ": ".join(str(error[key]) for key in ("code", "message") if error.get(key)) or str(error)
+    return str(error) if error else "none given by DataRecs"

@@ -1,0 +1,145 @@
+"""Judges each look at a run: whether the wait goes on, and what the log says of it."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_datarecs.api import contract
+from airflow_provider_datarecs.api.errors import (
+    DataRecsError,
+    Forbidden,
+    InvalidInput,
+    NotFound,
+    Rejected,
+    Unauthorized,
+)
+from airflow_provider_datarecs.waits import events
+
+if TYPE_CHECKING:
+    from airflow_provider_datarecs.api.runs import Run, Runnable
+
+# Waiting cures none of these. Everything else that goes wrong is a failed look, which says nothing about the
+# run.
+FINAL = (Unauthorized, Forbidden, NotFound, Rejected, InvalidInput)
+HEARTBEAT = 15 * 60.0  # seconds between log lines while nothing changes
+
+
+class Watch:
+    """
+    Remember what one wait has seen, and judge each new look.
+
+    :param runnable: the job or job group
+    :param run_id: the run's id
+    :param conn_id: the connection's id, for messages
+    :param log: the task's logger: a standard one on Airflow 2, a structured one on Airflow 3
+    :param since: epoch seconds at which the wait began
+    :param deadline: epoch seconds at which it ends, None where Airflow keeps the time (poke and reschedule
+        mode)
+    :param first_look: epoch seconds of the wait's first look, default now
+    """
+
+    def __init__(
+        self,
+        runnable: Runnable,
+        run_id: str,
+        *,
+        conn_id: str,
+        log: Any,
+        since: float,
+        deadline: float | None = None,
+        first_look: float | None = None,
+    ) -> None:
+        self.runnable = runnable
+        self.run_id = run_id
+        self.conn_id = conn_id
+        self.log = log
+        self.since = since
+        self.deadline = deadline
+        self._first_look = first_look or time.time()
+        self._status: str | None = None
+        self._failed_since: float | None = None
+        self._last_failure: DataRecsError | None = None
+        self._logged_at = 0.0
+
+    def judge(self, look: Run | DataRecsError) -> events.Event | None:
+        """
+        Take a look into account, and give the event that ends the wait, None while it goes on.
+
+        :param look: the run as it was seen, or why it was not
+        """
+        if isinstance(look, DataRecsError):
+            if isinstance(look, FINAL) and not self._may_yet_appear(look):
+                self.log.error("%s", look)
+                return events.refused(self.runnable, self.run_id, look, self.conn_id)
+            self._note_failure(look)
+        else:
+            self._note_run(look)
+            if look.is_finished:
+                return events.finished(self.runnable, look)
+        if self.deadline is not None and time.time() >= self.deadline:
+            return events.timed_out(self.runnable, self.run_id, self._timeout_message())
+        return None
+
+    def _may_yet_appear(self, error: DataRecsError) -> bool:
+        in_grace = time.time() < self._first_look + contract.NOT_VISIBLE_GRACE
+        return isinstance(error, NotFound) and self._status is None and in_grace
+
+    def _note_failure(self, error: DataRecsError) -> None:
+        if self._failed_since is None:
+            self._failed_since = time.time()
+            self.log.warning(
+                "Cannot see run %s of %s: %s. This says nothing about the run; looking again.",
+                self.run_id,
+                self.runnable,
+                error,
+            )
+        elif self._heartbeat_due():
+            self.log.warning(
+                "Run %s of %s not seen for %s: %s",
+                self.run_id,
+                self.runnable,
+                _ago(self._failed_since),
+                error,
+            )
+        else:
+            self._last_failure = error
+            return
+        self._last_failure = error
+        self._logged_at = time.time()
+
+    def _note_run(self, run: Run) -> None:
+        if self._failed_since is not None:
+            self.log.info("Run %s is seen again after %s", self.run_id, _ago(self._failed_since))
+            self._failed_since = self._last_failure = None
+        if run.status != self._status:
+            known = run.is_finished or run.status in contract.STILL_GOING
+            note = "" if known else " (a status this provider does not know, taken as still going)"
+            self.log.info(
+                "Run %s of %s is %s%s", self.run_id, self.runnable, run.status or "without status", note
+            )
+        elif self._heartbeat_due():
+            self.log.info("Run %s is %s, waiting for %s so far", self.run_id, run.status, _ago(self.since))
+        else:
+            return
+        self._status = run.status
+        self._logged_at = time.time()
+
+    def _heartbeat_due(self) -> bool:
+        return time.time() >= self._logged_at + HEARTBEAT
+
+    def _timeout_message(self) -> str:
+        subject = f"Run {self.run_id!r} of {self.runnable} did not finish within {_ago(self.since)}"
+        if self._failed_since is None:
+            return f"{subject}; its last status was {self._status}. It goes on at DataRecs."
+        return (
+            f"{subject} as far as is known: it could not be seen for the last {_ago(self._failed_since)} "
+            f"({self._last_failure}); before that its status was {self._status or 'never seen'}. Whether it "
+            "has ended "
+            "is unknown; look at DataRecs."
+        )
+
+
+def _ago(moment: float) -> timedelta:
+    return timedelta(seconds=round(time.time() - moment))

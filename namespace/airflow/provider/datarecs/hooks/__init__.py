@@ -1,0 +1,3 @@
+"""The hook, where Airflow accepts it from."""
+
+from __future__ import annotations

@@ -1,0 +1,3 @@
+"""Documented import paths; see ``airflow_provider_datarecs.hooks``."""
+
+from __future__ import annotations
