@@ -23,7 +23,7 @@ from airflow_provider_datarecs.api.errors import (
     UnreadableAnswer,
 )
 
-TRY_AGAIN_LATER = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY})
+TRY_AGAIN_LATER = frozenset({HTTPStatus.REQUEST_TIMEOUT, 425})  # 425 has no name in Python 3.8
 SHOWN = 200  # characters of an unreadable body or an odd value that go into a message
 
 

@@ -1,0 +1,31 @@
+"""Run a simulated DataRecs: ``python -m airflow_provider_datarecs.simulator --port 8790``."""
+
+from __future__ import annotations
+
+import argparse
+
+from aiohttp import web
+
+from airflow_provider_datarecs.simulator.app import SimulatorApp
+from airflow_provider_datarecs.simulator.scenario import DEFAULT, load_scenario
+
+
+def main() -> None:
+    """Serve until interrupted."""
+    parser = argparse.ArgumentParser(
+        prog="python -m airflow_provider_datarecs.simulator", description=__doc__
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=8790, help="port to listen on (default: %(default)s)")
+    parser.add_argument("--scenario", default=DEFAULT, help="JSON or YAML file (default: the demo's world)")
+    options = parser.parse_args()
+    world, faults = load_scenario(options.scenario)
+    keys = ", ".join(key.key for key in world.api_keys)
+    print(f"DataRecs simulator on http://{options.host}:{options.port}, API keys: {keys}", flush=True)
+    web.run_app(
+        SimulatorApp(world, faults).make(), host=options.host, port=options.port, print=None, access_log=None
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,244 @@
+"""Speaks HTTP for a simulated DataRecs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Awaitable, Callable
+
+from aiohttp import web
+
+from airflow_provider_datarecs.api import contract
+from airflow_provider_datarecs.api.contract import Kind
+
+if TYPE_CHECKING:
+    from airflow_provider_datarecs.simulator.faults import Fault
+    from airflow_provider_datarecs.simulator.world import Job, Run, World
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+PREFIXES = ("", "/v1")  # both documented forms of the API's URL
+MAX_LABEL = 200
+
+
+@dataclass(frozen=True)
+class SeenRequest:
+    """
+    A request as it came in.
+
+    :param path: as it was on the wire, without the query
+    :param status: what it was answered with, None if it was not
+    """
+
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: str
+    status: int | None
+
+
+class SimulatorApp:
+    """
+    Answer requests about a world.
+
+    :param world: what exists
+    :param faults: what goes wrong; may be changed at any time
+    """
+
+    def __init__(self, world: World, faults: list[Fault] | None = None) -> None:
+        self.world = world
+        self.faults = faults if faults is not None else []
+        self.requests: list[SeenRequest] = []
+
+    def make(self) -> web.Application:
+        """Make the web application."""
+        app = web.Application(middlewares=[self._observe, self._let_in])
+        for prefix in PREFIXES:
+            app.router.add_get(f"{prefix}/{contract.WORKSPACES}", self._list_workspaces)
+            app.router.add_get(f"{prefix}/{contract.JOBS}", self._list_jobs)
+            for kind in Kind:
+                base = f"{prefix}/{kind.path}/{{owner_id}}"
+                run = f"{base}/{contract.RUNS}/{{run_id}}"
+                app.router.add_post(f"{base}/{contract.RUN}", self._for(kind, self._start_run))
+                app.router.add_get(f"{base}/{contract.RUNS}", self._for(kind, self._list_runs))
+                app.router.add_get(run, self._for(kind, self._get_run))
+                app.router.add_post(f"{run}/{contract.CANCEL}", self._for(kind, self._cancel_run))
+        return app
+
+    # --- before and after every request
+    # -----------------------------------------------------------------------
+
+    @web.middleware
+    async def _observe(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        body = await request.read()
+        status: int | None = None
+        try:
+            response = await self._with_faults(request, handler)
+            status = response.status
+        finally:
+            self.requests.append(
+                SeenRequest(
+                    request.method,
+                    request.rel_url.raw_path,
+                    dict(request.query),
+                    dict(request.headers),
+                    body.decode(),
+                    status,
+                )
+            )
+        return response
+
+    async def _with_faults(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        now = self.world.clock()
+        fault = next((one for one in self.faults if one.meets(request.method, request.path, now)), None)
+        if fault is None:
+            return await handler(request)
+        if fault.delay:
+            await asyncio.sleep(fault.delay)
+        if fault.drop:
+            if fault.drop == "after":
+                await handler(request)
+            if request.transport is not None:
+                request.transport.abort()
+            return web.Response()  # never leaves: its connection is gone
+        if fault.status is None:
+            return await handler(request)
+        if isinstance(fault.body, str):
+            return web.Response(status=fault.status, text=fault.body, headers=fault.headers)
+        return _json(fault.body, status=fault.status, headers=fault.headers)
+
+    @web.middleware
+    async def _let_in(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        scheme, _, token = request.headers.get(contract.AUTH_HEADER, "").partition(" ")
+        keys = [one for one in self.world.api_keys if one.key == token]
+        if scheme != contract.AUTH_SCHEME or not keys:
+            return _error(401, "Unauthorized")
+        limit, now = self.world.rate_limit, self.world.clock()
+        if not limit.take(now):
+            response: web.StreamResponse = _error(429, "Too Many Requests")
+            response.headers[contract.RETRY_AFTER] = str(int(limit.seconds_left(now)) + 1)
+        elif keys[0].read_only and request.method == "POST":
+            response = _error(403, "Forbidden")
+        else:
+            try:
+                response = await handler(request)
+            except web.HTTPException as error:
+                response = _error(error.status, error.reason)
+        reset = limit.seconds_left(now) + (now if limit.epoch_reset else 0)
+        response.headers[contract.RATE_LIMIT_REMAINING] = str(limit.remaining(now))
+        response.headers[contract.RATE_LIMIT_RESET] = str(int(reset) + 1)
+        return response
+
+    # --- the calls of the contract
+    # ----------------------------------------------------------------------------
+
+    async def _list_workspaces(self, request: web.Request) -> web.StreamResponse:
+        return self._page(request, list(self.world.workspaces.values()))
+
+    async def _list_jobs(self, request: web.Request) -> web.StreamResponse:
+        wanted = request.query.get(contract.WORKSPACE_ID) if self.world.behaviour.filters_jobs else None
+        jobs = [
+            {"id": job.id, "name": job.name, "workspace_id": job.workspace_id}
+            for job in self.world.owners[Kind.JOB].values()
+            if wanted in (None, job.workspace_id)
+        ]
+        return self._page(request, jobs)
+
+    async def _start_run(self, request: web.Request, kind: Kind, owner: Job) -> web.StreamResponse:
+        try:
+            body = json.loads(await request.read() or "{}")
+            label = body.get(contract.RUN_LABEL)
+        except (ValueError, AttributeError):
+            return _error(400, "The body is not a JSON object")
+        if label is not None and (not isinstance(label, str) or len(label) > MAX_LABEL):
+            problem = {
+                "field": contract.RUN_LABEL,
+                "message": f"must be text of at most {MAX_LABEL} characters",
+            }
+            return _error(422, "Validation failed", errors=[problem])
+        key = request.headers.get(contract.IDEMPOTENCY_HEADER)
+        run = self.world.start_run(kind, owner, label=label, idempotency_key=key)
+        place = self.world.behaviour.run_id_in
+        answers: dict[str, Any] = {
+            "run_id": {"run_id": run.id},
+            "id": {"id": run.id},
+            "run": {"run": {"id": run.id}},
+            "data": {"data": {"run_id": run.id}},
+            "nowhere": {"accepted": True},
+        }
+        return _json(self._styled(answers[place]), status=201)
+
+    async def _list_runs(self, request: web.Request, kind: Kind, owner: Job) -> web.StreamResponse:
+        return self._page(request, [self.world.show(kind, run) for run in self.world.history(kind, owner)])
+
+    async def _get_run(self, request: web.Request, kind: Kind, owner: Job) -> web.StreamResponse:
+        return _json(self._styled(self.world.show(kind, self._run(request, kind, owner))))
+
+    async def _cancel_run(self, request: web.Request, kind: Kind, owner: Job) -> web.StreamResponse:
+        if not self.world.behaviour.offers_cancel:
+            raise web.HTTPNotImplemented
+        self.world.cancel(self._run(request, kind, owner))
+        return _json({"accepted": True}, status=202)
+
+    # --- shared by the calls
+    # ----------------------------------------------------------------------------------
+
+    def _for(
+        self, kind: Kind, handler: Callable[[web.Request, Kind, Job], Awaitable[web.StreamResponse]]
+    ) -> Handler:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            workspace_id = request.query.get(contract.WORKSPACE_ID)
+            if not workspace_id:
+                problem = {"field": contract.WORKSPACE_ID, "message": "is required"}
+                return _error(400, "Bad Request", errors=[problem])
+            owner = self.world.owner(kind, request.match_info["owner_id"], workspace_id)
+            if owner is None:
+                raise web.HTTPNotFound
+            return await handler(request, kind, owner)
+
+        return handle
+
+    def _run(self, request: web.Request, kind: Kind, owner: Job) -> Run:
+        for run in self.world.history(kind, owner):
+            if run.id == request.match_info["run_id"]:
+                return run
+        raise web.HTTPNotFound
+
+    def _page(self, request: web.Request, items: list[dict[str, Any]]) -> web.StreamResponse:
+        behaviour = self.world.behaviour
+        if behaviour.list_style == "bare":
+            return _json([self._styled(item) for item in items])
+        start = int(request.query.get(contract.CURSOR, 0))
+        end = start + behaviour.page_size
+        answer: dict[str, Any] = {behaviour.list_style: items[start:end]}
+        if end < len(items):
+            if behaviour.paging == "cursor":
+                answer[contract.NEXT_CURSOR] = str(end)
+            else:
+                answer[contract.NEXT_URL] = str(request.url.update_query({contract.CURSOR: str(end)}))
+        return _json(self._styled(answer))
+
+    def _styled(self, value: Any) -> Any:
+        if self.world.behaviour.key_style == "snake":
+            return value
+        if isinstance(value, list):
+            return [self._styled(one) for one in value]
+        if isinstance(value, dict):
+            return {
+                re.sub(r"_([a-z])", lambda m: m.group(1).upper(), key): (
+                    one if key == "error" else self._styled(one)
+                )
+                for key, one in value.items()
+            }
+        return value
+
+
+def _json(value: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    return web.json_response(value, status=status, headers=headers)
+
+
+def _error(status: int, message: str, **more: Any) -> web.Response:
+    return _json({"statusCode": status, "message": message, **more}, status=status)

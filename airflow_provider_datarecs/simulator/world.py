@@ -1,0 +1,241 @@
+"""What exists at the simulated DataRecs, and how its runs go on."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any, Callable
+
+from airflow_provider_datarecs.api import contract
+from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.simulator.rate_limit import RateLimit
+
+
+@dataclass
+class ApiKey:
+    """
+    An API key that is let in.
+
+    :param key: the key
+    :param read_only: answer 403 to everything that starts or cancels a run
+    """
+
+    key: str
+    read_only: bool = False
+
+
+@dataclass
+class Behaviour:
+    """
+    Where the contract leaves the service a choice, the one it takes.
+
+    :param key_style: ``snake`` or ``camel``
+    :param list_style: ``items``, ``data`` or ``bare``
+    :param paging: ``cursor`` or ``url``
+    :param page_size: items on a page
+    :param run_id_in: where a trigger's answer has the run's id: ``run_id``, ``id``, ``run``, ``data`` or
+        ``nowhere``
+    :param filters_jobs: whether the list of jobs knows ``workspace_id``
+    :param honours_idempotency_key: whether a repeated key gives the run of the first request
+    :param echoes_label: whether runs show their ``run_label``
+    :param offers_cancel: whether a run can be cancelled
+    :param group_totals: whether a group run has counts, times and a status of its own
+    """
+
+    key_style: str = "snake"
+    list_style: str = "items"
+    paging: str = "cursor"
+    page_size: int = 50
+    run_id_in: str = "run_id"
+    filters_jobs: bool = True
+    honours_idempotency_key: bool = True
+    echoes_label: bool = True
+    offers_cancel: bool = True
+    group_totals: bool = False
+
+
+@dataclass
+class Plan:
+    """
+    How the runs of a job go.
+
+    :param status: how they end
+    :param queued: seconds before they run
+    :param running: seconds they run
+    :param rows_processed: counts of a run that ends COMPLETED, None to leave one out
+    :param rows_matched: see ``rows_processed``
+    :param rows_unmatched: see ``rows_processed``
+    :param error: what a run that does not complete tells: a string, an object or None
+    :param hidden: seconds for which a new run answers 404
+    """
+
+    status: str = contract.COMPLETED
+    queued: float = 0.5
+    running: float = 2.0
+    rows_processed: int | None = 1000
+    rows_matched: int | None = 1000
+    rows_unmatched: int | None = 0
+    error: Any = None
+    hidden: float = 0.0
+
+
+@dataclass
+class Job:
+    """A job or, with ``job_ids``, a job group."""
+
+    id: str
+    name: str
+    workspace_id: str
+    plan: Plan = field(default_factory=Plan)
+    job_ids: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Run:
+    """A run of a job, or with ``parts`` one of a job group."""
+
+    id: str
+    owner: Job
+    plan: Plan
+    created_at: float
+    label: str | None = None
+    cancelled_at: float | None = None
+    parts: list[Run] = field(default_factory=list)
+
+    def status(self, now: float) -> str:
+        """Give the status at a time."""
+        if self.parts:
+            statuses = [part.status(now) for part in self.parts]
+            ending = (contract.FAILED, contract.CANCELLED)
+            if all(status in contract.TERMINAL for status in statuses):
+                return next((status for status in ending if status in statuses), contract.COMPLETED)
+            return "RUNNING"
+        if self.cancelled_at is not None and self.cancelled_at < self.ends_at:
+            return contract.CANCELLED
+        if now < self.created_at + self.plan.queued:
+            return "QUEUED"
+        return "RUNNING" if now < self.ends_at else self.plan.status
+
+    @property
+    def ends_at(self) -> float:
+        """When the run ends by its plan, in epoch seconds."""
+        if self.parts:
+            return max(part.ends_at for part in self.parts)
+        return self.created_at + self.plan.queued + self.plan.running
+
+
+class World:
+    """
+    Hold all that exists, and start, show and cancel runs.
+
+    :param api_keys: the keys that are let in, default one: ``demo-key``
+    :param rate_limit: default 100 requests in a fixed minute
+    :param behaviour: the choices that the contract leaves
+    :param clock: gives epoch seconds
+    """
+
+    def __init__(
+        self,
+        *,
+        api_keys: list[ApiKey] | None = None,
+        rate_limit: RateLimit | None = None,
+        behaviour: Behaviour | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.api_keys = api_keys if api_keys is not None else [ApiKey("demo-key")]
+        self.rate_limit = rate_limit or RateLimit()
+        self.behaviour = behaviour or Behaviour()
+        self.clock = clock
+        self.workspaces: dict[str, dict[str, Any]] = {}
+        self.owners: dict[Kind, dict[str, Job]] = {Kind.JOB: {}, Kind.JOB_GROUP: {}}
+        self.runs: dict[Kind, list[Run]] = {Kind.JOB: [], Kind.JOB_GROUP: []}
+        self._by_idempotency_key: dict[str, Run] = {}
+        self._numbers = itertools.count(1)
+
+    def add_workspace(self, workspace_id: str, name: str, **more: Any) -> None:
+        """Add a workspace, with any further fields."""
+        self.workspaces[workspace_id] = {"id": workspace_id, "name": name, **more}
+
+    def add_job(self, job_id: str, name: str, workspace_id: str, plan: Plan | None = None) -> None:
+        """Add a job whose runs go by a plan."""
+        self.owners[Kind.JOB][job_id] = Job(job_id, name, workspace_id, plan or Plan())
+
+    def add_job_group(self, job_group_id: str, name: str, workspace_id: str, job_ids: list[str]) -> None:
+        """Add a group of jobs that exist."""
+        group = Job(job_group_id, name, workspace_id, job_ids=job_ids)
+        self.owners[Kind.JOB_GROUP][job_group_id] = group
+
+    def owner(self, kind: Kind, owner_id: str, workspace_id: str | None) -> Job | None:
+        """Give a job or job group of a workspace, None if there is none."""
+        found = self.owners[kind].get(owner_id)
+        return found if found and workspace_id in (None, found.workspace_id) else None
+
+    def start_run(
+        self, kind: Kind, owner: Job, *, label: str | None = None, idempotency_key: str | None = None
+    ) -> Run:
+        """Start a run, or give the one that an idempotency key has started before."""
+        if idempotency_key and self.behaviour.honours_idempotency_key:
+            known = self._by_idempotency_key.get(idempotency_key)
+            if known:
+                return known
+        parts = [
+            self.start_run(Kind.JOB, self.owners[Kind.JOB][job_id], label=label) for job_id in owner.job_ids
+        ]
+        run = Run(f"run_{next(self._numbers):06d}", owner, owner.plan, self.clock(), label, parts=parts)
+        self.runs[kind].append(run)
+        if idempotency_key:
+            self._by_idempotency_key[idempotency_key] = run
+        return run
+
+    def history(self, kind: Kind, owner: Job) -> list[Run]:
+        """Give the runs of a job or job group that can be seen, newest first."""
+        now = self.clock()
+        return [
+            run
+            for run in reversed(self.runs[kind])
+            if run.owner is owner and now >= run.created_at + run.plan.hidden
+        ]
+
+    def cancel(self, run: Run) -> None:
+        """Cancel a run and all its parts, unless they have ended."""
+        for part in (run, *run.parts):
+            part.cancelled_at = part.cancelled_at or self.clock()
+
+    def show(self, kind: Kind, run: Run) -> dict[str, Any]:
+        """Give a run as an answer shows it, with keys in snake_case."""
+        now = self.clock()
+        status, plan = run.status(now), run.plan
+        starts_at = run.created_at + plan.queued
+        started = starts_at <= min(now, run.cancelled_at or now)
+        shown: dict[str, Any] = {
+            "id": run.id,
+            kind.id_field: run.owner.id,
+            "workspace_id": run.owner.workspace_id,
+        }
+        if self.behaviour.echoes_label:
+            shown["run_label"] = run.label
+        if run.parts:
+            shown["runs"] = [self.show(Kind.JOB, part) for part in run.parts]
+            if not self.behaviour.group_totals:
+                return shown
+        shown["status"] = status
+        shown["started_at"] = _iso(starts_at) if started else None
+        ended_at = run.cancelled_at if status == contract.CANCELLED and run.cancelled_at else run.ends_at
+        shown["completed_at"] = _iso(ended_at) if status in contract.TERMINAL else None
+        shown["error"] = plan.error if status in (contract.FAILED, contract.CANCELLED) else None
+        if status == contract.COMPLETED:
+            shown.update(self._counts(run))
+        return shown
+
+    def _counts(self, run: Run) -> dict[str, int]:
+        plans = [part.plan for part in run.parts] or [run.plan]
+        counts = {name: [getattr(plan, name) for plan in plans] for name in contract.COUNTS}
+        return {name: sum(values) for name, values in counts.items() if None not in values}
+
+
+def _iso(moment: float) -> str:
+    return (
+        datetime.fromtimestamp(moment, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    )

@@ -1,0 +1,33 @@
+"""Start a job by its ids, with a label that tells the nights apart at DataRecs."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from airflow.models.dag import DAG
+from airflow.providers.datarecs.operators.trigger_job_run import TriggerJobRunOperator
+from airflow.providers.datarecs.sensors.job_run import JobRunSensor
+
+with DAG(
+    dag_id="reconcile_by_ids",
+    schedule="@daily",
+    start_date=datetime(2024, 1, 1),
+    catchup=False,
+):
+    trigger = TriggerJobRunOperator(
+        task_id="trigger",
+        job_id="job_daily_balance",
+        workspace_id="ws_production",
+        run_label="nightly-{{ ds }}",
+    )
+
+    wait = JobRunSensor(
+        task_id="wait",
+        job_id="job_daily_balance",
+        workspace_id="ws_production",
+        run_id="{{ ti.xcom_pull(task_ids='trigger', key='run_id') }}",
+        poke_interval=30,
+        timeout=7200,
+    )
+
+    trigger >> wait
