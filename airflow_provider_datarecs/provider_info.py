@@ -42,8 +42,9 @@ def get_provider_info() -> dict[str, Any]:
                 "connection-type": CONN_TYPE,
                 # Under airflow.provider (singular): from a distribution whose name starts with
                 # "apache-airflow", Airflow accepts no class that lives elsewhere, and drops the connection
-                # type with a mere warning. "hook-class-name":
-                # "airflow.provider.datarecs.hooks.datarecs.DataRecsHook", "hook-name": HOOK_NAME,
+                # type with a mere warning.
+                "hook-class-name": "airflow.provider.datarecs.hooks.datarecs.DataRecsHook",
+                "hook-name": HOOK_NAME,
                 "conn-fields": CONN_FIELDS,
                 "ui-field-behaviour": UI_FIELD_BEHAVIOUR,
             }

@@ -38,6 +38,7 @@ class Environment:
     tools: tuple[str, ...] = TOOLS
 
     def pins(self, python: str) -> Path:
+        """Give the file of its pins for a Python."""
         return ROOT / "dev" / "pins" / f"airflow-{self.airflow}-py{python}.txt"
 
 
@@ -86,7 +87,8 @@ def make(name: str, environment: Environment, wheel: Path) -> None:
     python, interpreter = next(((one, path) for one, path in found if path), (None, None))
     if python is None or interpreter is None:
         sys.exit(
-            f"Airflow {environment.airflow} needs one of Python {', '.join(environment.pythons)}; none is here"
+            f"Airflow {environment.airflow} needs one of Python {', '.join(environment.pythons)}; none is "
+            "here"
         )
     if python != environment.pythons[0]:
         say(f"Python {environment.pythons[0]} is not here, so Airflow {environment.airflow} runs on {python}")
@@ -105,11 +107,8 @@ def make(name: str, environment: Environment, wheel: Path) -> None:
 def find_python(version: str) -> str | None:
     """Find a Python on the path, or installed beside the one that runs this."""
     siblings = Path(sys.base_prefix).parent.glob(f"{version}.*/bin/python")
-    for candidate in (
-        shutil.which(f"python{version}"),
-        *map(str, sorted(siblings, reverse=True)),
-        sys.executable,
-    ):
+    candidates = (shutil.which(f"python{version}"), *map(str, sorted(siblings)), sys.executable)
+    for candidate in candidates:
         if candidate and _version_of(candidate) == version:
             return candidate
     return None

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from airflow_provider_datarecs.simulator.app import SimulatorApp
 from airflow_provider_datarecs.simulator.scenario import DEFAULT, load_scenario
+from airflow_provider_datarecs.simulator.world import ApiKey
 
 
 def main() -> None:
@@ -18,9 +19,12 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8790, help="port to listen on (default: %(default)s)")
     parser.add_argument("--scenario", default=DEFAULT, help="JSON or YAML file (default: the demo's world)")
+    parser.add_argument("--api-key", action="append", help="an API key to let in, in place of the scenario's")
     options = parser.parse_args()
     world, faults = load_scenario(options.scenario)
-    keys = ", ".join(key.key for key in world.api_keys)
+    if options.api_key:
+        world.api_keys = [ApiKey(key) for key in options.api_key]
+    keys = "as given" if options.api_key else ", ".join(key.key for key in world.api_keys)
     print(f"DataRecs simulator on http://{options.host}:{options.port}, API keys: {keys}", flush=True)
     web.run_app(
         SimulatorApp(world, faults).make(), host=options.host, port=options.port, print=None, access_log=None

@@ -68,8 +68,7 @@ class SimulatorApp:
                 app.router.add_post(f"{run}/{contract.CANCEL}", self._for(kind, self._cancel_run))
         return app
 
-    # --- before and after every request
-    # -----------------------------------------------------------------------
+    # --- before and after every request ---
 
     @web.middleware
     async def _observe(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -132,8 +131,7 @@ class SimulatorApp:
         response.headers[contract.RATE_LIMIT_RESET] = str(int(reset) + 1)
         return response
 
-    # --- the calls of the contract
-    # ----------------------------------------------------------------------------
+    # --- the calls of the contract ---
 
     async def _list_workspaces(self, request: web.Request) -> web.StreamResponse:
         return self._page(request, list(self.world.workspaces.values()))
@@ -183,8 +181,7 @@ class SimulatorApp:
         self.world.cancel(self._run(request, kind, owner))
         return _json({"accepted": True}, status=202)
 
-    # --- shared by the calls
-    # ----------------------------------------------------------------------------------
+    # --- shared by the calls ---
 
     def _for(
         self, kind: Kind, handler: Callable[[web.Request, Kind, Job], Awaitable[web.StreamResponse]]

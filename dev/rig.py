@@ -1,0 +1,222 @@
+"""
+A real Airflow on SQLite, in a folder of its own, as the demo and the live tests use it.
+
+It runs the Airflow of the Python that imports this: scheduler and triggerer on 2.x, and API server and DAG
+processor beside them on 3.x. What happens in it is read from its database, where every Airflow from 2.7 to
+3.3 keeps it alike.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING, Any, Callable
+
+from airflow import __version__ as airflow_version
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+IS_AIRFLOW_3 = airflow_version.startswith("3.")
+COMPONENTS = (
+    ("api-server", "dag-processor", "scheduler", "triggerer") if IS_AIRFLOW_3 else ("scheduler", "triggerer")
+)
+GRACE = 20.0  # seconds that a component gets to stop before it is killed
+
+
+class RigError(Exception):
+    """The Airflow did not do what was waited for."""
+
+
+def free_port() -> int:
+    """Give a port that nothing listens on."""
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Airflow:
+    """
+    Run an Airflow, as a context manager.
+
+    :param home: its folder, made anew
+    :param dags: the folder of its DAGs
+    :param environ: further environment variables
+    :param say: told what is being done
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        dags: Path,
+        *,
+        environ: dict[str, str] | None = None,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.home = home
+        self.say = say
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.port = free_port()
+        self.environ = {**_without_airflow(os.environ), **_settings(home, dags, self.port), **(environ or {})}
+
+    def __enter__(self) -> Airflow:
+        self.say(f"starting Airflow {airflow_version}: {', '.join(COMPONENTS)}")
+        self.home.mkdir(parents=True)
+        self.cli("db", "migrate")
+        for component in COMPONENTS:
+            self.start(component)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.say("stopping Airflow")
+        for process in self.processes.values():
+            _signal(process, signal.SIGTERM)
+        for component in list(self.processes):
+            self.stop(component)
+
+    def start(self, component: str) -> None:
+        """Start one of the components."""
+        with (self.home / f"{component}.log").open("ab") as log:
+            self.processes[component] = subprocess.Popen(
+                [*_airflow(), component],
+                env=self.environ,
+                cwd=self.home,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def stop(self, component: str, how: signal.Signals = signal.SIGTERM) -> None:
+        """Stop one of the components and all its children, and wait until it is gone."""
+        process = self.processes.pop(component)
+        _signal(process, how)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(GRACE)
+        _signal(process, signal.SIGKILL)
+        process.wait()
+
+    def cli(self, *arguments: str) -> str:
+        """Run an ``airflow`` command and give what it prints."""
+        done = subprocess.run(
+            [*_airflow(), *arguments],
+            env=self.environ,
+            cwd=self.home,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise RigError(f"airflow {arguments[0]} {arguments[1]} failed:\n{done.stdout}\n{done.stderr}")
+        return done.stdout
+
+    def run_dag(self, dag_id: str, run_id: str, conf: dict[str, Any] | None = None) -> None:
+        """Start a run of a DAG, once Airflow has parsed it."""
+        self.wait_until(
+            lambda: self.rows("select 1 from serialized_dag where dag_id = ?", dag_id),
+            f"DAG {dag_id} is parsed",
+        )
+        self.cli("dags", "trigger", dag_id, "--run-id", run_id, "--conf", json.dumps(conf or {}))
+
+    def run_state(self, dag_id: str, run_id: str) -> str:
+        """Give the state of a DAG run."""
+        rows = self.rows("select state from dag_run where dag_id = ? and run_id = ?", dag_id, run_id)
+        return str(rows[0]["state"]) if rows else "none"
+
+    def tasks(self, dag_id: str, run_id: str) -> dict[str, dict[str, Any]]:
+        """Give the task instances of a DAG run, by task id, and map index if there is one."""
+        rows = self.rows("select * from task_instance where dag_id = ? and run_id = ?", dag_id, run_id)
+        return {
+            row["task_id"] if row["map_index"] < 0 else f"{row['task_id']}[{row['map_index']}]": row
+            for row in rows
+        }
+
+    def xcom(self, dag_id: str, run_id: str, task_id: str, key: str) -> Any:
+        """Give the value of an XCom, None if there is none."""
+        rows = self.rows(
+            "select value from xcom where dag_id = ? and run_id = ? and task_id = ? and key = ?",
+            dag_id, run_id, task_id, key,
+        )  # fmt: skip
+        return json.loads(rows[0]["value"]) if rows else None
+
+    def rows(self, query: str, *arguments: Any) -> list[dict[str, Any]]:
+        """Give what a query finds in Airflow's database."""
+        with closing(
+            sqlite3.connect(f"file:{self.home / 'airflow.db'}?mode=ro", uri=True, timeout=30)
+        ) as database:
+            database.row_factory = sqlite3.Row
+            return [dict(row) for row in database.execute(query, arguments)]
+
+    def wait_until(self, reached: Callable[[], Any], what: str, seconds: float = 120.0) -> Any:
+        """Give what ``reached`` gives as soon as that is true; fail if it takes too long or a component dies."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            value = reached()
+            if value:
+                return value
+            for component, process in self.processes.items():
+                if process.poll() is not None:
+                    raise RigError(f"{component} ended with {process.returncode}:\n{self.log_of(component)}")
+            time.sleep(0.25)
+        raise RigError(f"not reached in {seconds:.0f} s: {what}\n{self.log_of('scheduler')}")
+
+    def log_of(self, component: str, lines: int = 40) -> str:
+        """Give the end of a component's log."""
+        return "\n".join((self.home / f"{component}.log").read_text(errors="replace").splitlines()[-lines:])
+
+    def task_log(self, dag_id: str, task_id: str) -> str:
+        """Give all that a task and its trigger have logged."""
+        logs = sorted(self.home.glob(f"logs/dag_id={dag_id}/**/task_id={task_id}/**/*.log*"))
+        return "\n".join(log.read_text(errors="replace") for log in logs)
+
+
+def _airflow() -> list[str]:
+    return [sys.executable, "-m", "airflow"]
+
+
+def _signal(process: subprocess.Popen[bytes], how: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, how)
+
+
+def _without_airflow(environ: Any) -> dict[str, str]:
+    return {name: value for name, value in environ.items() if not name.startswith("AIRFLOW")}
+
+
+def _settings(home: Path, dags: Path, port: int) -> dict[str, str]:
+    url = f"http://127.0.0.1:{port}"
+    settings = {
+        "CORE__DAGS_FOLDER": str(dags),
+        "CORE__LOAD_EXAMPLES": "False",
+        "CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        "CORE__PARALLELISM": "4",
+        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+        "SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
+        "SCHEDULER__MIN_FILE_PROCESS_INTERVAL": "5",
+    }
+    if IS_AIRFLOW_3:
+        settings.update(
+            {
+                "API__PORT": str(port),
+                "API__BASE_URL": url,
+                "API__WORKERS": "1",
+                "API_AUTH__JWT_SECRET": secrets.token_hex(32),
+                "CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
+                "CORE__EXECUTOR": "LocalExecutor",
+                "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+                "DAG_PROCESSOR__REFRESH_INTERVAL": "5",
+            }
+        )
+    else:
+        settings["CORE__EXECUTOR"] = "SequentialExecutor"
+    return {"AIRFLOW_HOME": str(home), **{f"AIRFLOW__{name}": value for name, value in settings.items()}}
