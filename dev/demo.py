@@ -21,7 +21,7 @@ from rig import Airflow, RigError, free_port
 if TYPE_CHECKING:
     from types import TracebackType
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parent.parent
 DAG_ID, RUN_ID = "reconcile_daily_balances", "demo"
 EXPECTED = {
     "status": "COMPLETED",

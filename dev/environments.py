@@ -15,7 +15,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parent.parent
 UV = ROOT / ".venv" / "bin" / "uv"
 TOOLS = ("aioresponses", "psutil", "pytest", "pytest-asyncio")
 LINTERS = ("mypy", "ruff")
@@ -99,9 +99,8 @@ def make(name: str, environment: Environment, wheel: Path) -> None:
         run(UV, "venv", "--quiet", "--clear", "--python", interpreter, home)
         run(UV, "pip", "sync", "--quiet", "--python", home / "bin" / "python", pins)
         stamp.write_text(made_from)
-    run(
-        UV, "pip", "install", "--quiet", "--python", home / "bin" / "python", "--no-deps", "--reinstall", wheel
-    )  # fmt: skip
+    python_of = home / "bin" / "python"
+    run(UV, "pip", "install", "--quiet", "--python", python_of, "--no-deps", "--reinstall", wheel)
 
 
 def find_python(version: str) -> str | None:

@@ -18,12 +18,12 @@ import subprocess
 import sys
 import time
 from contextlib import closing, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
 
 from airflow import __version__ as airflow_version
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from types import TracebackType
 
 IS_AIRFLOW_3 = airflow_version.startswith("3.")
@@ -158,7 +158,7 @@ class Airflow:
             return [dict(row) for row in database.execute(query, arguments)]
 
     def wait_until(self, reached: Callable[[], Any], what: str, seconds: float = 120.0) -> Any:
-        """Give what ``reached`` gives as soon as that is true; fail if it takes too long or a component dies."""
+        """Give what ``reached`` gives once that is true; fail if it takes too long or a component dies."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             value = reached()
@@ -219,4 +219,10 @@ def _settings(home: Path, dags: Path, port: int) -> dict[str, str]:
         )
     else:
         settings["CORE__EXECUTOR"] = "SequentialExecutor"
-    return {"AIRFLOW_HOME": str(home), **{f"AIRFLOW__{name}": value for name, value in settings.items()}}
+    # The 2.x executors start tasks by the bare name of the command.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    return {
+        "AIRFLOW_HOME": str(home),
+        "PATH": path,
+        **{f"AIRFLOW__{name}": value for name, value in settings.items()},
+    }
