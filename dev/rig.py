@@ -8,6 +8,7 @@ processor beside them on 3.x. What happens in it is read from its database, wher
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import secrets
@@ -200,6 +201,8 @@ def _settings(home: Path, dags: Path, port: int) -> dict[str, str]:
         "CORE__LOAD_EXAMPLES": "False",
         "CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         "CORE__PARALLELISM": "4",
+        # Without one, 2.x keeps the passwords of connections as they are.
+        "CORE__FERNET_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
         "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
         "SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
         "SCHEDULER__MIN_FILE_PROCESS_INTERVAL": "5",
