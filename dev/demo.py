@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 ROOT = Path(__file__).resolve().parent.parent
-DAG_ID, RUN_ID = "reconcile_daily_balances", "demo"
+DAG_ID = "reconcile_daily_balances"
 EXPECTED = {
     "status": "COMPLETED",
     "rows_processed": 120000,
@@ -42,18 +42,13 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     api_key = secrets.token_hex(16)
     try:
-        with Simulator(api_key) as simulator, Airflow(home, dags, say=say) as airflow:
-            say("adding the connection datarecs_default")
-            # Not --conn-json: Airflow 2 keeps the whole command in its audit log, and masks only
-            # --conn-password.
-            airflow.cli(
-                "connections", "add", "datarecs_default", "--conn-type", "datarecs", "--conn-host", simulator.url,
-                "--conn-password", api_key,
-            )  # fmt: skip
-            say(f"running the DAG {DAG_ID}")
-            airflow.run_dag(DAG_ID, RUN_ID)
-            states_seen = follow(airflow)
-            result = airflow.xcom(DAG_ID, RUN_ID, "result", "run_result")
+        with Simulator(api_key) as simulator, Airflow(
+            home, dags, host=simulator.url, api_key=api_key, say=say
+        ) as airflow:
+            say(f"waiting for Airflow to run the DAG {DAG_ID}")
+            run_id = airflow.scheduled_run(DAG_ID)
+            states_seen = follow(airflow, run_id)
+            result = airflow.xcom(DAG_ID, run_id, "result", "run_result")
         problems = check(states_seen, result, home, api_key)
     except KeyboardInterrupt:
         say("interrupted; everything it started is stopped")
@@ -96,21 +91,21 @@ class Simulator:
         self.process.wait()
 
 
-def follow(airflow: Airflow) -> dict[str, list[str]]:
+def follow(airflow: Airflow, run_id: str) -> dict[str, list[str]]:
     """Say each change of a task's state until the DAG run has ended, and give all states of each task."""
     seen: dict[str, list[str]] = {}
 
     def ended() -> bool:
-        for task_id, task in airflow.tasks(DAG_ID, RUN_ID).items():
+        for task_id, task in airflow.tasks(DAG_ID, run_id).items():
             states = seen.setdefault(task_id, [])
             state = task["state"] or "none"
             if states[-1:] != [state]:
                 states.append(state)
                 if state in ("running", "deferred", "success", "failed", "up_for_retry", "upstream_failed"):
                     say(f"  {task_id}: {state}")
-        return airflow.run_state(DAG_ID, RUN_ID) in ("success", "failed")
+        return airflow.run_state(DAG_ID, run_id) in ("success", "failed")
 
-    airflow.wait_until(ended, f"the DAG run {RUN_ID} has ended", seconds=150)
+    airflow.wait_until(ended, f"the DAG run {run_id} has ended", seconds=150)
     return seen
 
 

@@ -31,6 +31,7 @@ IS_AIRFLOW_3 = airflow_version.startswith("3.")
 COMPONENTS = (
     ("api-server", "dag-processor", "scheduler", "triggerer") if IS_AIRFLOW_3 else ("scheduler", "triggerer")
 )
+OPTIONS = {"scheduler": ["--skip-serve-logs"], "triggerer": ["--skip-serve-logs"]}  # they take fixed ports
 GRACE = 20.0  # seconds that a component gets to stop before it is killed
 
 
@@ -51,6 +52,8 @@ class Airflow:
 
     :param home: its folder, made anew
     :param dags: the folder of its DAGs
+    :param host: the URL of the DataRecs API, for the connection ``datarecs_default``
+    :param api_key: the API key, for the same
     :param environ: further environment variables
     :param say: told what is being done
     """
@@ -60,19 +63,29 @@ class Airflow:
         home: Path,
         dags: Path,
         *,
+        host: str,
+        api_key: str,
         environ: dict[str, str] | None = None,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.home = home
+        self.dags = dags
+        self.host = host
+        self.api_key = api_key
         self.say = say
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.port = free_port()
         self.environ = {**_without_airflow(os.environ), **_settings(home, dags, self.port), **(environ or {})}
 
     def __enter__(self) -> Airflow:
-        self.say(f"starting Airflow {airflow_version}: {', '.join(COMPONENTS)}")
+        self.say(f"making the database of Airflow {airflow_version}")
         self.home.mkdir(parents=True)
         self.cli("db", "migrate")
+        self.say("adding the connection datarecs_default")
+        # Not --conn-json: Airflow 2 audits the whole command, and masks --conn-password alone.
+        connection = ("--conn-host", self.host, "--conn-password", self.api_key)
+        self.cli("connections", "add", "datarecs_default", "--conn-type", "datarecs", *connection)
+        self.say(f"starting Airflow {airflow_version}: {', '.join(COMPONENTS)}")
         for component in COMPONENTS:
             self.start(component)
         return self
@@ -90,7 +103,7 @@ class Airflow:
         """Start one of the components."""
         with (self.home / f"{component}.log").open("ab") as log:
             self.processes[component] = subprocess.Popen(
-                [*_airflow(), component],
+                [*_airflow(), component, *OPTIONS.get(component, ())],
                 env=self.environ,
                 cwd=self.home,
                 stdout=log,
@@ -121,13 +134,23 @@ class Airflow:
             raise RigError(f"airflow {arguments[0]} {arguments[1]} failed:\n{done.stdout}\n{done.stderr}")
         return done.stdout
 
-    def run_dag(self, dag_id: str, run_id: str, conf: dict[str, Any] | None = None) -> None:
+    def trigger_dag(self, dag_id: str, run_id: str) -> None:
         """Start a run of a DAG, once Airflow has parsed it."""
-        self.wait_until(
-            lambda: self.rows("select 1 from serialized_dag where dag_id = ?", dag_id),
-            f"DAG {dag_id} is parsed",
-        )
-        self.cli("dags", "trigger", dag_id, "--run-id", run_id, "--conf", json.dumps(conf or {}))
+        query = "select 1 from serialized_dag where dag_id = ?"
+        self.wait_until(lambda: self.rows(query, dag_id), f"DAG {dag_id} is parsed")
+        self.cli("dags", "trigger", dag_id, "--run-id", run_id)
+
+    def scheduled_run(self, dag_id: str) -> str:
+        """Wait for the run that Airflow starts of its own, for the last interval of a DAG with a schedule."""
+        query = "select run_id from dag_run where dag_id = ? order by id"
+        return str(self.wait_until(lambda: self.rows(query, dag_id), f"DAG {dag_id} runs")[0]["run_id"])
+
+    def pids(self) -> set[int]:
+        """Give the ids of all processes that run now: the components' and the tasks'."""
+        import psutil
+
+        parents = [psutil.Process(process.pid) for process in self.processes.values()]
+        return {child.pid for parent in parents for child in (parent, *parent.children(recursive=True))}
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         """Give the state of a DAG run."""
@@ -216,12 +239,13 @@ def _settings(home: Path, dags: Path, port: int) -> dict[str, str]:
                 "API_AUTH__JWT_SECRET": secrets.token_hex(32),
                 "CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
                 "CORE__EXECUTOR": "LocalExecutor",
+                "API__HOST": "127.0.0.1",
                 "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
                 "DAG_PROCESSOR__REFRESH_INTERVAL": "5",
             }
         )
     else:
-        settings["CORE__EXECUTOR"] = "SequentialExecutor"
+        settings.update({"CORE__EXECUTOR": "SequentialExecutor", "SCHEDULER__DAG_DIR_LIST_INTERVAL": "5"})
     # The 2.x executors start tasks by the bare name of the command.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
     return {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any, Callable
 
@@ -197,6 +197,13 @@ class World:
             for run in reversed(self.runs[kind])
             if run.owner is owner and now >= run.created_at + run.plan.hidden
         ]
+
+    def finish_runs(self, job_id: str) -> None:
+        """End all runs of a job now, as their plan says."""
+        for run in self.runs[Kind.JOB]:
+            if run.owner.id == job_id:
+                ran = self.clock() - run.created_at - run.plan.queued
+                run.plan = replace(run.plan, running=max(0.0, ran))
 
     def cancel(self, run: Run) -> None:
         """Cancel a run and all its parts, unless they have ended."""
