@@ -1,5 +1,5 @@
 # Each command makes what it needs, from Python 3.11 and make alone.
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || echo python3)
 UV = .venv/bin/uv
 
 .PHONY: demo test lint pins clean
