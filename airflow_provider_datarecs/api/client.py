@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_ANSWER = 16 * 1024 * 1024  # bytes; a page of any list is far below, and a triggerer must survive anything
+DEFAULT_PORTS = {"http": 80, "https": 443}
 USER_AGENT = f"apache-airflow-provider-datarecs/{__version__}"
 
 
@@ -224,6 +225,12 @@ class DataRecsClient:
             raise NeverArrived(
                 call, f"no connection to {self.settings.base_url}: {_reason(error)}"
             ) from error
+        except aiohttp.ClientHttpProxyError as error:
+            # No tunnel was made. The error's own text has the proxy's URL, and a password with it.
+            refusal = f"{error.status} {error.message}"
+            raise NeverArrived(
+                call, f"the proxy refuses a connection to {self.settings.base_url}: {refusal}"
+            ) from None
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
             raise MaybeArrived(call, f"no answer from {self.settings.base_url}: {_reason(error)}") from error
 
@@ -244,11 +251,20 @@ def _with_query(url: str, query: dict[str, str]) -> str:
 
 
 def _on_same_origin(url: str, next_url: str) -> str:
-    target = urljoin(url, next_url)
-    if urlsplit(target)[:2] != urlsplit(url)[:2]:
+    try:
+        target = urljoin(url, next_url)
+        same = _origin(target) == _origin(url)
+    except ValueError:
+        same = False
+    if not same:
         # Stopping quietly would make a part of a list look like all of it.
         raise UnreadableAnswer(f"GET {urlsplit(url).path}", f"the next page is on another host: {next_url!r}")
     return target
+
+
+def _origin(url: str) -> tuple[str, str | None, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.username, parts.hostname, parts.port or DEFAULT_PORTS.get(parts.scheme)
 
 
 def _reason(error: BaseException) -> str:

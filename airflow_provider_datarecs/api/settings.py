@@ -12,6 +12,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from airflow_provider_datarecs.api import contract
 from airflow_provider_datarecs.api.errors import InvalidSettings
 
+MAX_PORT = 65535
 TRUE_WORDS = frozenset({"true", "1", "yes", "on"})
 
 
@@ -91,7 +92,7 @@ class ClientSettings:
 
 
 def _base_url(host: str | None, schema: str | None, port: int | None) -> str:
-    text = (host or "").strip().rstrip("/")
+    text = (host or "").strip()
     if not text:
         raise InvalidSettings(f"Host is empty; put the API's URL there, such as {contract.EXAMPLE_HOST}")
     if "://" not in text:
@@ -99,26 +100,30 @@ def _base_url(host: str | None, schema: str | None, port: int | None) -> str:
     try:
         parts = urlsplit(text)
         hostname, own_port = parts.hostname, parts.port
+        (hostname or "").encode("idna")  # as it will be looked up
     except ValueError as error:
         raise InvalidSettings(
             f"Host {host!r} is not a URL ({error}); it should look like {contract.EXAMPLE_HOST}"
         ) from None
+    if parts.username is not None or parts.password is not None:
+        raise InvalidSettings(
+            "Host must not hold a user or password; the API key goes into the field Password alone"
+        )
     if parts.scheme not in ("http", "https"):
         raise InvalidSettings(
             f"Host {host!r} with Schema {schema!r} gives {parts.scheme!r}, which is neither http nor https; "
             "put the "
             f"whole URL with its path into Host, such as {contract.EXAMPLE_HOST}"
         )
-    if not hostname or parts.query or parts.fragment or any(character.isspace() for character in text):
+    typo = hostname in (None, "", "http", "https")  # https:/api...
+    if typo or parts.query or parts.fragment or any(character.isspace() for character in text):
         raise InvalidSettings(
             f"Host {host!r} is not the URL of an API; it should look like {contract.EXAMPLE_HOST}"
         )
-    if parts.username is not None or parts.password is not None:
-        raise InvalidSettings(
-            "Host must not hold a user or password; the API key goes into the field Password alone"
-        )
+    if port and not 0 < port <= MAX_PORT:
+        raise InvalidSettings(f"Port {port} is no port; leave it empty, or give one from 1 to {MAX_PORT}")
     netloc = parts.netloc if own_port or not port else f"{parts.netloc.rstrip(':')}:{port}"
-    return urlunsplit((parts.scheme, netloc, parts.path, "", ""))
+    return urlunsplit((parts.scheme, netloc, parts.path.rstrip("/"), "", ""))
 
 
 def _is_loopback(url: str) -> bool:
@@ -138,6 +143,8 @@ def _is_true(value: object) -> bool:
 def _proxy_for(url: str) -> str | None:
     # aiohttp's own trust_env would read ~/.netrc for each request, and let it replace the API key.
     parts = urlsplit(url)
+    if parts.scheme == "http" and _is_loopback(url):
+        return None  # the API key would leave this machine in the clear
     if urllib.request.proxy_bypass_environment(parts.hostname or ""):  # type: ignore[attr-defined]
         return None
     return urllib.request.getproxies_environment().get(parts.scheme)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from airflow_provider_datarecs.api.runs import Runnable, check_id
 from airflow_provider_datarecs.compat import (
@@ -72,33 +72,9 @@ class RunSensor(BaseSensorOperator):
 
         :param context: the task's context
         """
-        if not self.deferrable:
-            return super().execute(context)
-        runnable = self._runnable()
-        self.hook.get_settings()  # a connection that cannot be right is refused here, not hours later
-        self.log.info(
-            "Waiting on the triggerer for run %s of %s, %s at most",
-            self.run_id,
-            runnable,
-            timedelta(seconds=self.timeout),
-        )
-        now = time.time()
-        self.defer(
-            trigger=self._trigger_class()(
-                **{runnable.kind.id_field: runnable.id},
-                workspace_id=runnable.workspace_id,
-                run_id=self.run_id,
-                conn_id=self.conn_id,
-                poke_interval=self.poke_interval,
-                since=now,
-                deadline=now + self.timeout,
-                exponential_backoff=bool(self.exponential_backoff),
-                max_wait=self.max_wait.total_seconds() if self.max_wait else None,
-            ),
-            method_name="execute_complete",
-            timeout=timedelta(seconds=self.timeout) + BACKSTOP,
-        )
-        return None
+        if self.deferrable:
+            self._defer()
+        return super().execute(context)
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
         """
@@ -142,6 +118,32 @@ class RunSensor(BaseSensorOperator):
         if event is None:
             return False
         return PokeReturnValue(is_done=True, xcom_value=self.execute_complete(context, event))
+
+    def _defer(self) -> NoReturn:
+        runnable = self._runnable()
+        self.hook.get_settings()  # a connection that cannot be right is refused here, not hours later
+        self.log.info(
+            "Waiting on the triggerer for run %s of %s, %s at most",
+            self.run_id,
+            runnable,
+            timedelta(seconds=self.timeout),
+        )
+        now = time.time()
+        self.defer(
+            trigger=self._trigger_class()(
+                **{runnable.kind.id_field: runnable.id},
+                workspace_id=runnable.workspace_id,
+                run_id=self.run_id,
+                conn_id=self.conn_id,
+                poke_interval=self.poke_interval,
+                since=now,
+                deadline=now + self.timeout,
+                exponential_backoff=bool(self.exponential_backoff),
+                max_wait=self.max_wait.total_seconds() if self.max_wait else None,
+            ),
+            method_name="execute_complete",
+            timeout=timedelta(seconds=self.timeout) + BACKSTOP,
+        )
 
     def _runnable(self) -> Runnable:
         check_id("run_id", self.run_id)

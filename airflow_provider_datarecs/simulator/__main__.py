@@ -25,9 +25,16 @@ def main() -> None:
     if options.api_key:
         world.api_keys = [ApiKey(key) for key in options.api_key]
     keys = "as given" if options.api_key else ", ".join(key.key for key in world.api_keys)
-    print(f"DataRecs simulator on http://{options.host}:{options.port}, API keys: {keys}", flush=True)
+
+    def announce(_: str) -> None:  # by run_app, when it listens
+        print(f"DataRecs simulator on http://{options.host}:{options.port}, API keys: {keys}", flush=True)
+
     web.run_app(
-        SimulatorApp(world, faults).make(), host=options.host, port=options.port, print=None, access_log=None
+        SimulatorApp(world, faults).make(),
+        host=options.host,
+        port=options.port,
+        print=announce,
+        access_log=None,
     )
 
 

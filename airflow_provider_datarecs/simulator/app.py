@@ -76,7 +76,8 @@ class SimulatorApp:
         status: int | None = None
         try:
             response = await self._with_faults(request, handler)
-            status = response.status
+            if request.transport is not None and not request.transport.is_closing():
+                status = response.status
         finally:
             self.requests.append(
                 SeenRequest(
@@ -116,9 +117,9 @@ class SimulatorApp:
         if scheme != contract.AUTH_SCHEME or not keys:
             return _error(401, "Unauthorized")
         limit, now = self.world.rate_limit, self.world.clock()
-        if not limit.take(now):
+        if not limit.take(token, now):
             response: web.StreamResponse = _error(429, "Too Many Requests")
-            response.headers[contract.RETRY_AFTER] = str(int(limit.seconds_left(now)) + 1)
+            response.headers[contract.RETRY_AFTER] = str(int(limit.seconds_left(token, now)) + 1)
         elif keys[0].read_only and request.method == "POST":
             response = _error(403, "Forbidden")
         else:
@@ -126,8 +127,8 @@ class SimulatorApp:
                 response = await handler(request)
             except web.HTTPException as error:
                 response = _error(error.status, error.reason)
-        reset = limit.seconds_left(now) + (now if limit.epoch_reset else 0)
-        response.headers[contract.RATE_LIMIT_REMAINING] = str(limit.remaining(now))
+        reset = limit.seconds_left(token, now) + (now if limit.epoch_reset else 0)
+        response.headers[contract.RATE_LIMIT_REMAINING] = str(limit.remaining(token, now))
         response.headers[contract.RATE_LIMIT_RESET] = str(int(reset) + 1)
         return response
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 @dataclass
 class RateLimit:
     """
-    Count requests against a limit.
+    Count the requests of each API key against a limit.
 
     :param requests: how many are let through in a window
     :param window: its length in seconds
@@ -21,29 +21,30 @@ class RateLimit:
     window: float = 60.0
     sliding: bool = False
     epoch_reset: bool = False
-    _taken: deque[float] = field(default_factory=deque, init=False, repr=False)
+    _taken: dict[str, deque[float]] = field(default_factory=dict, init=False, repr=False)
 
-    def take(self, now: float) -> bool:
+    def take(self, key: str, now: float) -> bool:
         """Count a request at a time, and say whether it is let through; refused ones do not count."""
-        self._forget(now)
-        if len(self._taken) >= self.requests:
+        taken = self._in_window(key, now)
+        if len(taken) >= self.requests:
             return False
-        self._taken.append(now)
+        taken.append(now)
         return True
 
-    def remaining(self, now: float) -> int:
+    def remaining(self, key: str, now: float) -> int:
         """Give how many more requests are let through at a time."""
-        self._forget(now)
-        return self.requests - len(self._taken)
+        return self.requests - len(self._in_window(key, now))
 
-    def seconds_left(self, now: float) -> float:
+    def seconds_left(self, key: str, now: float) -> float:
         """Give the seconds until the window, or the oldest request in a sliding one, is over."""
-        self._forget(now)
-        return max(0.0, self._taken[0] + self.window - now) if self._taken else 0.0
+        taken = self._in_window(key, now)
+        return max(0.0, taken[0] + self.window - now) if taken else 0.0
 
-    def _forget(self, now: float) -> None:
+    def _in_window(self, key: str, now: float) -> deque[float]:
+        taken = self._taken.setdefault(key, deque())
         if self.sliding:
-            while self._taken and self._taken[0] <= now - self.window:
-                self._taken.popleft()
-        elif self._taken and self._taken[0] <= now - self.window:
-            self._taken.clear()
+            while taken and taken[0] <= now - self.window:
+                taken.popleft()
+        elif taken and taken[0] <= now - self.window:
+            taken.clear()
+        return taken

@@ -101,9 +101,8 @@ class Simulator:
             await runner.setup()
             await web.TCPSite(runner, self._host, self._port, ssl_context=self._tls).start()
             listening.set_result(runner.addresses[0][1])
-        except BaseException as error:
-            listening.set_exception(error)
-            raise
+        except Exception as error:  # noqa: BLE001
+            listening.set_exception(error)  # for start() to raise
         else:
             await self._stopping.wait()
             # A slow answer must not keep the thread: aiohttp would wait for it.

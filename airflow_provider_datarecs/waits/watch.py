@@ -87,6 +87,7 @@ class Watch:
         return isinstance(error, NotFound) and self._status is None and in_grace
 
     def _note_failure(self, error: DataRecsError) -> None:
+        self._last_failure = error
         if self._failed_since is None:
             self._failed_since = time.time()
             self.log.warning(
@@ -104,9 +105,7 @@ class Watch:
                 error,
             )
         else:
-            self._last_failure = error
             return
-        self._last_failure = error
         self._logged_at = time.time()
 
     def _note_run(self, run: Run) -> None:
@@ -136,8 +135,7 @@ class Watch:
         return (
             f"{subject} as far as is known: it could not be seen for the last {_ago(self._failed_since)} "
             f"({self._last_failure}); before that its status was {self._status or 'never seen'}. Whether it "
-            "has ended "
-            "is unknown; look at DataRecs."
+            "has ended is unknown; look at DataRecs."
         )
 
 
