@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, Callable, TypeVar
 
+from airflow_provider_datarecs.api.contract import Kind
 from airflow_provider_datarecs.simulator.faults import Fault
 from airflow_provider_datarecs.simulator.rate_limit import RateLimit
 from airflow_provider_datarecs.simulator.world import ApiKey, Behaviour, Plan, World
@@ -53,6 +54,8 @@ def build_world(content: dict[str, Any]) -> tuple[World, list[Fault]]:
     :return: what exists, and what goes wrong
     :raises ScenarioError: naming what is not understood
     """
+    if not isinstance(content, dict):
+        raise ScenarioError(f"a scenario is an object, not {content!r}")
     content = dict(content)
     keys = content.pop("api_keys", None)
     world = World(
@@ -70,16 +73,28 @@ def build_world(content: dict[str, Any]) -> tuple[World, list[Fault]]:
 
 def _add_workspace(world: World, workspace: dict[str, Any]) -> None:
     jobs, groups = workspace.pop("jobs", []), workspace.pop("job_groups", [])
-    for key in ("id", "name"):
-        if not workspace.get(key):
-            raise ScenarioError(f"a workspace needs an {key!r}: {workspace}")
-    workspace_id = workspace.pop("id")
-    world.add_workspace(workspace_id, workspace.pop("name"), **workspace)
-    for job in jobs:
-        plan = _make(Plan, "runs", job.get("runs", {}))
-        world.add_job(job["id"], job["name"], workspace_id, plan)
-    for group in groups:
-        world.add_job_group(group["id"], group["name"], workspace_id, group["jobs"])
+    workspace_id, name = _take("a workspace", workspace, "id", "name")
+    world.add_workspace(workspace_id, name, **workspace)
+    for job in map(dict, jobs):
+        plan = _make(Plan, "runs", job.pop("runs", {}))
+        job_id, job_name = _take("a job", job, "id", "name", only=True)
+        world.add_job(job_id, job_name, workspace_id, plan)
+    for group in map(dict, groups):
+        group_id, name, job_ids = _take("a job group", group, "id", "name", "jobs", only=True)
+        unknown = [job_id for job_id in job_ids if job_id not in world.owners[Kind.JOB]]
+        if unknown:
+            raise ScenarioError(f"job group {group_id!r} names jobs that do not exist: {unknown}")
+        world.add_job_group(group_id, name, workspace_id, job_ids)
+
+
+def _take(noun: str, fields: dict[str, Any], *keys: str, only: bool = False) -> list[Any]:
+    for key in keys:
+        if fields.get(key) in (None, ""):
+            raise ScenarioError(f"{noun} needs an {key!r}: {fields}")
+    taken = [fields.pop(key) for key in keys]
+    if only and fields:
+        raise ScenarioError(f"{noun} has no {', '.join(map(repr, fields))}")
+    return taken
 
 
 def _make(cls: Callable[..., T], where: str, fields: dict[str, Any]) -> T:

@@ -76,7 +76,12 @@ class Simulator:
             target=lambda: asyncio.run(self._serve(listening)), name="datarecs-simulator", daemon=True
         )
         self._thread.start()
-        self._port = listening.result()
+        try:
+            self._port = listening.result()
+        except Exception:
+            self._thread.join()
+            self._thread = None
+            raise
 
     def stop(self) -> None:
         """Stop serving, and return when all connections are closed."""

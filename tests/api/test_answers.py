@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import json
+import time
+from datetime import datetime, timezone
+from email.utils import format_datetime, formatdate
+
+import pytest
+
+from airflow_provider_datarecs.api import answers
+from airflow_provider_datarecs.api.errors import UnreadableAnswer
+
+NOW = 1_767_225_600.0  # 2026-01-01T00:00:00Z
+
+
+@pytest.fixture
+def _frozen(monkeypatch):
+    monkeypatch.setattr(time, "time", lambda: NOW)
+
+
+@pytest.mark.usefixtures("_frozen")
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"Retry-After": "7"}, 7),
+        ({"Retry-After": " 7 "}, 7),
+        ({"Retry-After": "0"}, 0),
+        ({"Retry-After": "2.5"}, 2.5),
+        ({"Retry-After": formatdate(NOW + 90, usegmt=True)}, 90),
+        ({"Retry-After": formatdate(NOW - 90, usegmt=True)}, 0),
+        ({"Retry-After": format_datetime(datetime.fromtimestamp(NOW + 90, timezone.utc))}, 90),
+        ({"X-RateLimit-Reset": "42"}, 42),
+        ({"X-RateLimit-Reset": "0"}, 0),
+        ({"X-RateLimit-Reset": str(int(NOW) + 42)}, 42),
+        ({"X-RateLimit-Reset": str(int(NOW) - 42)}, 0),
+        ({"X-RateLimit-Reset": "1000000000"}, 1_000_000_000),  # not above 10^9
+        ({"X-RateLimit-Reset": "1000000001"}, 0),
+        ({"Retry-After": "7", "X-RateLimit-Reset": "42"}, 7),
+        ({"Retry-After": "soon", "X-RateLimit-Reset": "42"}, 42),
+        ({"Retry-After": "-7", "X-RateLimit-Reset": "42"}, 42),
+        ({"Retry-After": "", "X-RateLimit-Reset": "42"}, 42),
+        ({"Retry-After": "\u0667"}, None),
+        ({"Retry-After": "Mon, 99 Foo 99999 99:99:99 GMT"}, None),
+        ({"X-RateLimit-Reset": "soon"}, None),
+        ({"X-RateLimit-Reset": "nan"}, None),
+        ({}, None),
+    ],
+)
+def test_seconds_until_the_rate_limit_opens(headers, seconds):
+    assert answers.rate_limit_wait(headers) == (None if seconds is None else pytest.approx(seconds))
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"statusCode": 400, "message": "Bad Request"}, "Bad Request"),
+        ({"message": ["one", "two"]}, "one; two"),
+        (
+            {
+                "statusCode": 422,
+                "message": "Validation failed",
+                "errors": [{"field": "run_label", "message": "too long"}, {"field": "x", "message": "y"}],
+            },
+            "Validation failed; run_label: too long; x: y",
+        ),
+        ({"errors": [{"field": "run_label", "message": "too long"}]}, "run_label: too long"),
+        ({"message": "no", "errors": ["plain", 7]}, "no; plain; 7"),
+        ({"message": "no", "errors": "odd"}, "no"),
+        ({"error_code": "E42", "message": "no"}, "no; error code E42"),
+        ({"error_code": "E42"}, "error code E42"),
+        ({"oops": 1}, repr('{"oops": 1}')),
+        ({"message": {"text": "no"}}, "{'text': 'no'}"),
+        (["no"], repr('["no"]')),
+    ],
+)
+def test_what_an_error_body_says(body, message):
+    assert answers.error_message(json.dumps(body).encode()) == message
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"", "empty"),
+        (b" \n ", "empty"),
+        (b"<html>\n  <b>Bad Gateway</b>", repr("<html> <b>Bad Gateway</b>")),
+        (b"\xff\xfe", repr("��")),
+        (b"[" * 100_000, repr("[" * 200 + "…")),
+        (b"x" * 100_000, repr("x" * 200 + "…")),
+    ],
+)
+def test_an_error_body_that_is_not_json_is_shown_from_its_start(body, message):
+    assert answers.error_message(body) == message
+
+
+@pytest.mark.parametrize("body", [b"<html>", b'{"id": "r1"', b"[" * 100_000, b"\xff\xfe\xfd", b"OK"])
+def test_a_good_answer_must_be_json(body):
+    with pytest.raises(UnreadableAnswer, match="is Host the URL of the DataRecs API"):
+        answers.read("GET /jobs", "it", 200, {"Content-Type": "text/html"}, body)
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204])
+def test_an_empty_answer_is_none(status):
+    assert answers.read("POST /x", "it", status, {}, b" \n") is None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        [{"id": "a"}],
+        {"items": [{"id": "a"}]},
+        {"data": [{"id": "a"}]},
+        {"items": [{"id": "a"}], "data": [{"id": "b"}]},
+        {"items": None, "data": [{"id": "a"}]},
+    ],
+)
+def test_list_styles(answer):
+    assert answers.page("GET /jobs", answer) == answers.Page(items=[{"id": "a"}])
+
+
+@pytest.mark.parametrize(
+    ("envelope", "cursor", "next_url"),
+    [
+        ({"next_cursor": "c1"}, "c1", None),
+        ({"nextCursor": "c1"}, "c1", None),
+        ({"next_cursor": 50}, "50", None),
+        ({"next_cursor": 0}, "0", None),
+        ({"next_cursor": None}, None, None),
+        ({"next_cursor": ""}, None, None),
+        ({"next": "/jobs?page=2"}, None, "/jobs?page=2"),
+        ({"next": None}, None, None),
+        ({"next": ""}, None, None),
+        ({"next": {"href": "/jobs?page=2"}}, None, None),
+    ],
+)
+def test_where_an_answer_names_the_next_page(envelope, cursor, next_url):
+    page = answers.page("GET /jobs", {"items": [], **envelope})
+    assert (page.cursor, page.next_url) == (cursor, next_url)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [None, {}, "text", 7, True, {"items": {"id": "a"}}, {"items": ["a"]}, ["a"], [None], {"jobs": []}],
+)
+def test_what_is_no_list_of_objects_is_unreadable(answer):
+    with pytest.raises(UnreadableAnswer, match="a list of objects was expected"):
+        answers.page("GET /jobs", answer)
+
+
+@pytest.mark.parametrize(
+    ("item", "snaked"),
+    [
+        ({"rowsProcessed": 1}, {"rows_processed": 1}),
+        ({"rows_processed": 1}, {"rows_processed": 1}),
+        ({"jobGroupId": "g"}, {"job_group_id": "g"}),
+        ({"rows_processed": 1, "rowsProcessed": 2}, {"rows_processed": 1}),
+        ({"rowsProcessed": 2, "rows_processed": 1}, {"rows_processed": 1}),
+        ({"md5Sum": "x"}, {"md5_sum": "x"}),
+        ({"customField": {"innerKey": 1}}, {"custom_field": {"innerKey": 1}}),
+    ],
+)
+def test_keys_are_read_in_both_spellings(item, snaked):
+    assert answers.snake_keys(item) == snaked
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"run_id": "r1"},
+        {"id": "r1"},
+        {"runId": "r1"},
+        {"run": {"id": "r1"}},
+        {"run": {"run_id": "r1"}},
+        {"run": {"runId": "r1"}},
+        {"data": {"id": "r1"}},
+        {"data": {"run_id": "r1"}},
+        {"data": {"runId": "r1"}},
+        {"run_id": "r1", "id": "something else"},
+        {"id": "", "run": {"id": "r1"}},
+        {"id": None, "data": {"id": "r1"}},
+    ],
+)
+def test_where_the_answer_to_a_trigger_has_the_run_id(answer):
+    assert answers.new_run_id("POST /x", answer) == "r1"
+
+
+def test_a_run_id_that_is_a_number_becomes_text():
+    assert answers.new_run_id("POST /x", {"run_id": 17}) == "17"
+
+
+@pytest.mark.parametrize(
+    "answer", [None, {}, [], "r1", {"run_id": ""}, {"run_id": True}, {"run_id": ["r1"]}, {"run": "r1"}]
+)
+def test_a_trigger_answer_without_a_run_id_is_unreadable(answer):
+    with pytest.raises(UnreadableAnswer, match="carries no run id"):
+        answers.new_run_id("POST /x", answer)

@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_datarecs.api.errors import Forbidden, RunMayHaveStarted, Unavailable, UnreadableAnswer
+from airflow_provider_datarecs.simulator import ApiKey, Fault, Plan
+
+TIMES = {"started_at": "2026-01-01T00:00:10.000Z", "completed_at": "2026-01-01T00:00:40.000Z"}
+
+
+@pytest.fixture
+def clock(world):
+    """Set the simulator's time, in seconds since 2026 began."""
+
+    def clock(seconds):
+        world.clock = lambda: 1_767_225_600.0 + seconds
+
+    clock(0)
+    return clock
+
+
+@pytest.mark.parametrize("fixture", ["job", "group"])
+@pytest.mark.parametrize("key_style", ["snake", "camel"])
+@pytest.mark.parametrize("place", ["run_id", "id", "run", "data"])
+async def test_a_started_run_gives_its_id_wherever_the_answer_has_it(
+    request, client, world, fixture, key_style, place
+):
+    runnable = request.getfixturevalue(fixture)
+    world.behaviour.key_style, world.behaviour.run_id_in = key_style, place
+    run_id = await client.start_run(runnable, idempotency_key="wish-1")
+    assert [run.id for run in world.runs[runnable.kind]] == [run_id]
+
+
+@pytest.mark.parametrize("fixture", ["job", "group"])
+async def test_a_trigger_answer_without_an_id_says_that_the_run_may_have_started(
+    request, server, client, world, fixture
+):
+    runnable = request.getfixturevalue(fixture)
+    world.behaviour.run_id_in = "nowhere"
+    with pytest.raises(RunMayHaveStarted, match="carries no run id"):
+        await client.start_run(runnable, idempotency_key="wish-1")
+    assert len(server.requests) == len(world.runs[runnable.kind]) == 1
+
+
+async def test_the_same_idempotency_key_gives_the_same_run(client, job):
+    first = await client.start_run(job, idempotency_key="wish-1")
+    assert await client.start_run(job, idempotency_key="wish-1") == first
+    assert await client.start_run(job, idempotency_key="wish-2") != first
+
+
+async def test_a_label_reaches_the_run(client, world, job):
+    await client.start_run(job, idempotency_key="wish-1", run_label="nächtlich")
+    assert [run.label for run in world.runs[job.kind]] == ["nächtlich"]
+
+
+@pytest.mark.parametrize("key_style", ["snake", "camel"])
+async def test_a_run_from_queued_to_completed(client, world, clock, job, key_style):
+    world.behaviour.key_style = key_style
+    world.owners[job.kind]["j1"].plan = Plan(queued=10, running=30, rows_matched=990, rows_unmatched=10)
+    run_id = await client.start_run(job, idempotency_key="wish-1")
+    seen = []
+    for seconds in (0, 10, 40):
+        clock(seconds)
+        seen.append(await client.get_run(job, run_id))
+    assert [(run.status, run.is_finished) for run in seen] == [
+        ("QUEUED", False),
+        ("RUNNING", False),
+        ("COMPLETED", True),
+    ]
+    assert seen[0].result["started_at"] is None
+    assert seen[1].result["completed_at"] is None
+    assert seen[2].result == {
+        "status": "COMPLETED",
+        "rows_processed": 1000,
+        "rows_matched": 990,
+        "rows_unmatched": 10,
+        **TIMES,
+        "error": None,
+    }
+
+
+@pytest.mark.parametrize("key_style", ["snake", "camel"])
+@pytest.mark.parametrize("error", ["broken", {"error_code": "E1", "someKey": "kept"}, None])
+async def test_a_failed_run_has_no_counts_and_its_error_as_it_came(client, world, job, key_style, error):
+    world.behaviour.key_style = key_style
+    world.owners[job.kind]["j1"].plan = Plan(status="FAILED", queued=0, running=0, error=error)
+    run = await client.get_run(job, await client.start_run(job, idempotency_key="wish-1"))
+    assert run.status == "FAILED"
+    assert run.result["error"] == error
+    assert [run.result[f"rows_{name}"] for name in ("processed", "matched", "unmatched")] == [None] * 3
+
+
+@pytest.mark.parametrize("totals", [True, False])
+async def test_a_group_run_with_or_without_totals_of_its_own_reads_the_same(
+    client, world, clock, group, totals
+):
+    world.behaviour.group_totals = totals
+    jobs = world.owners[group.kind.JOB]
+    jobs["j1"].plan = Plan(queued=10, running=20, rows_processed=7, rows_matched=5, rows_unmatched=2)
+    jobs["j2"].plan = Plan(queued=10, running=30, rows_processed=3, rows_matched=3, rows_unmatched=0)
+    run_id = await client.start_run(group, idempotency_key="wish-1")
+    clock(100)
+    result = dict((await client.get_run(group, run_id)).result)
+    runs = result.pop("runs")
+    assert [(run["job_id"], run["status"], run["rows_unmatched"]) for run in runs] == [
+        ("j1", "COMPLETED", 2),
+        ("j2", "COMPLETED", 0),
+    ]
+    started = runs[0]["started_at"] if not totals else result["started_at"]
+    assert result == {
+        "status": "COMPLETED",
+        "rows_processed": 10,
+        "rows_matched": 8,
+        "rows_unmatched": 2,
+        "started_at": started,
+        "completed_at": "2026-01-01T00:00:40.000Z",
+        "error": None,
+    }
+
+
+async def test_a_group_run_fails_with_any_of_its_jobs_and_shows_the_error(client, world, group):
+    failing = Plan(status="FAILED", queued=0, running=0, error={"code": "E1"})
+    world.owners[group.kind.JOB]["j2"].plan = failing
+    run = await client.get_run(group, await client.start_run(group, idempotency_key="wish-1"))
+    assert (run.status, run.result["error"]) == ("FAILED", {"code": "E1"})
+
+
+@pytest.mark.parametrize("runs", [{}, {"runs": []}, {"job_runs": []}, {"runs": None}])
+async def test_a_group_run_without_status_and_job_runs_never_completes(server, client, group, runs):
+    server.faults.append(Fault(status=200, body={"id": "r1", "job_group_id": "g1", **runs}))
+    run = await client.get_run(group, "r1")
+    assert (run.is_finished, run.result["runs"]) == (False, [])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"id": "r2", "job_id": "j1", "status": "COMPLETED"},
+        {"id": "r1", "job_id": "j2", "status": "COMPLETED"},
+        {"status": "COMPLETED"},
+        [{"id": "r1", "status": "COMPLETED"}],
+        {},
+        None,
+    ],
+)
+async def test_an_answer_about_another_run_is_never_taken_for_this_one(server, client, job, body):
+    server.faults.append(Fault(times=None, status=200, body=body))
+    with pytest.raises(UnreadableAnswer):
+        await client.get_run(job, "r1")
+    assert len(server.requests) == 5
+
+
+@pytest.mark.parametrize("fixture", ["job", "group"])
+async def test_a_cancelled_run_ends_cancelled(request, client, world, fixture):
+    runnable = request.getfixturevalue(fixture)
+    for job in world.owners[runnable.kind.JOB].values():
+        job.plan = Plan(queued=0, running=1000)
+    run_id = await client.start_run(runnable, idempotency_key="wish-1")
+    assert await client.cancel_run(runnable, run_id, reason="cleared") is True
+    assert (await client.get_run(runnable, run_id)).status == "CANCELLED"
+
+
+@pytest.mark.parametrize("status", [404, 405, 501])
+async def test_cancelling_that_is_not_offered_is_no_error(server, client, job, status):
+    server.faults.append(Fault(times=None, status=status))
+    assert await client.cancel_run(job, "r1", reason="cleared") is False
+    assert len(server.requests) == 1
+
+
+async def test_a_service_that_offers_no_cancelling(client, world, job):
+    world.behaviour.offers_cancel = False
+    run_id = await client.start_run(job, idempotency_key="wish-1")
+    assert await client.cancel_run(job, run_id, reason="cleared") is False
+
+
+@pytest.mark.parametrize("status", [500, 503])
+async def test_cancelling_that_fails_is_an_error(server, client, job, status):
+    server.faults.append(Fault(status=status))
+    with pytest.raises(Unavailable):
+        await client.cancel_run(job, "r1", reason="cleared")
+    assert len(server.requests) == 1
+
+
+async def test_cancelling_without_the_permission_is_an_error(world, server, open_client, job):
+    world.api_keys.append(ApiKey("reader", read_only=True))
+    async with open_client(server.url, api_key="reader") as client:
+        with pytest.raises(Forbidden):
+            await client.cancel_run(job, "r1", reason="cleared")
+
+
+@pytest.mark.parametrize("body", ["", '{"accepted": true}', "null", "[]"])
+async def test_cancelling_needs_no_certain_answer(server, client, job, body):
+    server.faults.append(Fault(status=202, body=body))
+    assert await client.cancel_run(job, "r1", reason="cleared") is True

@@ -1,0 +1,165 @@
+"""Each bad answer, as the simulator sends it, and what the client makes of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_datarecs.api import errors
+from airflow_provider_datarecs.api.retry import ONE_LOOK
+from airflow_provider_datarecs.simulator import ApiKey, Fault, Simulator
+
+
+@pytest.fixture
+async def client(server, open_client):
+    """A client that asks once only."""
+    async with open_client(server.url, patience=ONE_LOOK) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (301, errors.Redirected),
+        (302, errors.Redirected),
+        (304, errors.Redirected),
+        (307, errors.Redirected),
+        (308, errors.Redirected),
+        (400, errors.Rejected),
+        (401, errors.Unauthorized),
+        (403, errors.Forbidden),
+        (404, errors.NotFound),
+        (405, errors.Rejected),
+        (408, errors.Unavailable),
+        (409, errors.Rejected),
+        (410, errors.Rejected),
+        (422, errors.Rejected),
+        (425, errors.Unavailable),
+        (429, errors.RateLimited),
+        (500, errors.Unavailable),
+        (501, errors.Unavailable),
+        (502, errors.Unavailable),
+        (503, errors.Unavailable),
+        (504, errors.Unavailable),
+    ],
+)
+async def test_meaning_of_a_status(server, client, status, kind):
+    server.faults.append(Fault(status=status, body={"message": "no"}))
+    with pytest.raises(errors.AnsweredWithError) as caught:
+        await client.list_workspaces()
+    assert type(caught.value) is kind
+    assert caught.value.status == status
+    assert "(GET /workspaces)" in str(caught.value)
+
+
+async def test_a_key_that_is_not_let_in(server, open_client):
+    async with open_client(server.url, api_key="expired") as client:
+        with pytest.raises(errors.Unauthorized, match=r"^Invalid or expired API key"):
+            await client.list_workspaces()
+    assert len(server.requests) == 1
+
+
+async def test_a_key_that_lacks_the_permission(server, world, client, open_client, job):
+    world.api_keys.append(ApiKey("reader", read_only=True))
+    async with open_client(server.url, api_key="reader") as client:
+        with pytest.raises(errors.Forbidden, match=r"lacks the permission.*\(POST /jobs/j1/run\)"):
+            await client.start_run(job, idempotency_key="wish-1")
+    assert len(server.requests) == 1
+
+
+async def test_a_run_that_does_not_exist(client, job):
+    with pytest.raises(errors.NotFound) as caught:
+        await client.get_run(job, "r1")
+    message = "Resource not found: run 'r1' of job 'j1' in workspace 'w1' (GET /jobs/j1/runs/r1)"
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("call", "what"),
+    [
+        pytest.param(lambda c, _job: c.list_workspaces(), "the list of workspaces", id="workspaces"),
+        pytest.param(lambda c, _job: c.list_jobs(), "the list of jobs", id="jobs"),
+        pytest.param(lambda c, _job: c.list_jobs("w9"), "the jobs of workspace 'w9'", id="jobs of one"),
+        pytest.param(
+            lambda c, job: c.list_runs(job), "the runs of job 'j1' in workspace 'w1'", id="run history"
+        ),
+        pytest.param(
+            lambda c, job: c.start_run(job, idempotency_key="k"), "job 'j1' in workspace 'w1'", id="trigger"
+        ),
+    ],
+)
+async def test_a_404_names_what_was_not_found(server, client, job, call, what):
+    server.faults.append(Fault(status=404))
+    with pytest.raises(errors.NotFound, match=f"^Resource not found: {what} "):
+        await call(client, job)
+
+
+@pytest.mark.parametrize("status", [400, 409, 422])
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"statusCode": 422, "message": "Bad", "errors": [{"field": "f", "message": "m"}]}, "Bad; f: m"),
+        ({"message": ["one", "two"]}, "one; two"),
+        ({"error_code": "E42", "message": "no"}, "no; error code E42"),
+    ],
+)
+async def test_a_refusal_says_all_that_datarecs_says(server, client, status, body, said):
+    server.faults.append(Fault(status=status, body=body))
+    with pytest.raises(errors.Rejected) as caught:
+        await client.list_workspaces()
+    assert str(caught.value) == f"refused ({status}: {said}) (GET /workspaces)"
+
+
+async def test_the_simulators_own_validation_is_shown(client, job):
+    with pytest.raises(errors.Rejected, match=r"422: Validation failed; run_label: must be text"):
+        await client.start_run(job, idempotency_key="wish-1", run_label="x" * 1000)
+
+
+@pytest.mark.parametrize(
+    ("headers", "wait"),
+    [({"Retry-After": "7"}, 7), ({"X-RateLimit-Reset": "9"}, 9), ({}, None), ({"retry-after": "7"}, 7)],
+)
+async def test_a_rate_limit_says_when_it_opens(server, client, headers, wait):
+    server.faults.append(Fault(status=429, body={"message": "slow down"}, headers=headers))
+    with pytest.raises(errors.RateLimited, match=r"too many requests .*slow down") as caught:
+        await client.list_workspaces()
+    assert caught.value.wait == wait
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_is_not_followed_so_that_the_key_stays_here(server, client, job, status):
+    with Simulator() as other:
+        target = f"{other.url}/workspaces"
+        server.faults.append(Fault(times=2, status=status, headers={"Location": target}))
+        with pytest.raises(errors.Redirected, match=f"to {target}, not followed"):
+            await client.list_workspaces()
+        with pytest.raises(errors.Redirected):
+            await client.start_run(job, idempotency_key="wish-1")
+        assert other.requests == []
+    assert len(server.requests) == 2
+
+
+async def test_a_redirect_to_the_same_host_is_not_followed_either(server, client):
+    server.faults.append(Fault(status=307, headers={"Location": "/v1/workspaces"}))
+    with pytest.raises(errors.Redirected, match="to /v1/workspaces"):
+        await client.list_workspaces()
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 409, 429, 500, 503])
+async def test_no_error_shows_the_api_key(server, client, job, status):
+    server.faults.append(Fault(status=status, body={"message": "no"}))
+    with pytest.raises(errors.DataRecsError) as caught:
+        await client.get_run(job, "r1")
+    for error in (caught.value, caught.value.__cause__, caught.value.__context__):
+        assert "demo-key" not in f"{error} {error!r} {vars(error) if error else ''}"
+
+
+def test_a_run_that_may_have_started_tells_what_to_do(job):
+    cause = errors.MaybeArrived("POST /jobs/j1/run", "no answer")
+    error = errors.RunMayHaveStarted(job, cause)
+    assert error.cause is cause
+    assert str(error) == (
+        "A run of job 'j1' in workspace 'w1' may have started at DataRecs, but its id is unknown (no answer "
+        "(POST /jobs/j1/run)). Nothing was sent again. Look at the run history there before you start "
+        "another run."
+    )

@@ -1,0 +1,242 @@
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.errors import UnreadableAnswer
+from airflow_provider_datarecs.api.runs import Runnable, read_run
+
+JOB = Runnable(Kind.JOB, "j1", "w1")
+GROUP = Runnable(Kind.JOB_GROUP, "g1", "w1")
+
+
+def job_run(**fields):
+    return read_run("GET /x", {"id": "r1", **fields}, JOB, "r1")
+
+
+def group_run(*runs, **fields):
+    return read_run("GET /x", {"id": "r1", "runs": list(runs), **fields}, GROUP, "r1")
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "finished"),
+    [
+        ("COMPLETED", "COMPLETED", True),
+        ("completed", "COMPLETED", True),
+        (" Completed ", "COMPLETED", True),
+        ("FAILED", "FAILED", True),
+        ("ERRORED", "FAILED", True),
+        ("errored", "FAILED", True),
+        ("CANCELLED", "CANCELLED", True),
+        ("CANCELED", "CANCELLED", True),
+        ("canceled", "CANCELLED", True),
+        ("QUEUED", "QUEUED", False),
+        ("PENDING", "PENDING", False),
+        ("running", "RUNNING", False),
+        ("SUCCESS", "SUCCESS", False),
+        ("PAUSED_FOR_REVIEW", "PAUSED_FOR_REVIEW", False),
+        ("", "", False),
+        (None, "", False),
+        (7, "", False),
+        (["COMPLETED"], "", False),
+    ],
+)
+def test_status(answer, status, finished):
+    run = job_run(status=answer)
+    assert (run.status, run.result["status"], run.is_finished) == (status, status, finished)
+
+
+@pytest.mark.parametrize("spelling", ["snake", "camel"])
+def test_all_that_users_see_of_a_job_run(spelling):
+    answer = {
+        "snake": {"rows_processed": 10, "rows_matched": 8, "rows_unmatched": 2, "started_at": "s"},
+        "camel": {"rowsProcessed": 10, "rowsMatched": 8, "rowsUnmatched": 2, "startedAt": "s"},
+    }[spelling]
+    end = {"snake": "completed_at", "camel": "completedAt"}[spelling]
+    assert job_run(status="COMPLETED", **answer, **{end: "e"}, error=None, run_label="x").result == {
+        "status": "COMPLETED",
+        "rows_processed": 10,
+        "rows_matched": 8,
+        "rows_unmatched": 2,
+        "started_at": "s",
+        "completed_at": "e",
+        "error": None,
+    }
+
+
+def test_what_an_answer_lacks_is_none():
+    assert set(job_run().result.values()) == {"", None}
+
+
+@pytest.mark.parametrize("value", ["10", 1.5, True, None, [10]])
+def test_a_count_that_is_no_whole_number_is_none(value):
+    assert job_run(rows_matched=value).result["rows_matched"] is None
+
+
+def test_a_count_of_zero_is_no_missing_count():
+    assert job_run(rows_processed=0, rows_compared=10).result["rows_processed"] == 0
+
+
+@pytest.mark.parametrize("key", ["rows_compared", "rowsCompared"])
+@pytest.mark.parametrize("own", [{}, {"rows_processed": None}])
+def test_rows_compared_stands_in_for_missing_rows_processed(key, own):
+    assert job_run(**{key: 10}, **own).result["rows_processed"] == 10
+
+
+@pytest.mark.parametrize("error", ["broken", {"code": "E1", "message": "broken", "rowsSeen": 2}, None])
+def test_an_error_comes_as_it_came(error):
+    assert job_run(status="FAILED", error=error).result["error"] == error
+
+
+def test_a_run_with_differences_is_completed():
+    assert job_run(status="COMPLETED", rows_unmatched=5).status == "COMPLETED"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"id": "r1"},
+        {"run_id": "r1"},
+        {"runId": "r1"},
+        {"id": "r1", "job_id": "j1"},
+        {"id": "r1", "jobId": "j1"},
+        {"id": "r1", "job_id": None},
+    ],
+)
+def test_an_answer_about_the_run_that_was_asked_about(answer):
+    assert read_run("GET /x", answer, JOB, "r1").id == "r1"
+
+
+@pytest.mark.parametrize(
+    ("runnable", "answer"),
+    [
+        (JOB, {"id": "r2", "job_id": "j1"}),
+        (JOB, {"id": "r1", "job_id": "j2"}),
+        (JOB, {"id": "r1", "jobId": "j2"}),
+        (JOB, {"id": "R1"}),
+        (JOB, {"status": "COMPLETED"}),
+        (JOB, {"id": None, "status": "COMPLETED"}),
+        (GROUP, {"id": "r1", "job_group_id": "g2"}),
+        (GROUP, {"id": "r2"}),
+    ],
+)
+def test_an_answer_about_another_run_job_or_group_is_unreadable(runnable, answer):
+    with pytest.raises(UnreadableAnswer, match="the answer is about run"):
+        read_run("GET /x", answer, runnable, "r1")
+
+
+@pytest.mark.parametrize("answer", [None, [], [{"id": "r1"}], "r1", 7, True])
+def test_an_answer_that_is_no_object_is_unreadable(answer):
+    with pytest.raises(UnreadableAnswer, match="an object was expected"):
+        read_run("GET /x", answer, JOB, "r1")
+
+
+@pytest.mark.parametrize(
+    ("statuses", "derived"),
+    [
+        (["COMPLETED", "COMPLETED"], "COMPLETED"),
+        (["completed", "COMPLETED"], "COMPLETED"),
+        (["COMPLETED", "FAILED"], "FAILED"),
+        (["COMPLETED", "errored"], "FAILED"),
+        (["CANCELLED", "FAILED"], "FAILED"),
+        (["RUNNING", "FAILED"], "FAILED"),
+        (["COMPLETED", "CANCELED"], "CANCELLED"),
+        (["RUNNING", "CANCELLED"], "CANCELLED"),
+        (["COMPLETED", "RUNNING"], ""),
+        (["COMPLETED", "QUEUED"], ""),
+        (["COMPLETED", "WHATEVER"], ""),
+        (["COMPLETED", None], ""),
+        ([None], ""),
+        ([], ""),
+    ],
+)
+def test_status_of_a_group_run_without_one_of_its_own(statuses, derived):
+    run = group_run(*({"id": str(number), "status": status} for number, status in enumerate(statuses)))
+    assert (run.status, run.is_finished) == (derived, derived != "")
+
+
+@pytest.mark.parametrize("runs", [None, {}, "none", ["x"], [None]])
+def test_a_group_run_whose_job_runs_are_no_list_of_objects_is_never_completed(runs):
+    run = read_run("GET /x", {"id": "r1", "runs": runs}, GROUP, "r1")
+    assert (run.status, run.result["runs"]) == ("", [])
+
+
+def test_a_group_runs_own_status_counts():
+    assert group_run({"status": "FAILED"}, status="running").status == "RUNNING"
+
+
+@pytest.mark.parametrize("key", ["runs", "job_runs", "jobRuns"])
+def test_where_a_group_run_has_its_job_runs(key):
+    inner = {"id": "a", "jobId": "j1", "status": "completed", "rowsMatched": 1, "error": {"code": "E"}}
+    assert read_run("GET /x", {"id": "r1", key: [inner]}, GROUP, "r1").result["runs"] == [
+        {
+            "job_id": "j1",
+            "run_id": "a",
+            "status": "COMPLETED",
+            "rows_processed": None,
+            "rows_matched": 1,
+            "rows_unmatched": None,
+            "started_at": None,
+            "completed_at": None,
+            "error": {"code": "E"},
+        }
+    ]
+
+
+def test_counts_of_a_group_run_are_sums():
+    result = group_run(
+        {"rows_processed": 10, "rows_matched": 8, "rows_unmatched": 2},
+        {"rows_compared": 5, "rows_matched": 5, "rows_unmatched": 0},
+    ).result
+    assert (result["rows_processed"], result["rows_matched"], result["rows_unmatched"]) == (15, 13, 2)
+
+
+def test_a_sum_with_a_part_missing_is_missing():
+    result = group_run({"rows_matched": 8, "rows_unmatched": 2}, {"rows_matched": 5}).result
+    assert (result["rows_processed"], result["rows_matched"], result["rows_unmatched"]) == (None, 13, None)
+
+
+def test_a_group_runs_own_counts_count():
+    assert group_run({"rows_matched": 8}, rows_matched=0).result["rows_matched"] == 0
+
+
+@pytest.mark.parametrize(
+    ("times", "earliest", "latest"),
+    [
+        (["2026-01-01T10:00:00Z", "2026-01-01T09:00:00Z"], "2026-01-01T09:00:00Z", "2026-01-01T10:00:00Z"),
+        (
+            ["2026-01-01T10:00:00+02:00", "2026-01-01T09:00:00Z"],
+            "2026-01-01T10:00:00+02:00",
+            "2026-01-01T09:00:00Z",
+        ),
+        (["2026-01-01T10:00:00", "2026-01-01T10:00:01Z"], "2026-01-01T10:00:00", "2026-01-01T10:00:01Z"),
+        (["2026-01-01T10:00:00.500Z", None], "2026-01-01T10:00:00.500Z", "2026-01-01T10:00:00.500Z"),
+        (["today", "2026-01-01T10:00:00Z"], "2026-01-01T10:00:00Z", "today"),
+        ([None, None], None, None),
+        ([], None, None),
+    ],
+)
+def test_a_group_run_starts_with_its_first_and_ends_with_its_last(times, earliest, latest):
+    result = group_run(*({"started_at": time, "completed_at": time} for time in times)).result
+    assert (result["started_at"], result["completed_at"]) == (earliest, latest)
+
+
+def test_a_group_runs_own_times_and_error_count():
+    result = group_run(
+        {"started_at": "2026-01-01T10:00:00Z", "completed_at": "2026-01-01T10:00:00Z", "error": "inner"},
+        started_at="s",
+        completed_at="e",
+        error="own",
+    ).result
+    assert (result["started_at"], result["completed_at"], result["error"]) == ("s", "e", "own")
+
+
+def test_the_error_of_a_group_run_is_its_first():
+    assert group_run({"error": None}, {"error": {"code": "E1"}}, {"error": "two"}).result["error"] == {
+        "code": "E1"
+    }
+
+
+def test_runs_compare_by_id_and_status():
+    assert job_run(status="RUNNING", rows_matched=1) == job_run(status="running")
+    assert job_run(status="RUNNING") != job_run(status="QUEUED")

@@ -1,0 +1,209 @@
+"""The simulator as any HTTP client sees it."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_datarecs.simulator import ApiKey
+
+W1 = "?workspace_id=w1"
+
+
+async def start(ask, path="/jobs/j1", **more):
+    status, answer, _ = await ask("POST", f"{path}/run{W1}", **more)
+    assert status == 201
+    return answer["run_id"]
+
+
+@pytest.mark.parametrize("prefix", ["", "/v1"])
+async def test_workspaces_and_jobs(ask, prefix):
+    assert (await ask("GET", f"{prefix}/workspaces"))[:2] == (
+        200,
+        {"items": [{"id": "w1", "name": "Finance", "region": "eu"}, {"id": "w2", "name": "Sales"}]},
+    )
+    jobs = [
+        {"id": "j1", "name": "daily", "workspace_id": "w1"},
+        {"id": "j2", "name": "weekly", "workspace_id": "w1"},
+    ]
+    assert (await ask("GET", f"{prefix}/jobs"))[1] == {"items": jobs}
+    assert (await ask("GET", f"{prefix}/jobs?workspace_id=w2"))[1] == {"items": []}
+
+
+@pytest.mark.parametrize("headers", [{"Authorization": ""}, {"Authorization": "Basic demo-key"}])
+async def test_who_has_no_key_is_not_let_in(ask, headers):
+    assert (await ask("GET", "/jobs", headers=headers))[:2] == (
+        401,
+        {"statusCode": 401, "message": "Unauthorized"},
+    )
+
+
+async def test_a_wrong_key_is_not_let_in(ask):
+    assert (await ask("GET", "/jobs", key="demo-keys"))[0] == 401
+
+
+async def test_a_read_only_key_may_look_and_not_touch(ask, world):
+    world.api_keys.append(ApiKey("reader", read_only=True))
+    assert (await ask("GET", "/jobs", key="reader"))[0] == 200
+    assert (await ask("POST", f"/jobs/j1/run{W1}", key="reader"))[0] == 403
+    assert sum(map(len, world.runs.values())) == 0
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/nothing", 404),
+        ("DELETE", "/jobs", 405),
+        ("GET", f"/jobs/j9/runs{W1}", 404),
+        ("GET", "/jobs/j1/runs?workspace_id=w2", 404),
+        ("GET", f"/jobs/j1/runs/r9{W1}", 404),
+        ("POST", f"/jobs/g1/run{W1}", 404),
+        ("POST", f"/job-groups/j1/run{W1}", 404),
+        ("POST", f"/jobs/j1/runs/r9/cancel{W1}", 404),
+        ("GET", "/jobs/j1/runs", 400),
+        ("POST", "/jobs/j1/run", 400),
+    ],
+)
+async def test_what_is_refused(ask, method, path, status):
+    found, answer, headers = await ask(method, path)
+    assert (found, answer["statusCode"]) == (status, status)
+    assert {"X-RateLimit-Remaining", "X-RateLimit-Reset"} <= set(headers)
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [("", 201), ("{}", 201), ('{"run_label": "x"}', 201), ("[]", 400), ("{", 400), ('{"run_label": 7}', 422)],
+)
+async def test_the_body_of_a_trigger(ask, body, status):
+    assert (await ask("POST", f"/jobs/j1/run{W1}", data=body))[0] == status
+
+
+@pytest.mark.parametrize("path", ["/jobs/j1", "/job-groups/g1"])
+async def test_a_run_is_in_the_history_newest_first(ask, path):
+    first, second = await start(ask, path), await start(ask, path)
+    answer = (await ask("GET", f"{path}/runs{W1}"))[1]
+    assert [run["id"] for run in answer["items"]] == [second, first]
+
+
+async def test_a_run_goes_on_with_the_clock(ask, clock):
+    path = f"/jobs/j1/runs/{await start(ask)}{W1}"
+    seen = []
+    for seconds in (0, 10, 30):
+        clock.advance(seconds)
+        seen.append((await ask("GET", path))[1])
+    assert [run["status"] for run in seen] == ["QUEUED", "RUNNING", "COMPLETED"]
+    assert "rows_processed" not in seen[1]
+    assert seen[2] == {
+        "id": "run_000001",
+        "job_id": "j1",
+        "workspace_id": "w1",
+        "run_label": None,
+        "status": "COMPLETED",
+        "started_at": "2026-01-01T00:00:10.000Z",
+        "completed_at": "2026-01-01T00:00:40.000Z",
+        "error": None,
+        "rows_processed": 1000,
+        "rows_matched": 1000,
+        "rows_unmatched": 5,
+    }
+
+
+async def test_a_count_that_a_plan_leaves_out(ask, world, clock):
+    next(iter(world.owners.values()))["j1"].plan.rows_processed = None
+    run_id = await start(ask)
+    clock.advance(40)
+    run = (await ask("GET", f"/jobs/j1/runs/{run_id}{W1}"))[1]
+    assert (run["status"], "rows_processed" in run, run["rows_matched"]) == ("COMPLETED", False, 1000)
+
+
+async def test_a_hidden_run_is_not_found_at_first(ask, world, clock):
+    next(iter(world.owners.values()))["j1"].plan.hidden = 5
+    path = f"/jobs/j1/runs/{await start(ask)}{W1}"
+    assert (await ask("GET", path))[0] == 404
+    clock.advance(5)
+    assert (await ask("GET", path))[0] == 200
+
+
+@pytest.mark.parametrize(("honoured", "runs"), [(True, 1), (False, 2)])
+async def test_a_repeated_idempotency_key(ask, world, honoured, runs):
+    world.behaviour.honours_idempotency_key = honoured
+    headers = {"Idempotency-Key": "wish-1"}
+    assert len({await start(ask, headers=headers), await start(ask, headers=headers)}) == runs
+
+
+@pytest.mark.parametrize("echoes", [True, False])
+async def test_the_label_of_a_run(ask, world, echoes):
+    world.behaviour.echoes_label = echoes
+    await start(ask, json={"run_label": "nightly"})
+    (run,) = (await ask("GET", f"/jobs/j1/runs{W1}"))[1]["items"]
+    assert run.get("run_label") == ("nightly" if echoes else None)
+
+
+async def test_a_cancelled_run(ask, clock):
+    path = f"/jobs/j1/runs/{await start(ask)}"
+    clock.advance(15)
+    assert (await ask("POST", f"{path}/cancel{W1}", json={"reason": "x"}))[:2] == (202, {"accepted": True})
+    clock.advance(100)
+    run = (await ask("GET", path + W1))[1]
+    assert (run["status"], run["completed_at"]) == ("CANCELLED", "2026-01-01T00:00:15.000Z")
+
+
+async def test_a_run_that_has_ended_stays_as_it_is(ask, clock):
+    path = f"/jobs/j1/runs/{await start(ask)}"
+    clock.advance(40)
+    await ask("POST", f"{path}/cancel{W1}")
+    assert (await ask("GET", path + W1))[1]["status"] == "COMPLETED"
+
+
+async def test_cancelling_may_not_be_offered(ask, world):
+    world.behaviour.offers_cancel = False
+    assert (await ask("POST", f"/jobs/j1/runs/{await start(ask)}/cancel{W1}"))[0] == 501
+
+
+@pytest.mark.parametrize(("totals", "own"), [(False, None), (True, "COMPLETED")])
+async def test_a_group_run_has_its_job_runs_and_maybe_totals(ask, world, clock, totals, own):
+    world.behaviour.group_totals = totals
+    run_id = await start(ask, "/job-groups/g1")
+    clock.advance(60)
+    run = (await ask("GET", f"/job-groups/g1/runs/{run_id}{W1}"))[1]
+    assert [(one["job_id"], one["status"]) for one in run["runs"]] == [
+        ("j1", "COMPLETED"),
+        ("j2", "COMPLETED"),
+    ]
+    assert (run["job_group_id"], run.get("status")) == ("g1", own)
+    assert run.get("rows_unmatched") == (5 if totals else None)
+
+
+@pytest.mark.parametrize(
+    ("place", "answer"),
+    [
+        ("run_id", {"runId": "run_000001"}),
+        ("id", {"id": "run_000001"}),
+        ("run", {"run": {"id": "run_000001"}}),
+        ("data", {"data": {"runId": "run_000001"}}),
+        ("nowhere", {"accepted": True}),
+    ],
+)
+async def test_where_a_trigger_answers_with_the_run_id_in_camel_case(ask, world, place, answer):
+    world.behaviour.run_id_in, world.behaviour.key_style = place, "camel"
+    assert (await ask("POST", f"/jobs/j1/run{W1}"))[1] == answer
+
+
+@pytest.mark.parametrize("paging", ["cursor", "url"])
+async def test_pages(ask, world, server, paging):
+    world.behaviour.page_size, world.behaviour.paging = 1, paging
+    first = (await ask("GET", f"/jobs{W1}"))[1]
+    marks = {"cursor": {"next_cursor": "1"}, "url": {"next": f"{server.url}/jobs{W1}&cursor=1"}}
+    assert {key: value for key, value in first.items() if key != "items"} == marks[paging]
+    last = (await ask("GET", f"/jobs{W1}&cursor=1"))[1]
+    assert (set(last), [job["id"] for job in last["items"]]) == ({"items"}, ["j2"])
+
+
+async def test_requests_are_kept_as_they_came(ask, server):
+    await ask("POST", f"/jobs/a%2Fb/run{W1}", json={"run_label": "x"}, headers={"X-Mine": "1"})
+    (request,) = server.requests
+    assert (request.method, request.path, request.query) == (
+        "POST",
+        "/jobs/a%2Fb/run",
+        {"workspace_id": "w1"},
+    )
+    assert (request.body, request.headers["X-Mine"], request.status) == ('{"run_label": "x"}', "1", 404)
