@@ -68,7 +68,9 @@ def error_for(
         until = f"; the limit opens in {wait:.0f} s" if wait is not None else ""
         return RateLimited(call, f"too many requests for this API key (429: {said}){until}", wait)
     if 300 <= status < 400:
-        target = headers.get("Location", "nowhere")
+        target = headers.get("Location", "nowhere").partition("?")[
+            0
+        ]  # a query may hold what is nobody's business
         return Redirected(
             call,
             status,

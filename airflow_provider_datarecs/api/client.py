@@ -219,7 +219,10 @@ class DataRecsClient:
                 allow_redirects=False,
                 proxy=self.settings.proxy,
             ) as response:
-                return response.status, response.headers, await _read_body(call, response)
+                answer = await _read_body(call, response)
+                # A service that echoes the request would have messages and logs show the API key.
+                answer = answer.replace(self.settings.api_key.encode(), b"***")
+                return response.status, response.headers, answer
         except (aiohttp.ClientConnectorError, aiohttp.ServerTimeoutError) as error:
             # No read timeout is set, so a ServerTimeoutError is always one of connecting.
             raise NeverArrived(

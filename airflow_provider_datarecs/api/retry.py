@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 
 REQUEST_TIMEOUT = 30.0  # seconds for one request, connecting and reading included
 CONNECT_TIMEOUT = 10.0  # seconds of them for the connection alone: beyond, the request provably never arrived
+MIN_LIMIT_WAIT = 1.0  # seconds to wait after a 429 that says "now": such answers are not counted as attempts
 UNKNOWN_LIMIT_WAIT = 15.0  # seconds to wait after a 429 that does not say how long
 
 _backoff = wait_exponential_jitter(initial=1, max=20)
@@ -59,7 +60,7 @@ def retrying(patience: Patience, *, repeatable: bool) -> AsyncRetrying:
     def wait(state: RetryCallState) -> float:
         error = _error(state)
         if isinstance(error, RateLimited):
-            return UNKNOWN_LIMIT_WAIT if error.wait is None else error.wait
+            return UNKNOWN_LIMIT_WAIT if error.wait is None else max(error.wait, MIN_LIMIT_WAIT)
         return _backoff(state)
 
     def stop(state: RetryCallState) -> bool:

@@ -121,7 +121,12 @@ def _group_result(item: dict[str, Any]) -> dict[str, Any]:
     lists = (item[key] for key in contract.JOB_RUN_KEYS if isinstance(item.get(key), list))
     items = [snake_keys(entry) for entry in next(lists, []) if isinstance(entry, dict)]
     runs = [
-        {"job_id": entry.get("job_id"), "run_id": entry.get("id"), **_job_result(entry)} for entry in items
+        {
+            "job_id": entry.get("job_id"),
+            "run_id": entry.get("id") or entry.get("run_id"),
+            **_job_result(entry),
+        }
+        for entry in items
     ]
     for name in contract.COUNTS:
         counts = [run[name] for run in runs]

@@ -112,8 +112,7 @@ def _base_url(host: str | None, schema: str | None, port: int | None) -> str:
     if parts.scheme not in ("http", "https"):
         raise InvalidSettings(
             f"Host {host!r} with Schema {schema!r} gives {parts.scheme!r}, which is neither http nor https; "
-            "put the "
-            f"whole URL with its path into Host, such as {contract.EXAMPLE_HOST}"
+            f"put the whole URL with its path into Host, such as {contract.EXAMPLE_HOST}"
         )
     typo = hostname in (None, "", "http", "https")  # https:/api...
     if typo or parts.query or parts.fragment or any(character.isspace() for character in text):
@@ -147,4 +146,13 @@ def _proxy_for(url: str) -> str | None:
         return None  # the API key would leave this machine in the clear
     if urllib.request.proxy_bypass_environment(parts.hostname or ""):  # type: ignore[attr-defined]
         return None
-    return urllib.request.getproxies_environment().get(parts.scheme)
+    proxy = urllib.request.getproxies_environment().get(parts.scheme)
+    if proxy and "://" not in proxy:
+        proxy = f"http://{proxy}"
+    if proxy and urlsplit(proxy).scheme not in ("http", "https"):
+        raise InvalidSettings(
+            f"the environment variable {parts.scheme}_proxy names a proxy that is neither http nor https; "
+            "name "
+            "another one, or put the API's host into no_proxy"
+        )
+    return proxy

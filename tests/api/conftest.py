@@ -16,6 +16,7 @@ from airflow_provider_datarecs.simulator import Plan, Simulator, World
 @pytest.fixture(autouse=True)
 def no_pause_between_attempts(monkeypatch):
     monkeypatch.setattr("airflow_provider_datarecs.api.retry._backoff", lambda _state: 0.0)
+    monkeypatch.setattr("airflow_provider_datarecs.api.retry.MIN_LIMIT_WAIT", 0.0)
 
 
 @pytest.fixture(autouse=True)

@@ -206,6 +206,13 @@ async def test_the_pause_after_a_429_that_does_not_say():
     assert pauses.made == [15.0]
 
 
+async def test_a_429_that_says_now_is_not_hammered(monkeypatch):
+    monkeypatch.undo()
+    pauses = Pauses()
+    assert await pauses.run(limited(0.0), limited(0.0)) == "done"
+    assert pauses.made == [1.0, 1.0]
+
+
 async def test_429s_do_not_use_up_the_attempts():
     pauses = Pauses()
     failures = [limited(1.0), LOST] * 4

@@ -160,6 +160,7 @@ def test_a_tenant_that_no_header_can_carry_is_refused(tenant):
     ("environment", "host", "proxy"),
     [
         ({"https_proxy": "http://p:1"}, "https://api.test", "http://p:1"),
+        ({"https_proxy": "p:1"}, "https://api.test", "http://p:1"),
         ({"HTTPS_PROXY": "http://p:1"}, "https://api.test", "http://p:1"),
         ({"http_proxy": "http://p:1"}, "https://api.test", None),
         ({"https_proxy": "http://p:1", "no_proxy": ".test"}, "https://api.test", None),
@@ -184,3 +185,10 @@ def test_equal_fields_make_equal_settings():
 def test_certificates_are_loaded_for_https_alone():
     assert settings_for("https://api.test").tls() is not None
     assert settings_for("http://127.0.0.1").tls() is None
+
+
+def test_a_proxy_that_no_request_can_take_is_refused_before_anything_is_sent(monkeypatch):
+    monkeypatch.setenv("https_proxy", "socks5://me:s3cret@127.0.0.1:1080")
+    with pytest.raises(InvalidSettings, match="https_proxy") as caught:
+        ClientSettings.from_fields(host="https://api.test", api_key="demo-key")
+    assert "s3cret" not in str(caught.value)
