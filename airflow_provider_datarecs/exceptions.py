@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from typing import Iterator
+
 from airflow_provider_datarecs.api import errors
 from airflow_provider_datarecs.compat import CONFIG_EXCEPTIONS, AirflowException, AirflowFailException
 
@@ -22,6 +25,8 @@ class DataRecsRunUncertain(AirflowFailException):
     An ``AirflowFailException``: a retry of the task could start a second run.
     """
 
+
+ABOUT_THE_CONNECTION = (errors.RequestError, errors.InvalidSettings)
 
 # The first that fits counts; anything else is a plain AirflowException, which a retry of the task may cure.
 _MEANINGS: tuple[tuple[type[errors.DataRecsError], type[Exception]], ...] = (
@@ -63,17 +68,21 @@ def message_of(error: errors.DataRecsError, conn_id: str) -> str:
         advice = " Put a valid API key into the connection's field Password."
     elif isinstance(error, errors.Forbidden):
         advice = " Grant the permission to the API key at DataRecs, or use another key."
-    return f"{error}. Connection: {conn_id!r}.{advice}"
+    where = f" Connection: {conn_id!r}." if isinstance(error, ABOUT_THE_CONNECTION) else ""
+    return f"{str(error).rstrip('.')}.{where}{advice}"
 
 
-def to_airflow(error: errors.DataRecsError, conn_id: str) -> Exception:
+@contextmanager
+def as_airflow_exceptions(conn_id: str) -> Iterator[None]:
     """
-    Make the Airflow exception that an error of the API client means.
+    Raise the Airflow exception that an error of the API client means, in its place.
 
-    :param error: the API client's error
     :param conn_id: the connection's id, for the message
     """
-    return _class_for(error)(message_of(error, conn_id))
+    try:
+        yield
+    except errors.DataRecsError as error:
+        raise _class_for(error)(message_of(error, conn_id)) from error
 
 
 def _class_for(error: errors.DataRecsError) -> type[Exception]:

@@ -46,8 +46,8 @@ def check_id(argument: str, value: Any) -> str:
     if value is None or value == "None":
         raise InvalidInput(
             f"{argument} is {value!r}: its template found nothing. Check the task id and key it pulls, and "
-            "that the "
-            "task it pulls from ran before this one."
+            "that "
+            "the task it pulls from ran before this one."
         )
     if not isinstance(value, str):
         raise InvalidInput(f"{argument} must be text, not {value!r} ({type(value).__name__})")

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, Awaitable, Callable, TypeVar
 
 from airflow_provider_datarecs.api.errors import DataRecsError
 from airflow_provider_datarecs.compat import AirflowException, AirflowNotFoundException, BaseHook
-from airflow_provider_datarecs.exceptions import to_airflow
+from airflow_provider_datarecs.exceptions import as_airflow_exceptions
 from airflow_provider_datarecs.provider_info import CONN_FIELDS, CONN_TYPE, HOOK_NAME, UI_FIELD_BEHAVIOUR
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.client import DataRecsClient
+    from airflow_provider_datarecs.api.contract import Kind
     from airflow_provider_datarecs.api.retry import Patience
     from airflow_provider_datarecs.api.runs import Run, Runnable
     from airflow_provider_datarecs.api.settings import ClientSettings
@@ -52,7 +53,7 @@ class DataRecsHook(BaseHook):
                 "the "
                 "DataRecs API, Password the API key."
             ) from error
-        try:
+        with as_airflow_exceptions(self.conn_id):
             return ClientSettings.from_fields(
                 host=connection.host,
                 api_key=connection.password,
@@ -60,8 +61,20 @@ class DataRecsHook(BaseHook):
                 port=connection.port,
                 extra=connection.extra_dejson,
             )
-        except DataRecsError as error:
-            raise to_airflow(error, self.conn_id) from error
+
+    def runnable(self, kind: Kind, runnable_id: str, workspace_id: str) -> Runnable:
+        """
+        Name a job or job group.
+
+        :param kind: which of the two
+        :param runnable_id: its id
+        :param workspace_id: the id of its workspace
+        :raises AirflowFailException: naming the argument, when an id cannot be one
+        """
+        from airflow_provider_datarecs.api.runs import Runnable
+
+        with as_airflow_exceptions(self.conn_id):
+            return Runnable(kind, runnable_id, workspace_id)
 
     def call(self, ask: Callable[[DataRecsClient], Awaitable[T]]) -> T:
         """
@@ -72,10 +85,8 @@ class DataRecsHook(BaseHook):
         :raises AirflowFailException: when an argument cannot be right, or the key lacks a permission (403)
         :raises AirflowException: for everything else that DataRecs refuses, and when it cannot be reached
         """
-        try:
+        with as_airflow_exceptions(self.conn_id):
             return self._run(ask)
-        except DataRecsError as error:
-            raise to_airflow(error, self.conn_id) from error
 
     def list_workspaces(self) -> list[dict[str, Any]]:
         """List all workspaces that the API key can see."""

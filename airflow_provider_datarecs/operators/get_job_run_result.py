@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Sequence
 
 from airflow_provider_datarecs.api.contract import Kind
-from airflow_provider_datarecs.api.runs import Runnable
 from airflow_provider_datarecs.compat import AirflowException
 from airflow_provider_datarecs.operators.base import DataRecsOperator
 
@@ -39,7 +38,7 @@ class GetJobRunResultOperator(DataRecsOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Get the result."""
-        job = Runnable(Kind.JOB, self.job_id, self.workspace_id)
+        job = self.hook.runnable(Kind.JOB, self.job_id, self.workspace_id)
         run = self.hook.get_run(job, self.run_id)
         if not run.is_finished:
             raise AirflowException(

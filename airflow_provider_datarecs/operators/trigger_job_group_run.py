@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Sequence
 
 from airflow_provider_datarecs.api.contract import Kind
-from airflow_provider_datarecs.api.runs import Runnable
 from airflow_provider_datarecs.operators.base import StartRunOperator
 
 if TYPE_CHECKING:
@@ -38,4 +37,4 @@ class TriggerJobGroupRunOperator(StartRunOperator):
 
     def execute(self, context: Context) -> str:
         """Start the run and return its id."""
-        return self.start(context, Runnable(Kind.JOB_GROUP, self.job_group_id, self.workspace_id))
+        return self.start(context, self.hook.runnable(Kind.JOB_GROUP, self.job_group_id, self.workspace_id))

@@ -16,6 +16,7 @@ from airflow_provider_datarecs.compat import (
     first_reschedule,
     is_deferral_timeout,
 )
+from airflow_provider_datarecs.exceptions import as_airflow_exceptions
 from airflow_provider_datarecs.operators.base import DEFAULT_CONN_ID
 from airflow_provider_datarecs.waits import events
 from airflow_provider_datarecs.waits.watch import Watch
@@ -146,8 +147,9 @@ class RunSensor(BaseSensorOperator):
         )
 
     def _runnable(self) -> Runnable:
-        check_id("run_id", self.run_id)
-        return Runnable(self.kind, getattr(self, self.kind.id_field), self.workspace_id)
+        with as_airflow_exceptions(self.conn_id):
+            check_id("run_id", self.run_id)
+            return Runnable(self.kind, getattr(self, self.kind.id_field), self.workspace_id)
 
     def _trigger_class(self) -> type[RunTrigger]:
         # Imported by each sensor only when it defers, which keeps DAG parsing light.
