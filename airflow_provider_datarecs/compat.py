@@ -79,11 +79,12 @@ def is_deferral_timeout(error: TaskDeferralError) -> bool:
     return AIRFLOW_VERSION < (3, 0) and "timeout" in str(error).lower()
 
 
-def first_reschedule(context: Context) -> float | None:
+def first_reschedule(task: BaseSensorOperator, context: Context) -> float | None:
     """
     Give the epoch seconds at which a sensor in reschedule mode looked first, None if it has not looked
     before.
 
+    :param task: the sensor
     :param context: the task's context
     """
     ti: Any = context["ti"]
@@ -98,6 +99,7 @@ def first_reschedule(context: Context) -> float | None:
         first = (
             session.query(TaskReschedule.start_date)
             .filter_by(dag_id=ti.dag_id, task_id=ti.task_id, run_id=ti.run_id, map_index=ti.map_index)
+            .filter_by(try_number=ti.max_tries - task.retries + 1)  # rows from before a clear stay
             .order_by(TaskReschedule.id)
             .first()
         )

@@ -65,7 +65,7 @@ def message_of(error: errors.DataRecsError, conn_id: str) -> str:
     """
     advice = ""
     if isinstance(error, errors.Unauthorized):
-        advice = " Put a valid API key into the connection's field Password."
+        advice = " Put a valid one into the connection's API Key."
     elif isinstance(error, errors.Forbidden):
         advice = " Grant the permission to the API key at DataRecs, or use another key."
     where = f" Connection: {conn_id!r}." if isinstance(error, ABOUT_THE_CONNECTION) else ""

@@ -8,6 +8,7 @@ from airflow_provider_datarecs import __version__
 
 CONN_TYPE = "datarecs"
 HOOK_NAME = "DataRecs"
+DEFAULT_CONN_ID = "datarecs_default"
 
 # Kept in the form of Airflow 3.2 and later, which never imports the hook for it; the hook translates for
 # earlier ones.

@@ -39,7 +39,8 @@ def main() -> int:
     shutil.rmtree(folder, ignore_errors=True)
     dags.mkdir(parents=True)
     shutil.copy(ROOT / "examples" / f"{DAG_ID}.py", dags)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    for how in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(how, lambda number, _: sys.exit(128 + number))
     api_key = secrets.token_hex(16)
     try:
         with Simulator(api_key) as simulator, Airflow(

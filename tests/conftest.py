@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -64,6 +65,12 @@ class FakeTaskInstance(SimpleNamespace):
 
     def get_first_reschedule_date(self, context):
         return None
+
+
+@pytest.fixture(scope="session")
+def airflow_db():
+    """Make Airflow's database, which sensors in reschedule mode ask on 2.x."""
+    subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True)
 
 
 @pytest.fixture

@@ -23,7 +23,6 @@ from airflow_provider_datarecs.api.errors import (
     UnreadableAnswer,
 )
 
-TRY_AGAIN_LATER = frozenset({HTTPStatus.REQUEST_TIMEOUT, 425})  # 425 has no name in Python 3.8
 SHOWN = 200  # characters of an unreadable body or an odd value that go into a message
 
 
@@ -76,7 +75,7 @@ def error_for(
             status,
             f"redirected ({status}) to {target}, not followed; put the API's final URL into Host",
         )
-    if status >= 500 or status in TRY_AGAIN_LATER:
+    if status >= 500 or status in contract.TRY_AGAIN_LATER:
         return Unavailable(call, status, f"DataRecs cannot answer now ({status}: {said})")
     return Rejected(call, status, f"refused ({status}: {said})")
 
@@ -89,6 +88,7 @@ def error_message(body: bytes) -> str:
         answer = None
     if not isinstance(answer, dict):
         return _shown(body)
+    answer = snake_keys(answer)
     message = answer.get("message")
     parts = (
         [str(part) for part in message] if isinstance(message, list) else [str(message)] if message else []
@@ -184,11 +184,12 @@ def new_run_id(call: str, answer: Any) -> str:
     if isinstance(answer, dict):
         top = snake_keys(answer)
         nested = [snake_keys(top[key]) for key in contract.RUN_ENVELOPES if isinstance(top.get(key), dict)]
-        for place in (top, *nested):
-            for key in contract.RUN_ID_KEYS:
-                value = id_text(place.get(key))
-                if value:
-                    return value
+        # An "id" beside or around the run may be that of something else, so it counts last.
+        named = [place.get("run_id") for place in (top, *nested)]
+        for value in (*named, *(place.get("id") for place in nested), top.get("id")):
+            found = id_text(value)
+            if found:
+                return found
     raise UnreadableAnswer(call, f"the answer carries no run id: {_shown(answer)}")
 
 

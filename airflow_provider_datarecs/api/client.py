@@ -15,12 +15,13 @@ from airflow_provider_datarecs.api.errors import (
     AnsweredWithError,
     MaybeArrived,
     NeverArrived,
+    RequestError,
     RunMayHaveStarted,
     Unavailable,
     UnreadableAnswer,
 )
 from airflow_provider_datarecs.api.retry import CONNECT_TIMEOUT, OPERATOR, REQUEST_TIMEOUT, Patience, retrying
-from airflow_provider_datarecs.api.runs import Run, Runnable, check_id, read_run
+from airflow_provider_datarecs.api.runs import Run, Runnable, check_id, check_text, read_run
 
 if TYPE_CHECKING:
     import ssl
@@ -95,8 +96,11 @@ class DataRecsClient:
         :param runnable: the job or job group
         :param idempotency_key: the same for every attempt at the same wish
         :param run_label: a label for the run, default none
+        :raises InvalidInput: when the label is a template's None
         :raises RunMayHaveStarted: when the request may have arrived but its answer is lost or unreadable
         """
+        if run_label:
+            check_text("run_label", run_label)
         try:
             return await self._ask(
                 "POST",
@@ -201,7 +205,14 @@ class DataRecsClient:
 
         async def once() -> T:
             status, answer_headers, answer = await self._exchange(call, method, url, body, headers)
-            return parse(call, answers.read(call, what, status, answer_headers, answer))
+            try:
+                return parse(call, answers.read(call, what, status, answer_headers, answer))
+            except RequestError:
+                safe = _without(self.settings.api_key, answer)
+                if safe == answer:
+                    raise
+            # The service echoes the API key: the error is made anew, with no trace of it in its causes.
+            return parse(call, answers.read(call, what, status, answer_headers, safe))
 
         return await retrying(self._patience, repeatable=method == "GET")(once)
 
@@ -215,14 +226,12 @@ class DataRecsClient:
                 method,
                 URL(url, encoded=True),
                 json=body,
+                skip_auto_headers=() if body else ("Content-Type",),
                 headers={**self.settings.headers(), **(headers or {})},
                 allow_redirects=False,
                 proxy=self.settings.proxy,
             ) as response:
-                answer = await _read_body(call, response)
-                # A service that echoes the request would have messages and logs show the API key.
-                answer = answer.replace(self.settings.api_key.encode(), b"***")
-                return response.status, response.headers, answer
+                return response.status, response.headers, await _read_body(call, response)
         except (aiohttp.ClientConnectorError, aiohttp.ServerTimeoutError) as error:
             # No read timeout is set, so a ServerTimeoutError is always one of connecting.
             raise NeverArrived(
@@ -245,6 +254,12 @@ async def _read_body(call: str, response: aiohttp.ClientResponse) -> bytes:
         if len(body) > MAX_ANSWER:
             raise UnreadableAnswer(call, f"the answer is larger than {MAX_ANSWER} bytes")
     return bytes(body)
+
+
+def _without(secret: str, answer: bytes) -> bytes:
+    for form in (secret, secret.replace("/", "\\/")):
+        answer = answer.replace(form.encode(), b"***")
+    return answer
 
 
 def _with_query(url: str, query: dict[str, str]) -> str:

@@ -1,6 +1,7 @@
 """
-What this provider takes to be true of the DataRecs API; no other module spells a path, a key or a header of
-it.
+What this provider takes to be true of the DataRecs API, wherever the vendor's documents leave room.
+
+The plain field names that the documents give are spelled where they are read: ``answers`` and ``runs``.
 
 How sure each fact is: (D) documented by the vendor, (S) seen in the vendor's public repositories, (A)
 assumed.
@@ -51,8 +52,10 @@ class Kind(Enum):
 LIST_KEYS = ("items", "data")  # items S, data A; a bare list is read too (A)
 NEXT_CURSOR = "next_cursor"  # A
 NEXT_URL = "next"  # A
-RUN_ID_KEYS = ("run_id", "id")  # A: where a trigger's answer may carry the new run's id ...
-RUN_ENVELOPES = ("run", "data")  # A: ... at the top, or under one of these
+RUN_ENVELOPES = (
+    "run",
+    "data",
+)  # A: a trigger's answer has the new run's id at the top, or under one of these
 JOB_RUN_KEYS = ("runs", "job_runs")  # A: where a group run may carry its job runs
 COUNTS = ("rows_processed", "rows_matched", "rows_unmatched")  # D
 ROWS_COMPARED = "rows_compared"  # A: stands in for a missing rows_processed
@@ -68,6 +71,7 @@ STILL_GOING = frozenset({"PENDING", "QUEUED", "STARTING", "RUNNING"})  # A; any 
 # --- Errors -----------------------------------------------------------------------------------------------
 UNAUTHORIZED_MESSAGE = "Invalid or expired API key"  # D
 NOT_FOUND_MESSAGE = "Resource not found"  # D
+TRY_AGAIN_LATER = frozenset({408, 425})  # A: as 5xx
 CANCEL_NOT_OFFERED = frozenset({404, 405, 501})  # A
 NOT_VISIBLE_GRACE = 60.0  # A: seconds in which a run that was never seen may still answer 404
 

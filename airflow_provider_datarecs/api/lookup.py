@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_datarecs.api.answers import id_text
 from airflow_provider_datarecs.api.contract import Kind
-from airflow_provider_datarecs.api.errors import InvalidInput, NameNotFound, NameNotUnique
-from airflow_provider_datarecs.api.runs import Runnable
+from airflow_provider_datarecs.api.errors import NameNotFound, NameNotUnique
+from airflow_provider_datarecs.api.runs import Runnable, check_text
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.client import DataRecsClient
@@ -26,11 +26,8 @@ async def find_job(client: DataRecsClient, *, workspace_name: str, job_name: str
     :raises NameNotFound: with the names there are
     :raises NameNotUnique: with the ids of those that have the name
     """
-    for argument, name in (("workspace_name", workspace_name), ("job_name", job_name)):
-        if not isinstance(name, str) or not name.strip():
-            raise InvalidInput(
-                f"{argument} is {name!r}; give the name that DataRecs shows, or check its template"
-            )
+    check_text("workspace_name", workspace_name)
+    check_text("job_name", job_name)
     workspace_id = _only("Workspace", workspace_name, await client.list_workspaces(), "")
     jobs = await client.list_jobs(workspace_id)
     job_id = _only("Job", job_name, jobs, f" in workspace {workspace_name!r}")

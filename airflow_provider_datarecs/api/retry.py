@@ -29,10 +29,9 @@ class Patience:
     """
     How long a caller goes on trying.
 
-    :param attempts: requests in all
-    :param seconds: the time within which the last of them must be over
-    :param rate_limited_seconds: the time within which waiting for the rate limit (429) must be over; such
-        answers do not count as attempts, since the service itself says when to come back
+    :param attempts: requests in all, those that met the rate limit (429) not counted
+    :param seconds: the time within which the last of them must be over, waits for the rate limit not counted
+    :param rate_limited_seconds: the time within which waiting for the rate limit must be over
     """
 
     attempts: int
@@ -51,42 +50,57 @@ def retrying(patience: Patience, *, repeatable: bool) -> AsyncRetrying:
     :param patience: how long to go on
     :param repeatable: whether the call may be sent again although an earlier one may have been carried out
     """
-    attempts = 0
-
-    def may_repeat(error: BaseException) -> bool:
-        always = isinstance(error, (NeverArrived, RateLimited))
-        return always or (repeatable and isinstance(error, (MaybeArrived, Unavailable)))
-
-    def wait(state: RetryCallState) -> float:
-        error = _error(state)
-        if isinstance(error, RateLimited):
-            return UNKNOWN_LIMIT_WAIT if error.wait is None else max(error.wait, MIN_LIMIT_WAIT)
-        return _backoff(state)
-
-    def stop(state: RetryCallState) -> bool:
-        nonlocal attempts
-        error = _error(state)
-        spent = state.seconds_since_start or 0.0
-        if isinstance(error, RateLimited):
-            return spent + wait(state) > patience.rate_limited_seconds
-        attempts += 1
-        return attempts >= patience.attempts or spent + REQUEST_TIMEOUT > patience.seconds
-
-    def announce(state: RetryCallState) -> None:
-        pause = state.next_action.sleep if state.next_action else 0.0
-        log.warning("%s; trying again in %.1f s", _error(state), pause)
-
+    tries = _Tries(patience, repeatable=repeatable)
     return AsyncRetrying(
-        retry=lambda state: state.outcome is not None and state.outcome.failed and may_repeat(_error(state)),
-        wait=wait,
-        stop=stop,
-        before_sleep=announce,
+        retry=tries.may_repeat,
+        wait=tries.pause,
+        stop=tries.are_over,
+        before_sleep=tries.announce,
         reraise=True,
     )
 
 
-def _error(state: RetryCallState) -> BaseException:
-    error = state.outcome.exception() if state.outcome else None
-    if error is None:
-        raise AssertionError("asked about a retry without an error")  # tenacity asks only after a failure
-    return error
+def limit_wait(error: RateLimited) -> float:
+    """Give the seconds to wait after a 429."""
+    return UNKNOWN_LIMIT_WAIT if error.wait is None else max(error.wait, MIN_LIMIT_WAIT)
+
+
+class _Tries:
+    """What tenacity asks about the attempts at one call."""
+
+    def __init__(self, patience: Patience, *, repeatable: bool) -> None:
+        self.patience = patience
+        self.repeatable = repeatable
+        self.attempts = 0
+        self.rate_limited = 0.0  # seconds spent on waiting for the rate limit
+        self.pauses: dict[int, float] = {}
+
+    def may_repeat(self, state: RetryCallState) -> bool:
+        error = _error(state)
+        always = isinstance(error, (NeverArrived, RateLimited))
+        return always or (self.repeatable and isinstance(error, (MaybeArrived, Unavailable)))
+
+    def pause(self, state: RetryCallState) -> float:
+        # Kept, since it is random, and releases of tenacity differ in whether they ask for it before
+        # are_over.
+        if state.attempt_number not in self.pauses:
+            error = _error(state)
+            pause = limit_wait(error) if isinstance(error, RateLimited) else _backoff(state)
+            self.pauses[state.attempt_number] = pause
+        return self.pauses[state.attempt_number]
+
+    def are_over(self, state: RetryCallState) -> bool:
+        spent, pause = state.seconds_since_start or 0.0, self.pause(state)
+        if isinstance(_error(state), RateLimited):
+            self.rate_limited += pause
+            return spent + pause > self.patience.rate_limited_seconds
+        self.attempts += 1
+        ends = spent - self.rate_limited + pause + REQUEST_TIMEOUT
+        return self.attempts >= self.patience.attempts or ends > self.patience.seconds
+
+    def announce(self, state: RetryCallState) -> None:
+        log.warning("%s; trying again in %.1f s", _error(state), self.pause(state))
+
+
+def _error(state: RetryCallState) -> BaseException | None:
+    return state.outcome.exception() if state.outcome else None

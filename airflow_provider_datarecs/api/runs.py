@@ -35,27 +35,35 @@ class Runnable:
         return f"{self.kind.noun} {self.id!r} in workspace {self.workspace_id!r}"
 
 
-def check_id(argument: str, value: Any) -> str:
+def check_text(argument: str, value: Any) -> str:
     """
-    Give an id back if it can be one.
+    Give a name, label or id back if it can be one.
 
     :param argument: the argument's name, for the message
     :param value: what it holds
-    :raises InvalidInput: when it is no text, empty, a dot segment of a path, or a template's None
+    :raises InvalidInput: when it is no text, blank, or what a template gives that found nothing
     """
     if value is None or value == "None":
         raise InvalidInput(
             f"{argument} is {value!r}: its template found nothing. Check the task id and key it pulls, and "
-            "that "
-            "the task it pulls from ran before this one."
+            "whether the task it pulls from ran before this one"
         )
     if not isinstance(value, str):
         raise InvalidInput(f"{argument} must be text, not {value!r} ({type(value).__name__})")
     if not value.strip():
-        raise InvalidInput(f"{argument} is empty ({value!r}); give the id that DataRecs shows")
+        raise InvalidInput(f"{argument} is empty ({value!r}); give what DataRecs shows")
+    return value
+
+
+def check_id(argument: str, value: Any) -> str:
+    """
+    Give an id back if it can be one; the parameters are those of :func:`check_text`.
+
+    :raises InvalidInput: for what no text can be, and for a dot segment of a path
+    """
     if value in (".", ".."):
         raise InvalidInput(f"{argument} is {value!r}, which is no id; give the id that DataRecs shows")
-    return value
+    return check_text(argument, value)
 
 
 @dataclass(frozen=True)
@@ -91,7 +99,7 @@ def read_run(call: str, answer: Any, runnable: Runnable, run_id: str) -> Run:
     if not isinstance(answer, dict):
         raise UnreadableAnswer(call, f"an object was expected, not a {type(answer).__name__}")
     item = snake_keys(answer)
-    found = id_text(item.get("id")) or id_text(item.get("run_id"))
+    found = _own_id(item)
     owner = id_text(item.get(runnable.kind.id_field))
     if found != run_id or owner not in (None, runnable.id):
         raise UnreadableAnswer(
@@ -101,6 +109,10 @@ def read_run(call: str, answer: Any, runnable: Runnable, run_id: str) -> Run:
         )
     result = _job_result(item) if runnable.kind is Kind.JOB else _group_result(item)
     return Run(id=run_id, status=result["status"], result=result)
+
+
+def _own_id(item: dict[str, Any]) -> str | None:
+    return id_text(item.get("id")) or id_text(item.get("run_id"))
 
 
 def _job_result(item: dict[str, Any]) -> dict[str, Any]:
@@ -123,7 +135,7 @@ def _group_result(item: dict[str, Any]) -> dict[str, Any]:
     runs = [
         {
             "job_id": entry.get("job_id"),
-            "run_id": entry.get("id") or entry.get("run_id"),
+            "run_id": _own_id(entry),
             **_job_result(entry),
         }
         for entry in items

@@ -53,12 +53,17 @@ class ClientSettings:
         :raises InvalidSettings: naming the field, when one cannot be right
         """
         extra = extra or {}
+        if not isinstance(extra, dict):
+            raise InvalidSettings(f"Extra must be a JSON object, not {type(extra).__name__}")
         key = (api_key or "").strip()
         if not key:
-            raise InvalidSettings("the API key (field Password) is empty; paste the key from DataRecs there")
+            raise InvalidSettings(
+                "API Key (the connection's password) is empty; paste the key from DataRecs there"
+            )
         if not (key.isascii() and key.isprintable()) or " " in key:
             raise InvalidSettings(
-                "the API key (field Password) has a space or a character that no HTTP header can carry; "
+                "API Key (the connection's password) has a space or a character that no HTTP header can "
+                "carry; "
                 "paste it again, alone"
             )
         base_url = _base_url(host, schema, port)
@@ -97,6 +102,8 @@ def _base_url(host: str | None, schema: str | None, port: int | None) -> str:
         raise InvalidSettings(f"Host is empty; put the API's URL there, such as {contract.EXAMPLE_HOST}")
     if "://" not in text:
         text = f"{(schema or contract.DEFAULT_SCHEME).strip().lower()}://{text}"
+    if "@" in text.partition("://")[2].partition("/")[0]:
+        raise InvalidSettings("Host must not hold a user or password; the key goes into the field API Key")
     try:
         parts = urlsplit(text)
         hostname, own_port = parts.hostname, parts.port
@@ -105,10 +112,6 @@ def _base_url(host: str | None, schema: str | None, port: int | None) -> str:
         raise InvalidSettings(
             f"Host {host!r} is not a URL ({error}); it should look like {contract.EXAMPLE_HOST}"
         ) from None
-    if parts.username is not None or parts.password is not None:
-        raise InvalidSettings(
-            "Host must not hold a user or password; the API key goes into the field Password alone"
-        )
     if parts.scheme not in ("http", "https"):
         raise InvalidSettings(
             f"Host {host!r} with Schema {schema!r} gives {parts.scheme!r}, which is neither http nor https; "
@@ -142,8 +145,8 @@ def _is_true(value: object) -> bool:
 def _proxy_for(url: str) -> str | None:
     # aiohttp's own trust_env would read ~/.netrc for each request, and let it replace the API key.
     parts = urlsplit(url)
-    if parts.scheme == "http" and _is_loopback(url):
-        return None  # the API key would leave this machine in the clear
+    if _is_loopback(url):
+        return None  # over http, the API key would leave this machine in the clear
     if urllib.request.proxy_bypass_environment(parts.hostname or ""):  # type: ignore[attr-defined]
         return None
     proxy = urllib.request.getproxies_environment().get(parts.scheme)

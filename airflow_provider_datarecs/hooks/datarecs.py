@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any, Awaitable, Callable, TypeVar
 from airflow_provider_datarecs.api.errors import DataRecsError
 from airflow_provider_datarecs.compat import AirflowException, AirflowNotFoundException, BaseHook
 from airflow_provider_datarecs.exceptions import as_airflow_exceptions
-from airflow_provider_datarecs.provider_info import CONN_FIELDS, CONN_TYPE, HOOK_NAME, UI_FIELD_BEHAVIOUR
+from airflow_provider_datarecs.provider_info import (
+    CONN_FIELDS,
+    CONN_TYPE,
+    DEFAULT_CONN_ID,
+    HOOK_NAME,
+    UI_FIELD_BEHAVIOUR,
+)
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.client import DataRecsClient
@@ -28,7 +34,7 @@ class DataRecsHook(BaseHook):
     """
 
     conn_name_attr = "conn_id"
-    default_conn_name = "datarecs_default"
+    default_conn_name = DEFAULT_CONN_ID
     conn_type = CONN_TYPE
     hook_name = HOOK_NAME
 
@@ -43,24 +49,29 @@ class DataRecsHook(BaseHook):
         :raises AirflowNotFoundException: when there is no such connection
         :raises DataRecsConfigException: naming the field, when one cannot be right
         """
+        with as_airflow_exceptions(self.conn_id):
+            return self.read_settings()
+
+    def read_settings(self) -> ClientSettings:
+        """Do what :meth:`get_settings` does, but raise the API client's ``InvalidSettings``."""
+        from airflow_provider_datarecs.api.runs import check_text
         from airflow_provider_datarecs.api.settings import ClientSettings
 
         try:
-            connection = self.get_connection(self.conn_id)
+            connection = self.get_connection(check_text("conn_id", self.conn_id))
         except AirflowNotFoundException as error:
             raise AirflowNotFoundException(
                 f"{error}. Create connection {self.conn_id!r} of type {self.conn_type!r}: Host is the URL of "
                 "the "
-                "DataRecs API, Password the API key."
+                "DataRecs API, API Key (its password) the key from DataRecs."
             ) from error
-        with as_airflow_exceptions(self.conn_id):
-            return ClientSettings.from_fields(
-                host=connection.host,
-                api_key=connection.password,
-                schema=connection.schema,
-                port=connection.port,
-                extra=connection.extra_dejson,
-            )
+        return ClientSettings.from_fields(
+            host=connection.host,
+            api_key=connection.password,
+            schema=connection.schema,
+            port=connection.port,
+            extra=connection.extra_dejson,
+        )
 
     def runnable(self, kind: Kind, runnable_id: str, workspace_id: str) -> Runnable:
         """
@@ -75,6 +86,19 @@ class DataRecsHook(BaseHook):
 
         with as_airflow_exceptions(self.conn_id):
             return Runnable(kind, runnable_id, workspace_id)
+
+    def check_text(self, argument: str, value: Any) -> None:
+        """
+        Refuse what a template gives that found nothing, and what is no text or blank.
+
+        :param argument: the argument's name, for the message
+        :param value: what it holds
+        :raises AirflowFailException: naming the argument
+        """
+        from airflow_provider_datarecs.api.runs import check_text
+
+        with as_airflow_exceptions(self.conn_id):
+            check_text(argument, value)
 
     def call(self, ask: Callable[[DataRecsClient], Awaitable[T]]) -> T:
         """
@@ -150,8 +174,12 @@ class DataRecsHook(BaseHook):
 
     def test_connection(self) -> tuple[bool, str]:
         """Say whether the connection works, and why not."""
+        from airflow_provider_datarecs.api.retry import ONE_LOOK
+
         try:
-            settings, workspaces = self.get_settings(), self.list_workspaces()
+            settings = self.get_settings()
+            with as_airflow_exceptions(self.conn_id):
+                workspaces = self._run(lambda client: client.list_workspaces(), ONE_LOOK)
         except AirflowException as error:
             return False, str(error)
         return True, f"Connected to {settings.base_url}; the API key sees {len(workspaces)} workspaces"

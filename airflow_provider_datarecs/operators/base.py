@@ -7,16 +7,28 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_datarecs.compat import BaseOperator
+from airflow_provider_datarecs.provider_info import DEFAULT_CONN_ID
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.runs import Runnable
     from airflow_provider_datarecs.compat import Context
     from airflow_provider_datarecs.hooks.datarecs import DataRecsHook
 
-DEFAULT_CONN_ID = "datarecs_default"
+
+class HasHook:
+    """Give a task the hook on its connection, made when it is first used."""
+
+    conn_id: str
+
+    @cached_property
+    def hook(self) -> DataRecsHook:
+        """The hook on this task's connection."""
+        from airflow_provider_datarecs.hooks.datarecs import DataRecsHook
+
+        return DataRecsHook(conn_id=self.conn_id)
 
 
-class DataRecsOperator(BaseOperator):
+class DataRecsOperator(HasHook, BaseOperator):
     """
     Hold the connection of an operator.
 
@@ -26,13 +38,6 @@ class DataRecsOperator(BaseOperator):
     def __init__(self, *, conn_id: str = DEFAULT_CONN_ID, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.conn_id = conn_id
-
-    @cached_property
-    def hook(self) -> DataRecsHook:
-        """The hook on this operator's connection."""
-        from airflow_provider_datarecs.hooks.datarecs import DataRecsHook
-
-        return DataRecsHook(conn_id=self.conn_id)
 
 
 class StartRunOperator(DataRecsOperator):

@@ -28,9 +28,13 @@ class ListJobsOperator(DataRecsOperator):
     def __init__(self, *, workspace_id: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.workspace_id = workspace_id
+        self.all_workspaces = workspace_id is None
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """List the jobs."""
+        if not self.all_workspaces:
+            # Of a template that found nothing, None is no wish for the jobs of all workspaces.
+            self.hook.check_text("workspace_id", self.workspace_id)
         jobs = self.hook.list_jobs(self.workspace_id)
         self.log.info("Found %d jobs in workspace %s", len(jobs), self.workspace_id or "(all)")
         context["ti"].xcom_push(key="jobs", value=jobs)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from airflow_provider_datarecs.api.runs import Runnable, check_id
@@ -17,14 +16,14 @@ from airflow_provider_datarecs.compat import (
     is_deferral_timeout,
 )
 from airflow_provider_datarecs.exceptions import as_airflow_exceptions
-from airflow_provider_datarecs.operators.base import DEFAULT_CONN_ID
+from airflow_provider_datarecs.operators.base import HasHook
+from airflow_provider_datarecs.provider_info import DEFAULT_CONN_ID
 from airflow_provider_datarecs.waits import events
 from airflow_provider_datarecs.waits.watch import Watch
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.contract import Kind
     from airflow_provider_datarecs.compat import Context
-    from airflow_provider_datarecs.hooks.datarecs import DataRecsHook
     from airflow_provider_datarecs.triggers.base import RunTrigger
 
 # The trigger ends the wait at its deadline; Airflow's own timeout is for when no triggerer runs the trigger
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 BACKSTOP = timedelta(minutes=10)
 
 
-class RunSensor(BaseSensorOperator):
+class RunSensor(HasHook, BaseSensorOperator):
     """
     Wait for a run and push its result.
 
@@ -59,13 +58,6 @@ class RunSensor(BaseSensorOperator):
         self.run_id = run_id
         self.deferrable = deferrable
         self.conn_id = conn_id
-
-    @cached_property
-    def hook(self) -> DataRecsHook:
-        """The hook on this sensor's connection."""
-        from airflow_provider_datarecs.hooks.datarecs import DataRecsHook
-
-        return DataRecsHook(conn_id=self.conn_id)
 
     def execute(self, context: Context) -> Any:
         """
@@ -106,7 +98,7 @@ class RunSensor(BaseSensorOperator):
         """
         runnable = self._runnable()
         if self._watch is None:
-            first_look = first_reschedule(context) or time.time()
+            first_look = (first_reschedule(self, context) if self.reschedule else None) or time.time()
             self._watch = Watch(
                 runnable,
                 self.run_id,
@@ -115,6 +107,8 @@ class RunSensor(BaseSensorOperator):
                 since=first_look,
                 first_look=first_look,
             )
+        if time.time() < self._watch.not_before:
+            return False
         event = self._watch.judge(self.hook.look(runnable, self.run_id))
         if event is None:
             return False

@@ -214,6 +214,7 @@ class World:
         """Give a run as an answer shows it, with keys in snake_case."""
         now = self.clock()
         status, plan = run.status(now), run.plan
+        ended = status not in ("QUEUED", "RUNNING")
         starts_at = run.created_at + plan.queued
         started = starts_at <= min(now, run.cancelled_at or now)
         shown: dict[str, Any] = {
@@ -230,8 +231,8 @@ class World:
         shown["status"] = status
         shown["started_at"] = _iso(starts_at) if started else None
         ended_at = run.cancelled_at if status == contract.CANCELLED and run.cancelled_at else run.ends_at
-        shown["completed_at"] = _iso(ended_at) if status in contract.TERMINAL else None
-        shown["error"] = plan.error if status in (contract.FAILED, contract.CANCELLED) else None
+        shown["completed_at"] = _iso(ended_at) if ended else None
+        shown["error"] = plan.error if ended and status != contract.COMPLETED else None
         if status == contract.COMPLETED:
             shown.update(self._counts(run))
         return shown

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, AsyncIterator, ClassVar
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider_datarecs.api.errors import RateLimited
 from airflow_provider_datarecs.api.runs import Runnable
 from airflow_provider_datarecs.waits.watch import Watch
 
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 # report that the worker has exited, and Airflow then fails the task. Spread, so that a restarted triggerer
 # does not burst.
 FIRST_LOOK = (8.0, 12.0)
-MIN_POKE_INTERVAL = 1.0  # seconds
 
 
 class RunTrigger(BaseTrigger):
@@ -106,19 +104,15 @@ class RunTrigger(BaseTrigger):
                 event = watch.judge(look)
                 if event is not None:
                     return event
-                await self._sleep(max(self._interval(looks), _asked_wait(look)))
+                await self._sleep(max(self._interval(looks), watch.not_before - time.time()))
                 looks += 1
 
     def _interval(self, looks: int) -> float:
-        interval = max(self.poke_interval, MIN_POKE_INTERVAL)
-        if self.exponential_backoff:
-            interval *= 2.0 ** min(looks, 32)
-        return min(interval, self.max_wait) if self.exponential_backoff and self.max_wait else interval
+        if not self.exponential_backoff:
+            return self.poke_interval
+        interval = self.poke_interval * 2.0 ** min(looks, 32)
+        return min(interval, self.max_wait) if self.max_wait else interval
 
     async def _sleep(self, seconds: float) -> None:
         # No further than to the deadline, where the last look is due.
         await asyncio.sleep(max(0.0, min(seconds, self.deadline - time.time())))
-
-
-def _asked_wait(look: object) -> float:
-    return look.wait or 0.0 if isinstance(look, RateLimited) else 0.0

@@ -10,9 +10,8 @@ from weakref import WeakKeyDictionary
 from asgiref.sync import sync_to_async
 
 from airflow_provider_datarecs.api.client import DataRecsClient
-from airflow_provider_datarecs.api.errors import DataRecsError, InvalidSettings, Unauthorized
+from airflow_provider_datarecs.api.errors import DataRecsError, Unauthorized
 from airflow_provider_datarecs.api.retry import ONE_LOOK
-from airflow_provider_datarecs.compat import CONFIG_EXCEPTIONS, AirflowNotFoundException
 from airflow_provider_datarecs.hooks.datarecs import DataRecsHook
 
 if TYPE_CHECKING:
@@ -20,9 +19,6 @@ if TYPE_CHECKING:
 
     from airflow_provider_datarecs.api.runs import Run, Runnable
     from airflow_provider_datarecs.api.settings import ClientSettings
-
-# What reading the connection again does not cure.
-FINAL: tuple[type[Exception], ...] = (AirflowNotFoundException, *CONFIG_EXCEPTIONS)
 
 _by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, SharedClient]] = WeakKeyDictionary()
 
@@ -108,13 +104,16 @@ class SharedClient:
         # deadlocks on.
         try:
             return await sync_to_async(self._read_connection_blocking)()
-        except FINAL as error:
-            raise InvalidSettings(str(error)) from error
-        except Exception as error:  # whatever a database or the task API may raise; the next look tries again
+        except DataRecsError:
+            raise
+        except Exception as error:
+            # Whatever a database or the task API may raise. A missing connection is no proof either: Airflow
+            # says the same when a secrets backend is away. The sensor has seen the connection; the next look
+            # tries again.
             raise ConnectionUnreadable(
                 f"Airflow could not give connection {self.conn_id!r}: {type(error).__name__}: {error}"
             ) from error
 
     def _read_connection_blocking(self) -> tuple[ClientSettings, ssl.SSLContext | None]:
-        settings = DataRecsHook(conn_id=self.conn_id).get_settings()
+        settings = DataRecsHook(conn_id=self.conn_id).read_settings()
         return settings, settings.tls()

@@ -12,6 +12,7 @@ from airflow_provider_datarecs.api.errors import (
     Forbidden,
     InvalidInput,
     NotFound,
+    RateLimited,
     Rejected,
     Unauthorized,
 )
@@ -23,12 +24,13 @@ if TYPE_CHECKING:
 # Waiting cures none of these. Everything else that goes wrong is a failed look, which says nothing about the
 # run.
 FINAL = (Unauthorized, Forbidden, NotFound, Rejected, InvalidInput)
+MIN_POKE_INTERVAL = 1.0  # seconds between two looks, whatever the sensor asks for
 HEARTBEAT = 15 * 60.0  # seconds between log lines while nothing changes
 
 
 class Watch:
     """
-    Remember what one wait has seen, and judge each new look.
+    Remember what one wait has seen, and judge each new look; ``not_before`` is when the next one may come.
 
     :param runnable: the job or job group
     :param run_id: the run's id
@@ -62,6 +64,7 @@ class Watch:
         self._failed_since: float | None = None
         self._last_failure: DataRecsError | None = None
         self._logged_at = 0.0
+        self.not_before = 0.0
 
     def judge(self, look: Run | DataRecsError) -> events.Event | None:
         """
@@ -69,6 +72,7 @@ class Watch:
 
         :param look: the run as it was seen, or why it was not
         """
+        self.not_before = time.time() + _least_pause(look)
         if isinstance(look, DataRecsError):
             if isinstance(look, FINAL) and not self._may_yet_appear(look):
                 self.log.error("%s", look)
@@ -87,9 +91,9 @@ class Watch:
         return isinstance(error, NotFound) and self._status is None and in_grace
 
     def _note_failure(self, error: DataRecsError) -> None:
-        self._last_failure = error
-        if self._failed_since is None:
-            self._failed_since = time.time()
+        previous, self._last_failure = self._last_failure, error
+        if self._failed_since is None or type(error) is not type(previous):
+            self._failed_since = self._failed_since or time.time()
             self.log.warning(
                 "Cannot see run %s of %s: %s. This says nothing about the run; looking again.",
                 self.run_id,
@@ -137,6 +141,14 @@ class Watch:
             f"({self._last_failure}); before that its status was {self._status or 'never seen'}. Whether it "
             "has ended is unknown; look at DataRecs."
         )
+
+
+def _least_pause(look: Run | DataRecsError) -> float:
+    if not isinstance(look, RateLimited):
+        return MIN_POKE_INTERVAL
+    from airflow_provider_datarecs.api.retry import limit_wait  # here, since it loads tenacity
+
+    return limit_wait(look)
 
 
 def _ago(moment: float) -> timedelta:

@@ -108,14 +108,14 @@ def test_what_is_no_url_is_refused(fields):
     "host", ["https://me:s3cret@api.datarecs.io", "https://me:s3cret@api.datarecs.io?x=1", "ftp://s3cret@a"]
 )
 def test_a_password_in_the_host_is_refused_and_not_shown(host):
-    with pytest.raises(InvalidSettings, match="Password") as caught:
+    with pytest.raises(InvalidSettings, match="API Key") as caught:
         settings_for(host)
     assert "s3cret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("api_key", [None, "", " \n"])
 def test_an_empty_api_key_is_refused(api_key):
-    with pytest.raises(InvalidSettings, match=r"API key .*empty"):
+    with pytest.raises(InvalidSettings, match=r"API Key .*empty"):
         settings_for(api_key=api_key)
 
 
