@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Awaitable, Callable
 
@@ -52,6 +53,7 @@ class SimulatorApp:
         self.world = world
         self.faults = faults if faults is not None else []
         self.requests: list[SeenRequest] = []
+        self.seen = threading.Condition()
 
     def make(self) -> web.Application:
         """Make the web application."""
@@ -79,16 +81,17 @@ class SimulatorApp:
             if request.transport is not None and not request.transport.is_closing():
                 status = response.status
         finally:
-            self.requests.append(
-                SeenRequest(
-                    request.method,
-                    request.rel_url.raw_path,
-                    dict(request.query),
-                    dict(request.headers),
-                    body.decode(),
-                    status,
-                )
+            seen = SeenRequest(
+                request.method,
+                request.rel_url.raw_path,
+                dict(request.query),
+                dict(request.headers),
+                body.decode(),
+                status,
             )
+            with self.seen:
+                self.requests.append(seen)
+                self.seen.notify_all()
         return response
 
     async def _with_faults(self, request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -59,6 +59,18 @@ class Simulator:
         """All requests so far, the oldest first."""
         return self._app.requests
 
+    def wait_for_requests(self, count: int, timeout: float = 30.0) -> None:
+        """
+        Block until so many requests have been answered.
+
+        :param count: how many in all
+        :param timeout: seconds to wait
+        :raises TimeoutError: when there are fewer by then
+        """
+        with self._app.seen:
+            if not self._app.seen.wait_for(lambda: len(self.requests) >= count, timeout):
+                raise TimeoutError(f"only {len(self.requests)} of {count} requests came in {timeout} s")
+
     @property
     def url(self) -> str:
         """What to put into a connection's Host."""

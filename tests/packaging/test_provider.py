@@ -1,0 +1,113 @@
+"""What Airflow makes of this provider, and what its wheel holds."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import airflow
+import jsonschema
+import pytest
+from airflow.providers_manager import ProvidersManager
+from rig import IS_AIRFLOW_3
+
+from airflow_provider_datarecs.hooks.datarecs import DataRecsHook
+from airflow_provider_datarecs.provider_info import get_provider_info
+
+if IS_AIRFLOW_3:
+    from airflow.dag_processing.dagbag import DagBag
+else:
+    from airflow.models.dagbag import DagBag
+
+ROOT = Path(__file__).parent.parent.parent
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+
+
+@pytest.fixture(scope="module")
+def wheel():
+    (path,) = (ROOT / "dist").glob("*.whl")
+    with zipfile.ZipFile(path) as wheel:
+        yield wheel
+
+
+def test_the_providers_manager_finds_the_hook_without_a_warning(caplog):
+    with caplog.at_level(logging.INFO):
+        manager = ProvidersManager()
+        manager.initialize_providers_hooks()
+        hook = manager.hooks["datarecs"]
+    assert hook is not None
+    assert (hook.connection_type, hook.hook_name) == ("datarecs", "DataRecs")
+    assert hook.connection_id_attribute_name == "conn_id"
+    about = [record for record in caplog.records if "datarecs" in record.getMessage().lower()]
+    assert [record.getMessage() for record in about if record.levelno >= logging.WARNING] == []
+
+
+def test_airflow_says_nothing_of_a_failed_coherence_check():
+    code = "from airflow.providers_manager import ProvidersManager as P; print(sorted(P().hooks))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "'datarecs'" in done.stdout
+    assert "oherence" not in done.stdout + done.stderr
+
+
+def test_airflow_makes_this_providers_hook_of_its_connection(simulator):
+    from airflow.provider.datarecs.hooks.datarecs import DataRecsHook as Registered
+
+    assert Registered is DataRecsHook
+    if IS_AIRFLOW_3:
+        from airflow.sdk import Connection
+    else:
+        from airflow.models.connection import Connection
+    hook = Connection(conn_id="datarecs_default", conn_type="datarecs").get_hook()
+    assert type(hook) is DataRecsHook
+    assert hook.list_workspaces()
+
+
+def test_the_form_has_the_extras_and_the_label():
+    manager = ProvidersManager()
+    behaviours = manager.field_behaviours["datarecs"]
+    assert behaviours["relabeling"] == {"password": "API Key"}
+    assert {"schema", "login", "port"} <= set(
+        behaviours.get("hidden-fields") or behaviours.get("hidden_fields")
+    )
+
+
+def test_provider_info_fits_the_schema_of_this_airflow():
+    schema = Path(airflow.__file__).parent / "provider_info.schema.json"
+    jsonschema.validate(get_provider_info(), json.loads(schema.read_text()))
+    assert get_provider_info()["package-name"] == "apache-airflow-provider-datarecs"
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_is_parsed_without_an_error(example):
+    bag = DagBag(dag_folder=str(example))
+    assert bag.import_errors == {}
+    assert list(bag.dags) == [example.stem]
+
+
+def test_the_wheel_has_no_file_that_belongs_to_airflow(wheel):
+    names = wheel.namelist()
+    for folder in ("airflow", "airflow/providers", "airflow/provider"):
+        assert f"{folder}/__init__.py" not in names
+    tops = {name.split("/")[0] for name in names}
+    assert tops == {
+        "airflow",
+        "airflow_provider_datarecs",
+        "apache_airflow_provider_datarecs-0.1.0.dist-info",
+    }
+
+
+def test_the_wheel_has_types_license_and_scenario(wheel):
+    names = wheel.namelist()
+    assert "airflow_provider_datarecs/py.typed" in names
+    assert "airflow_provider_datarecs/simulator/default.json" in names
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+
+
+def test_the_tests_run_on_the_installed_wheel():
+    import airflow_provider_datarecs
+
+    assert "site-packages" in airflow_provider_datarecs.__file__

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider_datarecs.api import errors
+from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.runs import Run, Runnable
+from airflow_provider_datarecs.waits import watch as watch_module
+from airflow_provider_datarecs.waits.watch import HEARTBEAT, Watch
+
+JOB = Runnable(Kind.JOB, "j", "w")
+AWAY = errors.NeverArrived("GET /x", "no connection")
+LOST = errors.MaybeArrived("GET /x", "no answer")
+
+
+class Log(list):
+    def note(self, message, *arguments):
+        self.append(message % arguments)
+
+    info = warning = error = note
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    now = [1_000_000.0]
+    monkeypatch.setattr(watch_module.time, "time", lambda: now[0])
+    return now
+
+
+@pytest.fixture
+def log():
+    return Log()
+
+
+@pytest.fixture
+def watch(clock, log):
+    return Watch(JOB, "r", conn_id="c", log=log, since=clock[0], deadline=clock[0] + 7200)
+
+
+def run(status):
+    return Run("r", status, {"status": status})
+
+
+def test_the_log_tells_changes_and_a_sparse_heartbeat(watch, log, clock):
+    for status in ("QUEUED", "QUEUED", "RUNNING", "RUNNING", "RUNNING"):
+        assert watch.judge(run(status)) is None
+        clock[0] += 30
+    assert log == [
+        "Run r of job 'j' in workspace 'w' is QUEUED",
+        "Run r of job 'j' in workspace 'w' is RUNNING",
+    ]
+    clock[0] += HEARTBEAT
+    watch.judge(run("RUNNING"))
+    watch.judge(run("RUNNING"))
+    assert log[2:] == ["Run r is RUNNING, waiting for 0:17:30 so far"]
+
+
+def test_a_status_that_nobody_knows_is_told_once(watch, log):
+    for _ in range(3):
+        assert watch.judge(run("PAUSED")) is None
+    assert len(log) == 1
+    assert "PAUSED (a status this provider does not know, taken as still going)" in log[0]
+
+
+def test_failed_looks_are_told_when_they_begin_when_they_change_and_when_they_end(watch, log, clock):
+    watch.judge(run("RUNNING"))
+    for error in (AWAY, AWAY, LOST, LOST):
+        assert watch.judge(error) is None
+        clock[0] += 60
+    watch.judge(run("RUNNING"))
+    assert len(log) == 4
+    assert "no connection" in log[1]
+    assert "This says nothing about the run" in log[1]
+    assert "no answer" in log[2]
+    assert log[3] == "Run r is seen again after 0:04:00"
+
+
+def test_long_failure_has_a_heartbeat(watch, log, clock):
+    watch.judge(AWAY)
+    clock[0] += HEARTBEAT + 1
+    watch.judge(AWAY)
+    assert "not seen for 0:15:01" in log[1]
+
+
+def test_the_deadline_tells_how_long_and_the_last_status(watch, clock):
+    watch.judge(run("RUNNING"))
+    clock[0] += 7200
+    event = watch.judge(run("RUNNING"))
+    assert event["outcome"] == "timed_out"
+    assert "did not finish within 2:00:00; its last status was RUNNING" in event["message"]
+
+
+def test_the_deadline_of_a_run_that_cannot_be_seen_says_so(watch, clock):
+    watch.judge(run("RUNNING"))
+    clock[0] += 3600
+    watch.judge(AWAY)
+    clock[0] += 3600
+    message = watch.judge(AWAY)["message"]
+    for part in ("the last 1:00:00", "no connection", "before that its status was RUNNING", "is unknown"):
+        assert part in message
+
+
+def test_a_finished_run_counts_even_at_the_deadline(watch, clock):
+    clock[0] += 9999
+    assert watch.judge(run("COMPLETED"))["outcome"] == "finished"
+
+
+MISSING = errors.NotFound("GET /x", 404, "Resource not found: run")
+
+
+def test_a_run_that_was_never_seen_may_be_missing_for_a_minute(watch, clock):
+    assert watch.judge(MISSING) is None
+    clock[0] += 59
+    assert watch.judge(MISSING) is None
+    clock[0] += 1
+    assert watch.judge(MISSING)["outcome"] == "refused"
+
+
+def test_a_run_that_was_seen_may_not_be_missing(watch):
+    watch.judge(run("RUNNING"))
+    assert watch.judge(MISSING)["outcome"] == "refused"
+
+
+def test_the_grace_counts_from_the_first_look_of_all(clock, log):
+    watch = Watch(JOB, "r", conn_id="c", log=log, since=clock[0], first_look=clock[0] - 61)
+    assert watch.judge(MISSING)["outcome"] == "refused"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.Unauthorized("GET /x", 401, "no"),
+        errors.Forbidden("GET /x", 403, "no"),
+        errors.Rejected("GET /x", 400, "no"),
+        errors.InvalidSettings("no"),
+    ],
+)
+def test_what_waiting_does_not_cure_ends_the_wait(watch, log, error):
+    assert watch.judge(error)["outcome"] == "refused"
+    assert log == [str(error)]
+
+
+@pytest.mark.parametrize(("wait", "pause"), [(None, 15.0), (0.0, 1.0), (42.0, 42.0)])
+def test_after_a_429_the_next_look_comes_when_it_says(watch, clock, wait, pause):
+    watch.judge(errors.RateLimited("GET /x", "slow down", wait))
+    assert watch.not_before == clock[0] + pause
+    watch.judge(run("RUNNING"))
+    assert watch.not_before == clock[0] + 1.0
