@@ -17,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 UV = ROOT / ".venv" / "bin" / "uv"
-TOOLS = ("aioresponses", "psutil", "pytest", "pytest-asyncio")
+TOOLS = ("psutil", "pytest", "pytest-asyncio")
 LINTERS = ("mypy", "ruff", "types-PyYAML")
 
 

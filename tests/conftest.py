@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import tempfile
-from pathlib import Path
 from types import SimpleNamespace
 
 # Before anything imports Airflow, which reads them at once.
@@ -18,31 +17,11 @@ import pytest
 
 pytest_plugins = ["airflow_provider_datarecs.simulator.pytest_plugin"]
 
-AIOHTTP = tuple(int(part) for part in aiohttp.__version__.split(".")[:2])
-ROOT = Path(__file__).parent.parent
-
-
-def pytest_configure(config):
-    config.addinivalue_line("markers", "aioresponses: answers that no real server can easily send")
-    config.addinivalue_line("markers", "live: needs a real Airflow, which takes its time")
-
 
 def pytest_report_header(config):
     import airflow
 
-    lines = [f"airflow {airflow.__version__}, aiohttp {aiohttp.__version__}, python {sys.version.split()[0]}"]
-    if AIOHTTP >= (3, 14):
-        lines.append(
-            "deselected: tests marked aioresponses, whose newest release fails with aiohttp 3.14 and later"
-        )
-    return lines
-
-
-def pytest_collection_modifyitems(config, items):
-    if AIOHTTP >= (3, 14):
-        unable = [item for item in items if item.get_closest_marker("aioresponses")]
-        config.hook.pytest_deselected(items=unable)
-        items[:] = [item for item in items if item not in unable]
+    return f"airflow {airflow.__version__}, aiohttp {aiohttp.__version__}, python {sys.version.split()[0]}"
 
 
 class FakeTaskInstance(SimpleNamespace):

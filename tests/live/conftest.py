@@ -12,12 +12,6 @@ from airflow_provider_datarecs.simulator import ApiKey, Simulator, default_world
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 
 
-def pytest_collection_modifyitems(items):
-    for item in items:
-        if "live" in Path(item.fspath).parts:
-            item.add_marker(pytest.mark.live)
-
-
 @pytest.fixture(scope="session")
 def live_simulator():
     world = default_world()
