@@ -46,8 +46,7 @@ def read(call: str, what: str, status: int, headers: Mapping[str, str], body: by
         raise UnreadableAnswer(
             call,
             f"the answer ({status}, {headers.get('Content-Type', 'no content type')}) is not JSON but "
-            f"{_shown(body)}; "
-            "is Host the URL of the DataRecs API?",
+            f"{_shown(body)}; is Host the URL of the DataRecs API?",
         ) from error
 
 

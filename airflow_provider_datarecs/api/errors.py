@@ -114,7 +114,6 @@ class RunMayHaveStarted(DataRecsError):
     def __init__(self, what: Any, cause: RequestError) -> None:
         super().__init__(
             f"A run of {what} may have started at DataRecs, but its id is unknown ({cause}). Nothing was "
-            "sent again. "
-            "Look at the run history there before you start another run."
+            "sent again. Look at the run history there before you start another run."
         )
         self.cause = cause

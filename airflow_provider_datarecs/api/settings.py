@@ -63,8 +63,7 @@ class ClientSettings:
         if not (key.isascii() and key.isprintable()) or " " in key:
             raise InvalidSettings(
                 "API Key (the connection's password) has a space or a character that no HTTP header can "
-                "carry; "
-                "paste it again, alone"
+                "carry; paste it again, alone"
             )
         base_url = _base_url(host, schema, port)
         if base_url.startswith("http:") and not (
@@ -155,7 +154,6 @@ def _proxy_for(url: str) -> str | None:
     if proxy and urlsplit(proxy).scheme not in ("http", "https"):
         raise InvalidSettings(
             f"the environment variable {parts.scheme}_proxy names a proxy that is neither http nor https; "
-            "name "
-            "another one, or put the API's host into no_proxy"
+            "name another one, or put the API's host into no_proxy"
         )
     return proxy

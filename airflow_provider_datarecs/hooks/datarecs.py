@@ -62,8 +62,7 @@ class DataRecsHook(BaseHook):
         except AirflowNotFoundException as error:
             raise AirflowNotFoundException(
                 f"{error}. Create connection {self.conn_id!r} of type {self.conn_type!r}: Host is the URL of "
-                "the "
-                "DataRecs API, API Key (its password) the key from DataRecs."
+                "the DataRecs API, API Key (its password) the key from DataRecs."
             ) from error
         return ClientSettings.from_fields(
             host=connection.host,

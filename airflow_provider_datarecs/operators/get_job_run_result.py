@@ -43,8 +43,7 @@ class GetJobRunResultOperator(DataRecsOperator):
         if not run.is_finished:
             raise AirflowException(
                 f"Run {self.run_id!r} of {job} is not finished (status {run.status or 'unknown'}), so it has "
-                "no result "
-                "yet. Wait for it with a JobRunSensor first."
+                "no result yet. Wait for it with a JobRunSensor first."
             )
         self.log.info("Result of run %s of %s: %s", self.run_id, job, run.result)
         context["ti"].xcom_push(key="run_result", value=run.result)

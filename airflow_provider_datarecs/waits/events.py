@@ -55,8 +55,7 @@ def result_of(event: Any, runnable: Runnable, run_id: str) -> dict[str, Any]:
     if about != (runnable.kind.noun, runnable.id, runnable.workspace_id, run_id):
         raise AirflowException(
             f"{subject}: the trigger's event is about another run or none ({about}), so the outcome is "
-            "unknown. "
-            "Look at DataRecs, then clear the task to wait again."
+            "unknown. Look at DataRecs, then clear the task to wait again."
         )
     if outcome == TIMED_OUT:
         raise AirflowSensorTimeout(message)
@@ -67,8 +66,7 @@ def result_of(event: Any, runnable: Runnable, run_id: str) -> dict[str, Any]:
     if outcome != FINISHED or status not in contract.TERMINAL:
         raise AirflowException(
             f"{subject}: the trigger's event is not understood (outcome {outcome!r}, status {status!r}), so "
-            "the "
-            "outcome is unknown. Look at DataRecs, then clear the task to wait again."
+            "the outcome is unknown. Look at DataRecs, then clear the task to wait again."
         )
     if status == contract.FAILED:
         raise AirflowException(f"{subject} FAILED. {_details(result)}")
