@@ -16,11 +16,14 @@ def workspaces(url):
         return response.status
 
 
+@pytest.fixture
 def serving():
-    return [thread for thread in threading.enumerate() if thread.name == "datarecs-simulator"]
+    """Give the threads that serve now and did not before the test."""
+    before = set(threading.enumerate())
+    return lambda: [one for one in threading.enumerate() if one not in before and "simulator" in one.name]
 
 
-def test_it_answers_as_soon_as_it_has_started_and_no_longer_when_stopped():
+def test_it_answers_as_soon_as_it_has_started_and_no_longer_when_stopped(serving):
     with Simulator() as simulator:
         assert workspaces(simulator.url) == 200
     assert serving() == []
@@ -49,7 +52,7 @@ def test_it_can_be_started_again_with_what_it_knew():
     assert len(simulator.requests) == 2
 
 
-def test_stopping_twice_or_before_starting_does_nothing():
+def test_stopping_twice_or_before_starting_does_nothing(serving):
     simulator = Simulator()
     simulator.stop()
     with simulator:
@@ -59,7 +62,7 @@ def test_stopping_twice_or_before_starting_does_nothing():
 
 
 @pytest.mark.filterwarnings("error")
-def test_a_taken_port_is_told_and_leaves_nothing_behind():
+def test_a_taken_port_is_told_and_leaves_nothing_behind(serving):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -75,7 +78,7 @@ def test_a_given_host_and_port_are_in_the_url():
     assert Simulator(host="::1", port=8790).url == "http://[::1]:8790"
 
 
-def test_a_slow_answer_does_not_hold_up_stopping(slow_answer):
+def test_a_slow_answer_does_not_hold_up_stopping(slow_answer, serving):
     with Simulator(faults=[slow_answer]) as simulator:
         host, port = simulator.url[len("http://") :].split(":")
         waiting = socket.create_connection((host, int(port)))
