@@ -32,6 +32,7 @@ if TYPE_CHECKING or AIRFLOW_VERSION >= (3, 2):
         AirflowFailException,
         AirflowNotFoundException,
         AirflowSensorTimeout,
+        AirflowSkipException,
         TaskDeferralError,
     )
 
@@ -44,6 +45,7 @@ else:
         AirflowFailException,
         AirflowNotFoundException,
         AirflowSensorTimeout,
+        AirflowSkipException,
         TaskDeferralError,
     )
 
@@ -59,6 +61,7 @@ __all__ = [
     "AirflowFailException",
     "AirflowNotFoundException",
     "AirflowSensorTimeout",
+    "AirflowSkipException",
     "BaseHook",
     "BaseOperator",
     "BaseSensorOperator",

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from airflow_provider_datarecs.api.runs import Runnable, check_id
 from airflow_provider_datarecs.compat import (
+    AirflowException,
     AirflowSensorTimeout,
+    AirflowSkipException,
     BaseSensorOperator,
     PokeReturnValue,
     TaskDeferralError,
@@ -112,7 +114,14 @@ class RunSensor(HasHook, BaseSensorOperator):
         event = self._watch.judge(self.hook.look(runnable, self.run_id))
         if event is None:
             return False
-        return PokeReturnValue(is_done=True, xcom_value=self.execute_complete(context, event))
+        try:
+            result = self.execute_complete(context, event)
+        except AirflowException as error:
+            # As after a deferral: of itself, Airflow 3 would skip only some failures here.
+            if self.soft_fail:
+                raise AirflowSkipException(str(error)) from error
+            raise
+        return PokeReturnValue(is_done=True, xcom_value=result)
 
     def _defer(self) -> NoReturn:
         runnable = self._runnable()

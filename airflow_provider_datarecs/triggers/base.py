@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from typing import TYPE_CHECKING, Any, AsyncIterator, ClassVar
+from typing import TYPE_CHECKING, Any, AsyncContextManager, AsyncIterator, Callable, ClassVar
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
+from asgiref.sync import sync_to_async
 
 from airflow_provider_datarecs.api.runs import Runnable
 from airflow_provider_datarecs.waits.watch import Watch
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.contract import Kind
+    from airflow_provider_datarecs.waits.shared_client import SharedClient
 
 # Seconds until the first look. An event that comes within a second or two of deferring races the executor's
 # report that the worker has exited, and Airflow then fails the task. Spread, so that a restarted triggerer
@@ -85,8 +87,7 @@ class RunTrigger(BaseTrigger):
         yield TriggerEvent(await self._wait())  # type: ignore[no-untyped-call]
 
     async def _wait(self) -> dict[str, Any]:
-        from airflow_provider_datarecs.waits.shared_client import shared_client
-
+        shared_client = await sync_to_async(_load_shared_client)()
         runnable = Runnable(self.kind, self.runnable_id, self.workspace_id)
         await self._sleep(random.uniform(*FIRST_LOOK))
         watch = Watch(
@@ -116,3 +117,11 @@ class RunTrigger(BaseTrigger):
     async def _sleep(self, seconds: float) -> None:
         # No further than to the deadline, where the last look is due.
         await asyncio.sleep(max(0.0, min(seconds, self.deadline - time.time())))
+
+
+def _load_shared_client() -> Callable[[str], AsyncContextManager[SharedClient]]:
+    # Off the event loop: the first wait of a triggerer imports aiohttp and the hook here, which takes tenths
+    # of a second and reads files. Not at the top, since a worker that defers needs none of it.
+    from airflow_provider_datarecs.waits.shared_client import shared_client
+
+    return shared_client

@@ -4,7 +4,7 @@ import importlib.util
 
 import pytest
 
-from airflow_provider_datarecs.compat import AirflowNotFoundException
+from airflow_provider_datarecs.compat import AirflowFailException, AirflowNotFoundException
 from airflow_provider_datarecs.hooks.datarecs import DataRecsHook
 from airflow_provider_datarecs.simulator import Fault
 
@@ -67,7 +67,7 @@ def test_a_missing_connection_is_no_success():
 
 @pytest.mark.parametrize("conn_id", [None, "", "None"])
 def test_a_conn_id_that_its_template_did_not_find_is_named(conn_id):
-    with pytest.raises(Exception, match="conn_id is"):
+    with pytest.raises(AirflowFailException, match=f"conn_id is .*{conn_id!r}"):
         DataRecsHook(conn_id=conn_id).get_settings()
 
 

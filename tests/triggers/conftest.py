@@ -2,11 +2,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
+import json
 import sys
 import threading
 import time
 
 import pytest
+
+from airflow_provider_datarecs.api.contract import Kind
 
 MAX_CPU = 0.05  # seconds that one callback may use of its thread
 BLOCKING = {
@@ -19,32 +23,37 @@ BLOCKING = {
 
 
 class LoopGuard:
-    """Notes every callback on an event loop that blocks, or that uses too much of the thread's CPU time."""
+    """Notes every callback on this thread's event loop that blocks, or that uses too much of its CPU time."""
 
     def __init__(self):
         self.offences = []
-        self._inside = threading.local()
+        self._thread = threading.get_ident()
+        self._callback = None
 
     def audit(self, event, arguments):
-        blocks = event in BLOCKING or (event == "socket.connect" and arguments[0].gettimeout() != 0)
-        if blocks and getattr(self._inside, "callback", None):
-            self.offences.append(f"{event}{arguments[:1]} in {self._inside.callback}")
+        if self._callback is None or threading.get_ident() != self._thread:
+            return
+        if event in BLOCKING or (event == "socket.connect" and arguments[0].gettimeout() != 0):
+            self.offences.append(f"{event}{arguments[:1]} in {self._callback}")
 
     @contextlib.contextmanager
     def watching(self):
         run = asyncio.Handle._run
 
         def guarded(handle):
-            self._inside.callback = repr(handle)
+            if threading.get_ident() != self._thread:  # the simulator's
+                return run(handle)
+            self._callback = repr(handle)
             before = time.thread_time()
             try:
                 return run(handle)
             finally:
-                self._inside.callback = None
+                self._callback = None
                 used = time.thread_time() - before
                 if used > MAX_CPU:
                     self.offences.append(f"{used:.3f} s of CPU in {handle!r}")
 
+        forget_garbage()
         asyncio.Handle._run = guarded
         try:
             yield self
@@ -52,8 +61,14 @@ class LoopGuard:
             asyncio.Handle._run = run
 
 
+def forget_garbage():
+    """Keep the garbage collector from walking all of Airflow, which would use up a callback's time."""
+    gc.collect()
+    gc.freeze()
+
+
 _guards = set()
-sys.addaudithook(lambda event, arguments: [guard.audit(event, arguments) for guard in _guards])
+sys.addaudithook(lambda event, arguments: [guard.audit(event, arguments) for guard in list(_guards)])
 
 
 @pytest.fixture
@@ -78,12 +93,61 @@ def first_look_at_once(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def nothing_stays_open(recwarn):
+    gc.collect()
+    recwarn.clear()  # what other tests left
     yield
-    import gc
-
     gc.collect()
     unclosed = [str(warning.message) for warning in recwarn if "nclosed" in str(warning.message)]
     assert [one for one in unclosed if "event loop" not in one] == []  # those are pytest-asyncio's
     from airflow_provider_datarecs.waits import shared_client
 
     assert [clients for clients in shared_client._by_loop.values() if clients] == []
+
+
+@pytest.fixture
+def trigger_for():
+    """Make a trigger that looks often."""
+    from airflow_provider_datarecs.triggers.job_run import JobRunTrigger
+
+    def trigger_for(run_id, *, seconds=30.0, cls=JobRunTrigger, **more):
+        ids = {cls.kind.id_field: "job_ledger" if cls.kind is Kind.JOB else "grp_nightly"}
+        now = time.time()
+        where = {"workspace_id": "ws_production", "conn_id": "datarecs_default", "poke_interval": 0.02}
+        return cls(**{**where, **ids, "run_id": run_id, "since": now, "deadline": now + seconds, **more})
+
+    return trigger_for
+
+
+@pytest.fixture
+def event_of():
+    """Run a trigger, and give the one event that it fires."""
+
+    async def event_of(trigger):
+        events = [event.payload async for event in trigger.run()]
+        assert len(events) == 1
+        assert json.loads(json.dumps(events[0])) == events[0]
+        return events[0]
+
+    return event_of
+
+
+@pytest.fixture
+def requests():
+    """Wait until a simulator has seen so many requests."""
+
+    async def requests(simulator, count):
+        await asyncio.get_running_loop().run_in_executor(None, simulator.wait_for_requests, count)
+
+    return requests
+
+
+@pytest.fixture
+def started(simulator):
+    """Start a run of the ledger job that goes by a plan, and give its id."""
+
+    def started(plan):
+        job = simulator.world.owners[Kind.JOB]["job_ledger"]
+        job.plan = plan
+        return simulator.world.start_run(Kind.JOB, job).id
+
+    return started

@@ -5,53 +5,19 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
-import time
 
 import pytest
 
 from airflow_provider_datarecs.api.contract import Kind
-from airflow_provider_datarecs.simulator import ApiKey, Fault, Plan, Simulator
+from airflow_provider_datarecs.simulator import ApiKey, Fault, Plan
 from airflow_provider_datarecs.triggers.job_group_run import JobGroupRunTrigger
 from airflow_provider_datarecs.triggers.job_run import JobRunTrigger
-
-
-def trigger_for(run_id, *, seconds=30.0, cls=JobRunTrigger, **more):
-    ids = {"job_id": "job_ledger"} if cls is JobRunTrigger else {"job_group_id": "grp_nightly"}
-    now = time.time()
-    where = {"workspace_id": "ws_production", "conn_id": "datarecs_default", "poke_interval": 0.02}
-    return cls(**{**where, **ids, "run_id": run_id, "since": now, "deadline": now + seconds, **more})
-
-
-async def event_of(trigger):
-    """Give the one event that a trigger fires."""
-    events = [event.payload async for event in trigger.run()]
-    assert len(events) == 1
-    assert json.loads(json.dumps(events[0])) == events[0]
-    return events[0]
-
-
-async def requests(simulator, count):
-    """Wait until the simulator has seen so many requests."""
-    await asyncio.get_running_loop().run_in_executor(None, simulator.wait_for_requests, count)
-
-
-@pytest.fixture
-def started(simulator):
-    """Start a run of the ledger job that goes by a plan, and give its id."""
-
-    def started(plan):
-        job = simulator.world.owners[Kind.JOB]["job_ledger"]
-        job.plan = plan
-        return simulator.world.start_run(Kind.JOB, job).id
-
-    return started
-
 
 DONE = Plan(queued=0, running=0)
 
 
 @pytest.mark.parametrize("cls", [JobRunTrigger, JobGroupRunTrigger])
-def test_a_stored_trigger_is_made_again_from_plain_values(cls):
+def test_a_stored_trigger_is_made_again_from_plain_values(cls, trigger_for):
     trigger = trigger_for("r", cls=cls, exponential_backoff=True, max_wait=9.0)
     path, arguments = trigger.serialize()
     module, name = path.rsplit(".", 1)
@@ -61,7 +27,7 @@ def test_a_stored_trigger_is_made_again_from_plain_values(cls):
 
 
 @pytest.mark.parametrize("status", ["COMPLETED", "FAILED", "CANCELLED"])
-async def test_the_end_of_a_run_is_the_event(started, loop_guard, status):
+async def test_the_end_of_a_run_is_the_event(started, loop_guard, status, trigger_for, event_of):
     run_id = started(Plan(queued=0.1, running=0.1, status=status))
     event = await event_of(trigger_for(run_id))
     assert (event["outcome"], event["run_id"], event["id"]) == ("finished", run_id, "job_ledger")
@@ -69,7 +35,7 @@ async def test_the_end_of_a_run_is_the_event(started, loop_guard, status):
     assert loop_guard.offences == []
 
 
-async def test_the_end_of_a_group_run_is_the_event(simulator, loop_guard):
+async def test_the_end_of_a_group_run_is_the_event(simulator, loop_guard, trigger_for, event_of):
     world = simulator.world
     for job in world.owners[Kind.JOB].values():
         job.plan = Plan(queued=0, running=0.1)
@@ -80,16 +46,9 @@ async def test_the_end_of_a_group_run_is_the_event(simulator, loop_guard):
     assert loop_guard.offences == []
 
 
-async def test_a_status_that_nobody_knows_is_waited_out_and_told_once(started, simulator, caplog):
-    run_id = started(Plan(queued=0, running=0, status="REBALANCING"))
-    waiting = asyncio.ensure_future(event_of(trigger_for(run_id)))
-    await requests(simulator, 5)
-    simulator.world.runs[Kind.JOB][0].plan = DONE
-    assert (await waiting)["result"]["status"] == "COMPLETED"
-    assert caplog.text.count("REBALANCING") in (0, 1)  # 3.x logs past pytest
-
-
-async def test_the_deadline_brings_one_last_look_and_says_what_was_seen(started, simulator):
+async def test_the_deadline_brings_one_last_look_and_says_what_was_seen(
+    started, simulator, trigger_for, event_of
+):
     run_id = started(Plan(queued=0, running=3600))
     event = await event_of(trigger_for(run_id, seconds=0.1, poke_interval=3600))
     assert event["outcome"] == "timed_out"
@@ -98,13 +57,17 @@ async def test_the_deadline_brings_one_last_look_and_says_what_was_seen(started,
     assert len(simulator.requests) >= 2
 
 
-async def test_a_run_that_ends_just_before_the_deadline_is_seen_by_the_last_look(started):
+async def test_a_run_that_ends_just_before_the_deadline_is_seen_by_the_last_look(
+    started, trigger_for, event_of
+):
     run_id = started(Plan(queued=0, running=0.1))
     event = await event_of(trigger_for(run_id, seconds=0.3, poke_interval=3600))
     assert event["outcome"] == "finished"
 
 
-async def test_a_deadline_that_passed_while_no_triggerer_ran_still_brings_a_look(started):
+async def test_a_deadline_that_passed_while_no_triggerer_ran_still_brings_a_look(
+    started, trigger_for, event_of
+):
     assert (await event_of(trigger_for(started(DONE), seconds=-3600)))["outcome"] == "finished"
 
 
@@ -123,7 +86,9 @@ FAILURES = [
 
 
 @pytest.mark.parametrize("fault", FAILURES)
-async def test_a_failed_look_is_not_a_failed_run(started, simulator, loop_guard, fault):
+async def test_a_failed_look_is_not_a_failed_run(
+    started, simulator, loop_guard, fault, trigger_for, event_of, requests
+):
     run_id = started(DONE)
     simulator.faults.append(Fault(times=None, **fault))
     waiting = asyncio.ensure_future(event_of(trigger_for(run_id)))
@@ -134,7 +99,9 @@ async def test_a_failed_look_is_not_a_failed_run(started, simulator, loop_guard,
 
 
 @pytest.mark.parametrize("fault", FAILURES)
-async def test_looks_that_fail_until_the_deadline_leave_the_fate_unknown(started, simulator, fault):
+async def test_looks_that_fail_until_the_deadline_leave_the_fate_unknown(
+    started, simulator, fault, trigger_for, event_of
+):
     run_id = started(DONE)
     simulator.faults.append(Fault(times=None, **fault))
     event = await event_of(trigger_for(run_id, seconds=0.2))
@@ -142,25 +109,14 @@ async def test_looks_that_fail_until_the_deadline_leave_the_fate_unknown(started
     assert "Whether it has ended is unknown" in event["message"]
 
 
-async def test_a_service_that_is_away_is_waited_for(started, simulator, connect):
+async def test_a_service_that_is_away_is_waited_for(started, simulator, connect, trigger_for, event_of):
     run_id = started(DONE)
     connect("http://127.0.0.1:1")
     event = await event_of(trigger_for(run_id, seconds=0.2))
     assert "no connection to http://127.0.0.1:1" in event["message"]
 
 
-async def test_a_429_is_waited_out_as_long_as_it_says(started, simulator):
-    run_id = started(DONE)
-    simulator.faults.append(Fault(status=429, headers={"Retry-After": "1"}))
-    waiting = asyncio.ensure_future(event_of(trigger_for(run_id)))
-    await requests(simulator, 1)
-    before = time.monotonic()
-    assert (await waiting)["outcome"] == "finished"
-    assert len(simulator.requests) == 2
-    assert time.monotonic() - before > 0.8
-
-
-async def test_a_rotated_key_is_read_anew(started, simulator, connect):
+async def test_a_rotated_key_is_read_anew(started, simulator, connect, trigger_for, event_of, requests):
     run_id = started(Plan(queued=0, running=3600))
     waiting = asyncio.ensure_future(event_of(trigger_for(run_id)))
     await requests(simulator, 1)
@@ -172,7 +128,9 @@ async def test_a_rotated_key_is_read_anew(started, simulator, connect):
     assert simulator.requests[-1].headers["Authorization"] == "Bearer new-key"
 
 
-async def test_a_revoked_key_ends_the_wait_and_is_told_without_the_key(started, simulator):
+async def test_a_revoked_key_ends_the_wait_and_is_told_without_the_key(
+    started, simulator, trigger_for, event_of
+):
     run_id = started(Plan(queued=0, running=3600))
     simulator.world.api_keys.clear()
     event = await event_of(trigger_for(run_id))
@@ -181,25 +139,29 @@ async def test_a_revoked_key_ends_the_wait_and_is_told_without_the_key(started, 
     assert "demo-key" not in json.dumps(event)
 
 
-async def test_a_lost_permission_ends_the_wait(started, simulator):
+async def test_a_lost_permission_ends_the_wait(started, simulator, trigger_for, event_of):
     simulator.faults.append(Fault(status=403, body={"message": "no"}))
     event = await event_of(trigger_for(started(DONE)))
     assert (event["outcome"], event["meaning"]) == ("refused", "AirflowFailException")
 
 
-async def test_a_run_that_is_not_visible_yet_is_waited_for(started):
+async def test_a_run_that_is_not_visible_yet_is_waited_for(started, trigger_for, event_of):
     event = await event_of(trigger_for(started(Plan(queued=0, running=0, hidden=0.2))))
     assert event["outcome"] == "finished"
 
 
-async def test_a_run_that_was_never_seen_ends_the_wait_after_its_grace(simulator, monkeypatch):
+async def test_a_run_that_was_never_seen_ends_the_wait_after_its_grace(
+    simulator, monkeypatch, trigger_for, event_of
+):
     monkeypatch.setattr("airflow_provider_datarecs.api.contract.NOT_VISIBLE_GRACE", 0.1)
     event = await event_of(trigger_for("no-such-run"))
     assert (event["outcome"], event["meaning"]) == ("refused", "AirflowException")
     assert event["message"].startswith("Resource not found: run 'no-such-run' of job 'job_ledger'")
 
 
-async def test_a_run_that_vanishes_after_it_was_seen_ends_the_wait(started, simulator):
+async def test_a_run_that_vanishes_after_it_was_seen_ends_the_wait(
+    started, simulator, trigger_for, event_of, requests
+):
     run_id = started(Plan(queued=0, running=3600))
     waiting = asyncio.ensure_future(event_of(trigger_for(run_id)))
     await requests(simulator, 1)
@@ -207,7 +169,9 @@ async def test_a_run_that_vanishes_after_it_was_seen_ends_the_wait(started, simu
     assert (await waiting)["outcome"] == "refused"
 
 
-async def test_a_connection_that_cannot_be_read_just_now_is_a_failed_look(started, simulator, monkeypatch):
+async def test_a_connection_that_cannot_be_read_just_now_is_a_failed_look(
+    started, simulator, monkeypatch, trigger_for, event_of
+):
     run_id = started(DONE)
     content = json.dumps({"conn_type": "datarecs", "host": simulator.url, "password": "demo-key"})
     monkeypatch.delenv("AIRFLOW_CONN_DATARECS_DEFAULT")
@@ -215,78 +179,3 @@ async def test_a_connection_that_cannot_be_read_just_now_is_a_failed_look(starte
     assert "Airflow could not give connection 'datarecs_default'" in event["message"]
     monkeypatch.setenv("AIRFLOW_CONN_DATARECS_DEFAULT", content)
     assert (await event_of(trigger_for(run_id)))["outcome"] == "finished"
-
-
-async def test_exponential_backoff_stretches_the_interval_up_to_max_wait():
-    trigger = trigger_for("r", poke_interval=10.0, exponential_backoff=True, max_wait=60.0)
-    assert [trigger._interval(looks) for looks in (0, 1, 2, 3, 5000)] == [10.0, 20.0, 40.0, 60.0, 60.0]
-    assert trigger_for("r", poke_interval=10.0)._interval(7) == 10.0
-
-
-async def test_all_waits_on_a_connection_share_one_client(started, simulator, monkeypatch):
-    from airflow_provider_datarecs.api import client
-
-    opened = []
-    enter = client.DataRecsClient.__aenter__
-
-    async def noted(self):
-        opened.append(self)
-        return await enter(self)
-
-    monkeypatch.setattr(client.DataRecsClient, "__aenter__", noted)
-    simulator.world.rate_limit.requests = 10**6
-    runs = [started(Plan(queued=0, running=0.2)) for _ in range(50)]
-    events = await asyncio.gather(*(event_of(trigger_for(run_id)) for run_id in runs))
-    assert [event["run_id"] for event in events] == runs
-    assert len(opened) == 1
-
-
-async def test_a_wait_that_is_cancelled_leaves_the_others(started, simulator):
-    runs = [started(Plan(queued=0, running=3600)) for _ in range(5)]
-    waits = [asyncio.ensure_future(event_of(trigger_for(run_id))) for run_id in runs]
-    await requests(simulator, 5)
-    waits[0].cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await waits[0]
-    simulator.world.finish_runs("job_ledger")
-    assert [event["run_id"] for event in await asyncio.gather(*waits[1:])] == runs[1:]
-    assert not [seen for seen in simulator.requests if seen.method == "POST"]
-
-
-def test_event_loops_one_after_the_other_and_side_by_side_do_not_disturb_each_other(started):
-    run_id = started(Plan(queued=0, running=0.2))
-    for _ in range(2):
-        assert asyncio.run(event_of(trigger_for(run_id)))["outcome"] == "finished"
-
-
-async def test_two_connections_have_clients_of_their_own(started, simulator, connect):
-    run_id = started(DONE)
-    with Simulator() as other:
-        connect(other.url, conn_id="other")
-        job = other.world.owners[Kind.JOB]["job_ledger"]
-        job.plan = DONE
-        there = other.world.start_run(Kind.JOB, job).id
-        other.faults.append(Fault(delay=0.5))
-        await asyncio.gather(event_of(trigger_for(run_id)), event_of(trigger_for(there, conn_id="other")))
-        assert (len(simulator.requests), len(other.requests)) == (1, 1)
-
-
-async def spin():
-    end = time.thread_time() + 0.1
-    while time.thread_time() < end:
-        pass
-
-
-async def nap():
-    time.sleep(0.001)  # noqa: ASYNC251
-
-
-async def read_a_file():
-    with open(__file__):  # noqa: ASYNC230
-        pass
-
-
-@pytest.mark.parametrize("offence", [spin, nap, read_a_file])
-async def test_the_loop_guard_notices_a_callback_that_blocks(loop_guard, offence):
-    await asyncio.ensure_future(offence())
-    assert len(loop_guard.offences) == 1

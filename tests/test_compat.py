@@ -1,0 +1,49 @@
+"""The names that moved between Airflow versions are those that users catch and subclass."""
+
+from __future__ import annotations
+
+import warnings
+
+import airflow
+import airflow.exceptions
+import pytest
+
+from airflow_provider_datarecs import compat
+
+EXCEPTIONS = [
+    "AirflowException",
+    "AirflowFailException",
+    "AirflowNotFoundException",
+    "AirflowSensorTimeout",
+    "AirflowSkipException",
+    "TaskDeferralError",
+]
+
+
+@pytest.mark.parametrize("name", EXCEPTIONS)
+def test_an_exception_is_the_one_that_users_import(name):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # 3.2 and later warn of some of these imports
+        assert getattr(compat, name) is getattr(airflow.exceptions, name)
+
+
+def test_the_base_classes_are_those_of_other_providers_dags():
+    if compat.AIRFLOW_VERSION >= (3, 0):
+        from airflow.sdk import BaseOperator, BaseSensorOperator
+    else:
+        from airflow.models.baseoperator import BaseOperator
+        from airflow.sensors.base import BaseSensorOperator
+    assert compat.BaseOperator is BaseOperator
+    assert compat.BaseSensorOperator is BaseSensorOperator
+
+
+def test_the_version_is_that_of_this_airflow():
+    assert airflow.__version__.startswith("{}.{}.".format(*compat.AIRFLOW_VERSION))
+
+
+def test_all_that_is_offered_exists():
+    assert [name for name in compat.__all__ if not hasattr(compat, name)] == []
+
+
+def test_a_trigger_that_failed_is_no_timeout():
+    assert not compat.is_deferral_timeout(compat.TaskDeferralError("Trigger failure"))
