@@ -122,8 +122,11 @@ def trigger_for():
 def event_of():
     """Run a trigger, and give the one event that it fires."""
 
+    async def all_of(trigger):
+        return [event.payload async for event in trigger.run()]
+
     async def event_of(trigger):
-        events = [event.payload async for event in trigger.run()]
+        events = await asyncio.wait_for(all_of(trigger), 60)
         assert len(events) == 1
         assert json.loads(json.dumps(events[0])) == events[0]
         return events[0]

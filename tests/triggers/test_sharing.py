@@ -57,7 +57,7 @@ async def test_a_wait_reuses_the_sockets_of_the_others(
     for _ in range(20):
         await event_of(trigger_for(started(DONE)))
     assert len(simulator.requests) == 21
-    assert len(connects()) == 1
+    assert len(connects()) <= 2  # the second, where a wait begins before the other's answer is read
     long.cancel()
     await asyncio.wait([long])
 
@@ -141,8 +141,10 @@ async def test_a_connection_that_is_slow_does_not_hold_up_another(
         connect(slow.url, conn_id="slow")
         job = slow.world.owners[Kind.JOB]["job_ledger"]
         there = slow.world.start_run(Kind.JOB, job).id
-        slow.faults.append(Fault(delay=3600))
+        slow.world.owners[Kind.JOB]["job_ledger"].plan.running = 3600
         held_up = asyncio.ensure_future(event_of(trigger_for(there, conn_id="slow")))
+        await requests(slow, 1)
+        slow.faults.append(Fault(delay=3600))
         assert (await event_of(trigger_for(started(DONE))))["outcome"] == "finished"
         assert not held_up.done()
         held_up.cancel()

@@ -12,6 +12,7 @@ from asgiref.sync import sync_to_async
 from airflow_provider_datarecs.api import errors
 from airflow_provider_datarecs.api.contract import Kind
 from airflow_provider_datarecs.api.runs import Run, Runnable
+from airflow_provider_datarecs.hooks.datarecs import DataRecsHook
 from airflow_provider_datarecs.simulator import ApiKey, Fault, Plan
 from airflow_provider_datarecs.waits.shared_client import ConnectionUnreadable, shared_client
 
@@ -97,6 +98,19 @@ async def test_a_new_key_is_tried_once(simulator, client, connect, run_id):
     assert isinstance(await client.look(JOB, run_id), errors.Unauthorized)
     sent = [seen.headers["Authorization"] for seen in simulator.requests]
     assert sent == ["Bearer demo-key", "Bearer demo-key", "Bearer also-refused"]
+
+
+async def test_many_looks_with_a_refused_key_read_the_connection_once(
+    simulator, client, connect, run_id, monkeypatch
+):
+    await client.look(JOB, run_id)
+    read, readings = DataRecsHook.read_settings, []
+    monkeypatch.setattr(DataRecsHook, "read_settings", lambda hook: readings.append(hook) or read(hook))
+    simulator.world.api_keys[:] = [ApiKey("new-key")]
+    connect(simulator.url, password="new-key")
+    looks = await asyncio.gather(*(client.look(JOB, run_id) for _ in range(10)))
+    assert {type(look) for look in looks} == {Run}
+    assert len(readings) == 1
 
 
 async def test_the_whole_connection_is_taken_up_with_a_new_key(simulator, client, connect, run_id):
