@@ -69,6 +69,7 @@ __all__ = [
     "TaskDeferralError",
     "first_reschedule",
     "is_deferral_timeout",
+    "load_stats",
 ]
 
 
@@ -80,6 +81,16 @@ def is_deferral_timeout(error: TaskDeferralError) -> bool:
     """
     # 2.x has no class of its own for it; the sensors of 3.x make an AirflowSensorTimeout of theirs.
     return AIRFLOW_VERSION < (3, 0) and "timeout" in str(error).lower()
+
+
+def load_stats() -> Any:
+    """Give Airflow's metrics, as a triggerer has set them up. Imports them, which may read files."""
+    # Of the copies that Airflow has from 3.2 on, a triggerer sets up this one alone.
+    if AIRFLOW_VERSION >= (3, 2):
+        from airflow.observability.stats import Stats
+    else:
+        from airflow.stats import Stats  # type: ignore[assignment]
+    return Stats
 
 
 def first_reschedule(task: BaseSensorOperator, context: Context) -> float | None:

@@ -7,6 +7,7 @@ import re
 import time
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Mapping
 
@@ -110,25 +111,52 @@ def rate_limit_wait(headers: Mapping[str, str]) -> float | None:
     :param headers: the answer's headers: ``Retry-After`` (seconds or an HTTP date) counts before
         ``X-RateLimit-Reset`` (epoch seconds if above 10^9, else seconds left)
     """
-    now = time.time()
     retry_after = headers.get(contract.RETRY_AFTER, "").strip()
-    if re.fullmatch(r"\d+(\.\d+)?", retry_after, re.ASCII):
+    if _is_seconds(retry_after):
         return float(retry_after)
-    if retry_after:
-        try:
-            return max(0.0, parsedate_to_datetime(retry_after).timestamp() - now)
-        except (TypeError, ValueError, OverflowError):
-            pass
+    opens = _moment(retry_after)
+    return seconds_to_reset(headers) if opens is None else max(0.0, opens - _now(headers))
+
+
+def seconds_to_reset(headers: Mapping[str, str]) -> float | None:
+    """
+    Give the seconds after which the rate limit's window is over, None if no header says so.
+
+    :param headers: the answer's headers: ``X-RateLimit-Reset`` is epoch seconds if above 10^9, else
+        seconds left
+    """
     reset = headers.get(contract.RATE_LIMIT_RESET, "").strip()
-    if re.fullmatch(r"\d+(\.\d+)?", reset, re.ASCII):
-        seconds = float(reset)
-        return max(0.0, seconds - now) if seconds > contract.EPOCH_FROM else seconds
-    return None
+    if not _is_seconds(reset):
+        return None
+    seconds = float(reset)
+    return max(0.0, seconds - _now(headers)) if seconds > contract.EPOCH_FROM else seconds
+
+
+def _is_seconds(text: str) -> bool:
+    return re.fullmatch(r"\d+(\.\d+)?", text, re.ASCII) is not None
+
+
+def _now(headers: Mapping[str, str]) -> float:
+    # By the service's clock, in case this machine's is wrong.
+    date = _moment(headers.get("Date", ""))
+    return time.time() if date is None else date
+
+
+def _moment(http_date: str) -> float | None:
+    try:
+        return parsedate_to_datetime(http_date).timestamp() if http_date else None
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
+@lru_cache(maxsize=1024)
+def _snake(key: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", key).lower()
 
 
 def snake_keys(item: Mapping[str, Any]) -> dict[str, Any]:
     """Give an object's keys in snake_case; where it has both spellings of one, the snake_case one counts."""
-    snaked = {re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", key).lower(): value for key, value in item.items()}
+    snaked = {_snake(key): value for key, value in item.items()}
     snaked.update((key, value) for key, value in item.items() if key in snaked)
     return snaked
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Any, Callable, Mapping, TypeVar
-from urllib.parse import quote, urlencode, urljoin, urlsplit
+from urllib.parse import urlsplit
 
 import aiohttp
 from yarl import URL
@@ -15,13 +15,16 @@ from airflow_provider_datarecs.api.errors import (
     AnsweredWithError,
     MaybeArrived,
     NeverArrived,
+    RateLimited,
     RequestError,
     RunMayHaveStarted,
     Unavailable,
     UnreadableAnswer,
 )
+from airflow_provider_datarecs.api.rate_limit import SeenLimit
 from airflow_provider_datarecs.api.retry import CONNECT_TIMEOUT, OPERATOR, REQUEST_TIMEOUT, Patience, retrying
 from airflow_provider_datarecs.api.runs import Run, Runnable, check_id, check_text, read_run
+from airflow_provider_datarecs.api.urls import on_same_origin, with_query
 
 if TYPE_CHECKING:
     import ssl
@@ -32,7 +35,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_ANSWER = 16 * 1024 * 1024  # bytes; a page of any list is far below, and a triggerer must survive anything
-DEFAULT_PORTS = {"http": 80, "https": 443}
 USER_AGENT = f"apache-airflow-provider-datarecs/{__version__}"
 
 
@@ -43,14 +45,22 @@ class DataRecsClient:
     :param settings: where the API is and how to be let in; may be replaced while the client is open
     :param tls: the trusted certificates, from ``settings.tls()``; None for plain http
     :param patience: how long each call goes on trying
+    :param seen_limit: takes down what each answer says of the rate limit; while it is known to let nothing
+        through, nothing is sent. Default one of this client's own
     """
 
     def __init__(
-        self, settings: ClientSettings, *, tls: ssl.SSLContext | None, patience: Patience = OPERATOR
+        self,
+        settings: ClientSettings,
+        *,
+        tls: ssl.SSLContext | None,
+        patience: Patience = OPERATOR,
+        seen_limit: SeenLimit | None = None,
     ) -> None:
         self.settings = settings
         self._tls = tls
         self._patience = patience
+        self._seen_limit = seen_limit or SeenLimit()
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> DataRecsClient:
@@ -124,6 +134,15 @@ class DataRecsClient:
             [runnable.kind.path, runnable.id, contract.RUNS], query, what=f"the runs of {runnable}"
         )
 
+    async def recent_runs(self, runnable: Runnable) -> answers.Page:
+        """
+        Give the first page of the run history of a job or job group.
+
+        :param runnable: the job or job group
+        """
+        url = self._url([runnable.kind.path, runnable.id, contract.RUNS], runnable)
+        return await self._ask("GET", url, answers.page, what=f"the runs of {runnable}")
+
     async def get_run(self, runnable: Runnable, run_id: str) -> Run:
         """
         Ask for one run.
@@ -168,12 +187,12 @@ class DataRecsClient:
 
     def _url(self, segments: list[str], runnable: Runnable | None = None) -> str:
         url = self.settings.url(*segments)
-        return _with_query(url, {contract.WORKSPACE_ID: runnable.workspace_id}) if runnable else url
+        return with_query(url, {contract.WORKSPACE_ID: runnable.workspace_id}) if runnable else url
 
     async def _list(
         self, segments: list[str], query: dict[str, str] | None = None, *, what: str
     ) -> list[dict[str, Any]]:
-        first = url = _with_query(self._url(segments), query or {})
+        first = url = with_query(self._url(segments), query or {})
         items: list[dict[str, Any]] = []
         asked: set[str] = set()
         previous: list[dict[str, Any]] = []
@@ -185,9 +204,9 @@ class DataRecsClient:
             items += page.items
             previous = page.items
             if page.cursor is not None:
-                url = _with_query(first, {contract.CURSOR: page.cursor})
+                url = with_query(first, {contract.CURSOR: page.cursor})
             elif page.next_url is not None:
-                url = _on_same_origin(url, page.next_url)
+                url = on_same_origin(url, page.next_url)
         return items
 
     async def _ask(
@@ -204,6 +223,10 @@ class DataRecsClient:
         call = f"{method} {urlsplit(url).path}"
 
         async def once() -> T:
+            closed_for = self._seen_limit.closed_for()
+            if closed_for:
+                problem = f"not sent: the rate limit is used up and opens in {closed_for:.0f} s"
+                raise RateLimited(call, problem, closed_for)
             status, answer_headers, answer = await self._exchange(call, method, url, body, headers)
             try:
                 return parse(call, answers.read(call, what, status, answer_headers, answer))
@@ -231,6 +254,7 @@ class DataRecsClient:
                 allow_redirects=False,
                 proxy=self.settings.proxy,
             ) as response:
+                self._seen_limit.note(response.headers)
                 return response.status, response.headers, await _read_body(call, response)
         except (aiohttp.ClientConnectorError, aiohttp.ServerTimeoutError) as error:
             # No read timeout is set, so a ServerTimeoutError is always one of connecting.
@@ -260,29 +284,6 @@ def _without(secret: str, answer: bytes) -> bytes:
     for form in (secret, secret.replace("/", "\\/")):
         answer = answer.replace(form.encode(), b"***")
     return answer
-
-
-def _with_query(url: str, query: dict[str, str]) -> str:
-    if not query:
-        return url
-    return f"{url}{'&' if urlsplit(url).query else '?'}{urlencode(query, quote_via=quote)}"
-
-
-def _on_same_origin(url: str, next_url: str) -> str:
-    try:
-        target = urljoin(url, next_url)
-        same = _origin(target) == _origin(url)
-    except ValueError:
-        same = False
-    if not same:
-        # Stopping quietly would make a part of a list look like all of it.
-        raise UnreadableAnswer(f"GET {urlsplit(url).path}", f"the next page is on another host: {next_url!r}")
-    return target
-
-
-def _origin(url: str) -> tuple[str, str | None, str | None, int | None]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.username, parts.hostname, parts.port or DEFAULT_PORTS.get(parts.scheme)
 
 
 def _reason(error: BaseException) -> str:

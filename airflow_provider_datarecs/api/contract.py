@@ -58,6 +58,7 @@ RUN_ENVELOPES = (
 )  # A: a trigger's answer has the new run's id at the top, or under one of these
 JOB_RUN_KEYS = ("runs", "job_runs")  # A: where a group run may carry its job runs
 COUNTS = ("rows_processed", "rows_matched", "rows_unmatched")  # D
+RESULT_FIELDS = frozenset({"status", *COUNTS, "started_at", "completed_at", "error"})  # D: of a whole result
 ROWS_COMPARED = "rows_compared"  # A: stands in for a missing rows_processed
 
 # --- Statuses, read without regard to case (A) ------------------------------------------------------------
@@ -76,6 +77,8 @@ CANCEL_NOT_OFFERED = frozenset({404, 405, 501})  # A
 NOT_VISIBLE_GRACE = 60.0  # A: seconds in which a run that was never seen may still answer 404
 
 # --- Rate limit -------------------------------------------------------------------------------------------
+REQUESTS_PER_WINDOW = 100  # D: for each API key
+RATE_LIMIT_WINDOW = 60.0  # D: seconds; fixed or sliding, which no document says
 RETRY_AFTER = "Retry-After"  # D: seconds or an HTTP date
 RATE_LIMIT_REMAINING = "X-RateLimit-Remaining"  # D
 RATE_LIMIT_RESET = "X-RateLimit-Reset"  # D

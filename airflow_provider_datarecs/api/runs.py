@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Any, Callable, Iterable
+from typing import Any, Callable, FrozenSet, Iterable, Mapping, Tuple
 
 from airflow_provider_datarecs.api import contract
 from airflow_provider_datarecs.api.answers import id_text, snake_keys
 from airflow_provider_datarecs.api.contract import Kind
 from airflow_provider_datarecs.api.errors import InvalidInput, UnreadableAnswer
+
+# The fields a run is shown with, and the shapes of the job runs inside a group's.
+Shape = Tuple[FrozenSet[str], FrozenSet[Any]]
 
 
 @dataclass(frozen=True)
@@ -74,16 +77,31 @@ class Run:
     :param id: the run's id
     :param status: in capitals; CANCELED and ERRORED in their usual spelling; empty if the answer has none
     :param result: what users see of it, as ``run_result``
+    :param item: the run as it was shown, with keys in snake_case
     """
 
     id: str
     status: str
     result: dict[str, Any] = field(compare=False)
+    item: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def is_finished(self) -> bool:
         """Say whether the run has reached a status that it will not leave."""
         return self.status in contract.TERMINAL
+
+    @property
+    def shape(self) -> Shape:
+        """Say which fields the run was shown with."""
+        return _shape_of(self.item)
+
+    @property
+    def is_whole(self) -> bool:
+        """Say whether all fields of a result were there, as they may not be in a list."""
+        fields, jobs = self.shape
+        if "runs" not in self.result:
+            return fields >= contract.RESULT_FIELDS
+        return bool(jobs) and all(job_fields >= contract.RESULT_FIELDS for job_fields, _ in jobs)
 
 
 def read_run(call: str, answer: Any, runnable: Runnable, run_id: str) -> Run:
@@ -99,7 +117,7 @@ def read_run(call: str, answer: Any, runnable: Runnable, run_id: str) -> Run:
     if not isinstance(answer, dict):
         raise UnreadableAnswer(call, f"an object was expected, not a {type(answer).__name__}")
     item = snake_keys(answer)
-    found = _own_id(item)
+    found = run_id_of(item)
     owner = id_text(item.get(runnable.kind.id_field))
     if found != run_id or owner not in (None, runnable.id):
         raise UnreadableAnswer(
@@ -108,11 +126,28 @@ def read_run(call: str, answer: Any, runnable: Runnable, run_id: str) -> Run:
             f"{runnable}",
         )
     result = _job_result(item) if runnable.kind is Kind.JOB else _group_result(item)
-    return Run(id=run_id, status=result["status"], result=result)
+    return Run(id=run_id, status=result["status"], result=result, item=item)
 
 
-def _own_id(item: dict[str, Any]) -> str | None:
+def run_id_of(item: Mapping[str, Any]) -> str | None:
+    """
+    Give a run's own id, None where it has none.
+
+    :param item: a run as an answer shows it, with keys in snake_case
+    """
     return id_text(item.get("id")) or id_text(item.get("run_id"))
+
+
+def epoch(moment: Any) -> float | None:
+    """
+    Give a time as epoch seconds, None where it is not one.
+
+    :param moment: ISO 8601, as ``started_at`` of a result
+    """
+    try:
+        return _moment(moment).timestamp() if isinstance(moment, str) else None
+    except ValueError:
+        return None
 
 
 def _job_result(item: dict[str, Any]) -> dict[str, Any]:
@@ -130,15 +165,13 @@ def _job_result(item: dict[str, Any]) -> dict[str, Any]:
 
 def _group_result(item: dict[str, Any]) -> dict[str, Any]:
     own = _job_result(item)
-    lists = (item[key] for key in contract.JOB_RUN_KEYS if isinstance(item.get(key), list))
-    items = [snake_keys(entry) for entry in next(lists, []) if isinstance(entry, dict)]
     runs = [
         {
             "job_id": entry.get("job_id"),
-            "run_id": _own_id(entry),
+            "run_id": run_id_of(entry),
             **_job_result(entry),
         }
-        for entry in items
+        for entry in map(snake_keys, _job_runs(item))
     ]
     for name in contract.COUNTS:
         counts = [run[name] for run in runs]
@@ -149,6 +182,15 @@ def _group_result(item: dict[str, Any]) -> dict[str, Any]:
     own["completed_at"] = own["completed_at"] or _pick(max, (run["completed_at"] for run in runs))
     own["error"] = own["error"] or next((run["error"] for run in runs if run["error"]), None)
     return {**own, "runs": runs}
+
+
+def _shape_of(item: Mapping[str, Any]) -> Shape:
+    return frozenset(snake_keys(item)), frozenset(map(_shape_of, _job_runs(item)))
+
+
+def _job_runs(item: Mapping[str, Any]) -> list[dict[str, Any]]:
+    lists = (item[key] for key in contract.JOB_RUN_KEYS if isinstance(item.get(key), list))
+    return [entry for entry in next(lists, []) if isinstance(entry, dict)]
 
 
 def _status(value: Any) -> str:

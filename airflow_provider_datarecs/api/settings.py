@@ -11,6 +11,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from airflow_provider_datarecs.api import contract
 from airflow_provider_datarecs.api.errors import InvalidSettings
+from airflow_provider_datarecs.api.rate_limit import Limits
 
 MAX_PORT = 65535
 TRUE_WORDS = frozenset({"true", "1", "yes", "on"})
@@ -25,12 +26,14 @@ class ClientSettings:
     :param api_key: the API key; in no repr
     :param tenant: the tenant's slug, or None
     :param proxy: the proxy's URL from the environment, or None; may hold a password, so in no repr
+    :param limits: how much the waits on the connection may ask
     """
 
     base_url: str
     api_key: str = field(repr=False)
     tenant: str | None = None
     proxy: str | None = field(default=None, repr=False)
+    limits: Limits = field(default_factory=Limits)
 
     @classmethod
     def from_fields(
@@ -49,7 +52,8 @@ class ClientSettings:
         :param api_key: the API key
         :param schema: ``http`` or ``https``, used where the host has no scheme
         :param port: used where the host has no port
-        :param extra: the connection's extra: ``tenant`` and ``allow_insecure_http`` are read
+        :param extra: the connection's extra: ``tenant``, ``allow_insecure_http`` and the fields of
+            :class:`Limits` are read
         :raises InvalidSettings: naming the field, when one cannot be right
         """
         extra = extra or {}
@@ -77,7 +81,13 @@ class ClientSettings:
         tenant = extra.get("tenant")
         if tenant is not None and not (isinstance(tenant, str) and tenant.isascii() and tenant.isprintable()):
             raise InvalidSettings(f'the extra "tenant" must be a slug of plain text, not {tenant!r}')
-        return cls(base_url=base_url, api_key=key, tenant=tenant or None, proxy=_proxy_for(base_url))
+        return cls(
+            base_url=base_url,
+            api_key=key,
+            tenant=tenant or None,
+            proxy=_proxy_for(base_url),
+            limits=Limits.from_extra(extra),
+        )
 
     def url(self, *segments: str) -> str:
         """Give the URL of a path, each segment of it quoted."""

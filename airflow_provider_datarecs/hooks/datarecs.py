@@ -19,6 +19,7 @@ from airflow_provider_datarecs.provider_info import (
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.client import DataRecsClient
     from airflow_provider_datarecs.api.contract import Kind
+    from airflow_provider_datarecs.api.rate_limit import SeenLimit
     from airflow_provider_datarecs.api.retry import Patience
     from airflow_provider_datarecs.api.runs import Run, Runnable
     from airflow_provider_datarecs.api.settings import ClientSettings
@@ -41,6 +42,7 @@ class DataRecsHook(BaseHook):
     def __init__(self, conn_id: str = default_conn_name) -> None:
         super().__init__()
         self.conn_id = conn_id
+        self._seen_limit: SeenLimit | None = None
 
     def get_settings(self) -> ClientSettings:
         """
@@ -185,12 +187,16 @@ class DataRecsHook(BaseHook):
 
     def _run(self, ask: Callable[[DataRecsClient], Awaitable[T]], patience: Patience | None = None) -> T:
         from airflow_provider_datarecs.api.client import DataRecsClient
+        from airflow_provider_datarecs.api.rate_limit import SeenLimit
         from airflow_provider_datarecs.api.retry import OPERATOR
 
         settings = self.get_settings()
+        self._seen_limit = self._seen_limit or SeenLimit()  # for all that a task asks
 
         async def open_and_ask() -> T:
-            async with DataRecsClient(settings, tls=settings.tls(), patience=patience or OPERATOR) as client:
+            async with DataRecsClient(
+                settings, tls=settings.tls(), patience=patience or OPERATOR, seen_limit=self._seen_limit
+            ) as client:
                 return await ask(client)
 
         return asyncio.run(open_and_ask())

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 import time
-from typing import TYPE_CHECKING, Any, AsyncContextManager, AsyncIterator, Callable, ClassVar
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, AsyncIterator, ClassVar
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from asgiref.sync import sync_to_async
@@ -15,12 +17,12 @@ from airflow_provider_datarecs.waits.watch import Watch
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.contract import Kind
-    from airflow_provider_datarecs.waits.shared_client import SharedClient
 
 # Seconds until the first look. An event that comes within a second or two of deferring races the executor's
 # report that the worker has exited, and Airflow then fails the task. Spread, so that a restarted triggerer
 # does not burst.
 FIRST_LOOK = (8.0, 12.0)
+POLLER = "airflow_provider_datarecs.waits.poller"
 
 
 class RunTrigger(BaseTrigger):
@@ -87,41 +89,24 @@ class RunTrigger(BaseTrigger):
         yield TriggerEvent(await self._wait())  # type: ignore[no-untyped-call]
 
     async def _wait(self) -> dict[str, Any]:
-        shared_client = await sync_to_async(_load_shared_client)()
-        runnable = Runnable(self.kind, self.runnable_id, self.workspace_id)
-        await self._sleep(random.uniform(*FIRST_LOOK))
+        # Off the event loop: the first wait of a triggerer imports aiohttp and the hook here, which
+        # takes tenths of a second and reads files. Not at the top, since a worker that defers needs none
+        # of it.
+        poller = sys.modules.get(POLLER) or await sync_to_async(import_module)(POLLER)
+        await asyncio.sleep(max(0.0, min(random.uniform(*FIRST_LOOK), self.deadline - time.time())))
         watch = Watch(
-            runnable,
+            Runnable(self.kind, self.runnable_id, self.workspace_id),
             self.run_id,
             conn_id=self.conn_id,
             log=self.log,
             since=self.since,
             deadline=self.deadline,
         )
-        looks = 0
-        async with shared_client(self.conn_id) as client:
-            while True:
-                look = await client.look(runnable, self.run_id)
-                event = watch.judge(look)
-                if event is not None:
-                    return event
-                await self._sleep(max(self._interval(looks), watch.not_before - time.time()))
-                looks += 1
+        event: dict[str, Any] = await poller.wait_for(watch, self._interval)
+        return event
 
     def _interval(self, looks: int) -> float:
         if not self.exponential_backoff:
             return self.poke_interval
         interval = self.poke_interval * 2.0 ** min(looks, 32)
         return min(interval, self.max_wait) if self.max_wait else interval
-
-    async def _sleep(self, seconds: float) -> None:
-        # No further than to the deadline, where the last look is due.
-        await asyncio.sleep(max(0.0, min(seconds, self.deadline - time.time())))
-
-
-def _load_shared_client() -> Callable[[str], AsyncContextManager[SharedClient]]:
-    # Off the event loop: the first wait of a triggerer imports aiohttp and the hook here, which takes tenths
-    # of a second and reads files. Not at the top, since a worker that defers needs none of it.
-    from airflow_provider_datarecs.waits.shared_client import shared_client
-
-    return shared_client

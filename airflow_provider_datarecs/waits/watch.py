@@ -66,6 +66,11 @@ class Watch:
         self._logged_at = 0.0
         self.not_before = 0.0
 
+    def give_up(self) -> events.Event:
+        """Give the event of a wait whose time is over, without a last look."""
+        message = f"{self._timeout_message()} There was no room for a last look within the rate limit."
+        return events.timed_out(self.runnable, self.run_id, message)
+
     def judge(self, look: Run | DataRecsError) -> events.Event | None:
         """
         Take a look into account, and give the event that ends the wait, None while it goes on.

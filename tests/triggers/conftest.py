@@ -99,9 +99,25 @@ def nothing_stays_open(recwarn):
     gc.collect()
     unclosed = [str(warning.message) for warning in recwarn if "nclosed" in str(warning.message)]
     assert [one for one in unclosed if "event loop" not in one] == []  # those are pytest-asyncio's
-    from airflow_provider_datarecs.waits import shared_client
+    from airflow_provider_datarecs.waits import poller
 
-    assert [clients for clients in shared_client._by_loop.values() if clients] == []
+    assert [pollers for pollers in poller._by_loop.values() if pollers] == []
+
+
+@pytest.fixture
+def connect(connect):
+    """Set the fields of the connection ``datarecs_default``, with a limit that no test meets."""
+
+    def connect_without_limit(host, extra=None, **fields):
+        connect(host, extra={"requests_per_minute": 10**6, **(extra or {})}, **fields)
+
+    return connect_without_limit
+
+
+@pytest.fixture
+def simulator(simulator):
+    simulator.world.rate_limit.requests = 10**6
+    return simulator
 
 
 @pytest.fixture

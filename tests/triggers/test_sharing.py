@@ -32,11 +32,6 @@ def open_sessions():
     return [one for one in gc.get_objects() if isinstance(one, aiohttp.ClientSession) and not one.closed]
 
 
-@pytest.fixture(autouse=True)
-def no_rate_limit(simulator):
-    simulator.world.rate_limit.requests = 10**6
-
-
 async def test_all_waits_on_a_connection_share_one_session(
     simulator, started, trigger_for, event_of, requests
 ):

@@ -140,7 +140,7 @@ async def test_a_revoked_key_ends_the_wait_and_is_told_without_the_key(
 
 
 async def test_a_lost_permission_ends_the_wait(started, simulator, trigger_for, event_of):
-    simulator.faults.append(Fault(status=403, body={"message": "no"}))
+    simulator.faults.append(Fault(times=None, status=403, body={"message": "no"}))
     event = await event_of(trigger_for(started(DONE)))
     assert (event["outcome"], event["meaning"]) == ("refused", "AirflowFailException")
 

@@ -1,87 +1,73 @@
-"""The one client that all waits on a connection share, in each event loop."""
+"""Asks DataRecs through a connection of Airflow, which is read off the event loop and may change."""
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, AsyncIterator
-from weakref import WeakKeyDictionary
+from typing import TYPE_CHECKING, Awaitable, Callable, TypeVar
 
 from asgiref.sync import sync_to_async
 
 from airflow_provider_datarecs.api.client import DataRecsClient
 from airflow_provider_datarecs.api.errors import DataRecsError, Unauthorized
+from airflow_provider_datarecs.api.rate_limit import SeenLimit
 from airflow_provider_datarecs.api.retry import ONE_LOOK
 from airflow_provider_datarecs.hooks.datarecs import DataRecsHook
 
 if TYPE_CHECKING:
     import ssl
 
-    from airflow_provider_datarecs.api.runs import Run, Runnable
     from airflow_provider_datarecs.api.settings import ClientSettings
 
-_by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, SharedClient]] = WeakKeyDictionary()
+T = TypeVar("T")
 
 
 class ConnectionUnreadable(DataRecsError):
     """Airflow could not give the connection just now."""
 
 
-@asynccontextmanager
-async def shared_client(conn_id: str) -> AsyncIterator[SharedClient]:
+class Connection:
     """
-    Hold the client of a connection: the first holder in an event loop makes it, the last one closes it.
+    Send requests with one client, on one event loop.
 
-    :param conn_id: the connection's id
-    """
-    clients = _by_loop.setdefault(asyncio.get_running_loop(), {})
-    shared = clients.setdefault(conn_id, SharedClient(conn_id))
-    shared.holders += 1
-    try:
-        yield shared
-    finally:
-        shared.holders -= 1
-        if not shared.holders:
-            del clients[conn_id]
-            await shared.close()
+    ``settings`` are those that the client has, None before the first request; ``seen_limit`` is what the
+    answers say of the rate limit.
 
-
-class SharedClient:
-    """
-    Look at runs for many waits with one session.
-
-    :param conn_id: the connection's id; it is read when the first look needs it, and again when a key is
+    :param conn_id: the connection's id; it is read when the first request needs it, and again when a key is
         refused
     """
 
     def __init__(self, conn_id: str) -> None:
         self.conn_id = conn_id
-        self.holders = 0
+        self.seen_limit = SeenLimit()
         self._client: DataRecsClient | None = None
         self._reading = asyncio.Lock()
 
-    async def look(self, runnable: Runnable, run_id: str) -> Run | DataRecsError:
-        """
-        Ask for one run with a single request, and give what went wrong rather than raise it.
+    @property
+    def settings(self) -> ClientSettings | None:
+        """What the client was told last."""
+        return self._client.settings if self._client else None
 
-        :param runnable: the job or job group
-        :param run_id: the run's id
+    async def ask(self, call: Callable[[DataRecsClient], Awaitable[T]]) -> T | DataRecsError:
+        """
+        Send one request, and give what went wrong rather than raise it.
+
+        :param call: what to do with the open client
         """
         try:
             client = await self._open()
             settings = client.settings
             try:
-                return await client.get_run(runnable, run_id)
+                return await call(client)
             except Unauthorized:
                 # Keys are rotated while tasks wait.
                 if not await self._reread(client, settings):
                     raise
-                return await client.get_run(runnable, run_id)
+                return await call(client)
         except DataRecsError as error:
             return error
 
     async def close(self) -> None:
-        """Close the session, if any look has opened it."""
+        """Close the session, if any request has opened it."""
         if self._client is not None:
             await self._client.__aexit__(None, None, None)
 
@@ -89,11 +75,12 @@ class SharedClient:
         async with self._reading:
             if self._client is None:
                 settings, tls = await self._read_connection()
-                self._client = await DataRecsClient(settings, tls=tls, patience=ONE_LOOK).__aenter__()
+                client = DataRecsClient(settings, tls=tls, patience=ONE_LOOK, seen_limit=self.seen_limit)
+                self._client = await client.__aenter__()
             return self._client
 
     async def _reread(self, client: DataRecsClient, refused: ClientSettings) -> bool:
-        """Read the connection again unless another wait just has, and say whether it is another one now."""
+        """Read the connection again unless another request just has, and say whether it has changed."""
         async with self._reading:
             if client.settings == refused:
                 client.settings, _ = await self._read_connection()

@@ -1,0 +1,40 @@
+"""Puts URLs together, and keeps the API key on the host it is for."""
+
+from __future__ import annotations
+
+from urllib.parse import quote, urlencode, urljoin, urlsplit
+
+from airflow_provider_datarecs.api.errors import UnreadableAnswer
+
+DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def with_query(url: str, query: dict[str, str]) -> str:
+    """Give a URL with these parameters after those it has."""
+    if not query:
+        return url
+    return f"{url}{'&' if urlsplit(url).query else '?'}{urlencode(query, quote_via=quote)}"
+
+
+def on_same_origin(url: str, next_url: str) -> str:
+    """
+    Give the whole URL of the next page of a list.
+
+    :param url: the URL of this page
+    :param next_url: what it names as the next, whole or relative
+    :raises UnreadableAnswer: when that is on another host: stopping quietly would make a part of a list look
+        like all of it
+    """
+    try:
+        target = urljoin(url, next_url)
+        same = _origin(target) == _origin(url)
+    except ValueError:
+        same = False
+    if not same:
+        raise UnreadableAnswer(f"GET {urlsplit(url).path}", f"the next page is on another host: {next_url!r}")
+    return target
+
+
+def _origin(url: str) -> tuple[str, str | None, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.username, parts.hostname, parts.port or DEFAULT_PORTS.get(parts.scheme)

@@ -1,0 +1,233 @@
+"""What is waited for: runs, grouped into the questions that one request answers."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import TYPE_CHECKING, Any, Callable
+
+from airflow_provider_datarecs.api.errors import DataRecsError, UnreadableAnswer
+from airflow_provider_datarecs.api.runs import epoch, read_run, run_id_of
+from airflow_provider_datarecs.waits import watch
+from airflow_provider_datarecs.waits.forecast import History
+from airflow_provider_datarecs.waits.schedule import Question
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from airflow_provider_datarecs.api.answers import Page
+    from airflow_provider_datarecs.api.client import DataRecsClient
+    from airflow_provider_datarecs.api.runs import Run, Runnable, Shape
+    from airflow_provider_datarecs.waits.events import Event
+    from airflow_provider_datarecs.waits.watch import Watch
+
+FORECAST_RUNS = 8  # of a question's runs: enough to say when to ask it, however many it has
+
+
+class Wait:
+    """
+    One task's wait for a run.
+
+    :param watch: judges what is seen of the run
+    :param interval: gives the seconds until the next look, after so many looks
+    :param event: gets the event that ends the wait
+    :param now: the time, by the clock of the event loop
+    """
+
+    __slots__ = ("_interval", "_looks", "due", "event", "interval", "timer", "watch")
+
+    def __init__(
+        self, watch: Watch, interval: Callable[[int], float], event: asyncio.Future[Event], now: float
+    ) -> None:
+        self.watch = watch
+        self.event = event
+        self.timer: asyncio.TimerHandle | None = None
+        self.due = now
+        self._interval = interval
+        self._looks = 0
+        self.interval = self._next_interval()
+
+    def looked(self, now: float) -> None:
+        """Count a look, unless it came before this wait asked for one."""
+        if now >= self.due:
+            self.interval = self._next_interval()
+            self.due = now + self.interval
+            self._looks += 1
+
+    def _next_interval(self) -> float:
+        return max(watch.MIN_POKE_INTERVAL, self._interval(self._looks))
+
+
+class TrackedRun:
+    """
+    A run that somebody waits for.
+
+    ``asked`` is when it was asked for last, ``seen`` when it was last seen to go on, ``started`` when it
+    began as far as is known, ``ended`` when it ended if a list has said so; ``listed`` is whether its
+    job's list tells how it is, ``listed_as`` with which fields the list has shown its end, where a
+    result may have more. ``urgent`` is whether somebody needs a last look at it.
+    """
+
+    __slots__ = (
+        "asked",
+        "asking",
+        "ended",
+        "id",
+        "listed",
+        "listed_as",
+        "seen",
+        "started",
+        "urgent",
+        "waits",
+    )
+
+    def __init__(self, run_id: str, now: float, started: float) -> None:
+        self.id = run_id
+        self.waits: list[Wait] = []
+        self.asked = self.seen = now
+        self.started = started
+        self.ended: float | None = None
+        self.listed = True
+        self.listed_as: Shape | None = None
+        self.asking = False
+        self.urgent = False
+
+    def looked(self, look: Run | DataRecsError, now: float) -> None:
+        """Take a look into account."""
+        self.urgent = False
+        if isinstance(look, DataRecsError):
+            return
+        self.seen = now
+        started = epoch(look.result["started_at"])
+        if started is not None:
+            self.started = now - max(0.0, time.time() - started)
+
+
+class RunsQuestion(Question):
+    """
+    A request for some runs of a job: for its list, or for one run.
+
+    :param job: the job
+    :param runs: those whose state it asks for
+    :param as_list: whether the job's list is asked for
+    :param now: the time
+    """
+
+    def __init__(self, job: TrackedJob, runs: list[TrackedRun], *, as_list: bool, now: float) -> None:
+        super().__init__(now)
+        self.job = job
+        self.runs = runs
+        self.as_list = as_list
+        waits = [wait for run in runs for wait in run.waits]
+        self.due = min(wait.due for wait in waits)
+        self.interval = min(wait.interval for wait in waits)
+        self.urgent = any(run.urgent for run in runs)
+        self.new = not job.known
+        self.weight = float(len(runs))
+        if job.known:
+            some = runs if len(runs) <= FORECAST_RUNS else random.sample(runs, FORECAST_RUNS)
+            self.weight /= len(some)
+            self.expect(job.forecast(run) for run in some)
+        self.asked = min(run.asked for run in runs)
+
+    async def ask(self, client: DataRecsClient) -> Page | Run:
+        """
+        Send the request.
+
+        :param client: an open client
+        """
+        if self.as_list:
+            return await client.recent_runs(self.job.runnable)
+        return await client.get_run(self.job.runnable, self.runs[0].id)
+
+    def begin(self) -> None:
+        """Note that it is being asked."""
+        self.job.listing = self.job.listing or self.as_list
+        for run in self.runs:
+            run.asking = True
+
+    def end(self, now: float) -> None:
+        """Note that it has been asked."""
+        self.job.listing = self.job.listing and not self.as_list
+        for run in self.runs:
+            run.asking, run.asked = False, now
+
+
+class TrackedJob:
+    """
+    A job or job group with the runs of it that somebody waits for.
+
+    ``known`` says whether its list has been looked at, ``ask_singly`` that it could not be read;
+    ``listing`` that a request for it is under way.
+
+    :param runnable: the job or job group
+    """
+
+    def __init__(self, runnable: Runnable) -> None:
+        self.runnable = runnable
+        self.runs: dict[str, TrackedRun] = {}
+        self.history = History()
+        self._over: set[str] = set()  # what the last list showed as such
+        self.questions: list[RunsQuestion] = []
+        self.known = False
+        self.ask_singly = False
+        self.listing = False
+
+    def forecast(self, run: TrackedRun) -> list[tuple[float, float, float]]:
+        """Give the spans of time in which a run may have ended since it was seen."""
+        if run.ended is not None:
+            return [(run.ended, run.ended, 1.0)]
+        return self.history.spans(run.started, run.seen)
+
+    def make_questions(self, now: float, *, lists_help: bool) -> list[RunsQuestion]:
+        """
+        Divide the runs that are not being asked for into questions.
+
+        :param now: the time
+        :param lists_help: whether this service's lists tell how runs are
+        """
+        singly = self.ask_singly or not lists_help
+        listed: list[TrackedRun] = []
+        others: list[TrackedRun] = []
+        for run in self.runs.values():
+            if not run.asking:
+                (listed if run.listed and not singly else others).append(run)
+        questions = []
+        if self.listing:
+            pass  # what came up meanwhile is asked for with the rest, after the answer
+        elif len(listed) > 1 or (listed and not self.known):
+            questions.append(RunsQuestion(self, listed, as_list=True, now=now))
+        else:
+            others += listed
+        questions += [RunsQuestion(self, [run], as_list=False, now=now) for run in others]
+        return questions
+
+    def read(self, items: list[dict[str, Any]]) -> dict[str, Run]:
+        """
+        Give the runs that a list shows, without those known to be over that nobody waits for.
+
+        Each one that is over is learnt from, once.
+
+        :param items: the first page of the job's list
+        """
+        self.known = True
+        shown, over = {}, set()
+        for item in items:
+            run_id = run_id_of(item)
+            if run_id is None:
+                continue
+            if run_id in self._over and run_id not in self.runs:
+                over.add(run_id)
+                continue
+            try:
+                run = read_run("", item, self.runnable, run_id)
+            except UnreadableAnswer:  # of another job
+                continue
+            shown[run_id] = run
+            started, ended = epoch(run.result["started_at"]), epoch(run.result["completed_at"])
+            if run.is_finished:
+                over.add(run_id)
+                if started is not None and ended is not None:
+                    self.history.learn(run_id, ended=ended, seconds=ended - started)
+        self._over = over
+        return shown

@@ -1,0 +1,108 @@
+"""Reads what an answer shows of each run, and learns whether lists are worth asking for."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any, List, Tuple, Union
+
+from airflow_provider_datarecs.api.answers import Page
+from airflow_provider_datarecs.api.errors import (
+    DataRecsError,
+    Forbidden,
+    NotFound,
+    Redirected,
+    Rejected,
+    UnreadableAnswer,
+)
+from airflow_provider_datarecs.api.runs import Run, epoch
+
+if TYPE_CHECKING:
+    from airflow_provider_datarecs.api.runs import Shape
+    from airflow_provider_datarecs.waits.jobs import RunsQuestion, TrackedRun
+
+    Answer = Union[Page, Run, DataRecsError]
+    Looks = List[Tuple[TrackedRun, "Run | DataRecsError"]]
+
+log = logging.getLogger(__name__)
+
+# What a list may meet although its runs can be asked for one by one. Everything else that goes wrong would go
+# wrong with them, too.
+LIST_IS_REFUSED = (NotFound, Forbidden, Rejected, Redirected, UnreadableAnswer)
+USELESS_LISTS = 3  # in a row, with nothing about the runs in question: then no more are asked for
+
+
+class Reader:
+    """
+    Read all answers that come through a connection.
+
+    ``lists_help`` is whether the service's lists tell how runs are; once found out, it stays.
+
+    :param conn_id: the connection's id
+    """
+
+    def __init__(self, conn_id: str) -> None:
+        self.conn_id = conn_id
+        self.lists_help = True
+        self._useless_lists = 0
+        self._whole_shapes: set[Shape] = set()
+
+    def read(self, question: RunsQuestion, answer: Answer, now: float) -> Looks:
+        """
+        Give what the answer shows of each run; those that it leaves out are still to be asked for.
+
+        :param question: what was asked
+        :param answer: what came back
+        :param now: the time, by the clock of the questions
+        """
+        if isinstance(answer, Page):
+            return self._read_list(question, answer, now)
+        job = question.job
+        if question.as_list:
+            if isinstance(answer, LIST_IS_REFUSED):
+                job.ask_singly = True
+                return []
+            return [(run, answer) for run in question.runs]
+        (run,) = question.runs
+        if isinstance(answer, Run):
+            if job.ask_singly and self.lists_help:
+                self._give_up_lists(f"that of {job.runnable} is refused or cannot be read")
+            if run.listed_as == answer.shape:
+                self._whole_shapes.add(answer.shape)
+        elif isinstance(answer, LIST_IS_REFUSED):
+            job.ask_singly = False  # asking for the run alone is no better
+        return [(run, answer)]
+
+    def _read_list(self, question: RunsQuestion, page: Page, now: float) -> Looks:
+        looks: Looks = []
+        shown, useful = question.job.read(page.items), False
+        for run in question.runs:
+            seen = shown.get(run.id)
+            if seen is None or not seen.status:
+                run.listed = False
+                continue
+            useful = True
+            if seen.is_finished and not (seen.is_whole or seen.shape in self._whole_shapes):
+                run.listed, run.listed_as = False, seen.shape
+                run.ended = _on_clock(seen.result["completed_at"], now)
+                continue
+            looks.append((run, seen))
+        more = page.cursor is not None or page.next_url is not None  # where the runs may be
+        self._useless_lists = 0 if useful else self._useless_lists + (not more)
+        if self._useless_lists == USELESS_LISTS:
+            self._give_up_lists("they do not show the runs, or no status of them")
+        return looks
+
+    def _give_up_lists(self, reason: str) -> None:
+        self.lists_help = False
+        log.info(
+            "Connection %s: run histories do not help here (%s), so each run is asked for by itself, "
+            "which takes more requests",
+            self.conn_id,
+            reason,
+        )
+
+
+def _on_clock(moment: Any, now: float) -> float:
+    then = epoch(moment)
+    return now if then is None else now - max(0.0, time.time() - then)
