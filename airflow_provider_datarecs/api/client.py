@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Callable, Mapping, TypeVar
 from urllib.parse import urlsplit
 
@@ -134,14 +135,16 @@ class DataRecsClient:
             [runnable.kind.path, runnable.id, contract.RUNS], query, what=f"the runs of {runnable}"
         )
 
-    async def recent_runs(self, runnable: Runnable) -> answers.Page:
+    async def runs_page(self, runnable: Runnable, url: str | None = None) -> answers.Page:
         """
-        Give the first page of the run history of a job or job group.
+        Give one page of the run history of a job or job group; ``next_url`` in it is whole.
 
         :param runnable: the job or job group
+        :param url: the page's URL as another page names it, default that of the first page
         """
-        url = self._url([runnable.kind.path, runnable.id, contract.RUNS], runnable)
-        return await self._ask("GET", url, answers.page, what=f"the runs of {runnable}")
+        first = self._url([runnable.kind.path, runnable.id, contract.RUNS], runnable)
+        page = await self._ask("GET", url or first, answers.page, what=f"the runs of {runnable}")
+        return replace(page, next_url=_next_url(first, url or first, page))
 
     async def get_run(self, runnable: Runnable, run_id: str) -> Run:
         """
@@ -203,10 +206,7 @@ class DataRecsClient:
                 break
             items += page.items
             previous = page.items
-            if page.cursor is not None:
-                url = with_query(first, {contract.CURSOR: page.cursor})
-            elif page.next_url is not None:
-                url = on_same_origin(url, page.next_url)
+            url = _next_url(first, url, page) or url
         return items
 
     async def _ask(
@@ -269,6 +269,12 @@ class DataRecsClient:
             ) from None
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
             raise MaybeArrived(call, f"no answer from {self.settings.base_url}: {_reason(error)}") from error
+
+
+def _next_url(first: str, url: str, page: answers.Page) -> str | None:
+    if page.cursor is not None:
+        return with_query(first, {contract.CURSOR: page.cursor})
+    return None if page.next_url is None else on_same_origin(url, page.next_url)
 
 
 async def _read_body(call: str, response: aiohttp.ClientResponse) -> bytes:

@@ -64,17 +64,20 @@ class TrackedRun:
 
     ``asked`` is when it was asked for last, ``seen`` when it was last seen to go on, ``started`` when it
     began as far as is known, ``ended`` when it ended if a list has said so; ``listed`` is whether its
-    job's list tells how it is, ``listed_as`` with which fields the list has shown its end, where a
-    result may have more. ``urgent`` is whether somebody needs a last look at it.
+    job's list tells how it is, on ``page`` (a URL, None for the first one, ``depth`` pages on),
+    ``listed_as`` with which fields the list has shown its end, where a result may have more. ``urgent``
+    is whether somebody needs a last look at it.
     """
 
     __slots__ = (
         "asked",
         "asking",
+        "depth",
         "ended",
         "id",
         "listed",
         "listed_as",
+        "page",
         "seen",
         "started",
         "urgent",
@@ -89,6 +92,8 @@ class TrackedRun:
         self.ended: float | None = None
         self.listed = True
         self.listed_as: Shape | None = None
+        self.page: str | None = None
+        self.depth = 0
         self.asking = False
         self.urgent = False
 
@@ -137,18 +142,20 @@ class RunsQuestion(Question):
         :param client: an open client
         """
         if self.as_list:
-            return await client.recent_runs(self.job.runnable)
+            return await client.runs_page(self.job.runnable, self.runs[0].page)
         return await client.get_run(self.job.runnable, self.runs[0].id)
 
     def begin(self) -> None:
         """Note that it is being asked."""
-        self.job.listing = self.job.listing or self.as_list
+        if self.as_list:
+            self.job.listing.add(self.runs[0].page)
         for run in self.runs:
             run.asking = True
 
     def end(self, now: float) -> None:
         """Note that it has been asked."""
-        self.job.listing = self.job.listing and not self.as_list
+        if self.as_list:
+            self.job.listing.discard(self.runs[0].page)
         for run in self.runs:
             run.asking, run.asked = False, now
 
@@ -158,7 +165,7 @@ class TrackedJob:
     A job or job group with the runs of it that somebody waits for.
 
     ``known`` says whether its list has been looked at, ``ask_singly`` that it could not be read;
-    ``listing`` that a request for it is under way.
+    ``listing`` which pages of it are being.
 
     :param runnable: the job or job group
     """
@@ -171,7 +178,7 @@ class TrackedJob:
         self.questions: list[RunsQuestion] = []
         self.known = False
         self.ask_singly = False
-        self.listing = False
+        self.listing: set[str | None] = set()
 
     def forecast(self, run: TrackedRun) -> list[tuple[float, float, float]]:
         """Give the spans of time in which a run may have ended since it was seen."""
@@ -187,19 +194,20 @@ class TrackedJob:
         :param lists_help: whether this service's lists tell how runs are
         """
         singly = self.ask_singly or not lists_help
-        listed: list[TrackedRun] = []
-        others: list[TrackedRun] = []
-        for run in self.runs.values():
-            if not run.asking:
-                (listed if run.listed and not singly else others).append(run)
         questions = []
-        if self.listing:
-            pass  # what came up meanwhile is asked for with the rest, after the answer
-        elif len(listed) > 1 or (listed and not self.known):
-            questions.append(RunsQuestion(self, listed, as_list=True, now=now))
-        else:
-            others += listed
-        questions += [RunsQuestion(self, [run], as_list=False, now=now) for run in others]
+        pages: dict[str | None, list[TrackedRun]] = {}
+        for run in self.runs.values():
+            if run.asking:
+                continue
+            if run.listed and not singly:
+                pages.setdefault(run.page, []).append(run)
+            else:
+                questions.append(RunsQuestion(self, [run], as_list=False, now=now))
+        for page, runs in pages.items():
+            # What comes up while a page is being asked for joins the rest of it after the answer.
+            if page not in self.listing:
+                as_list = len(runs) > 1 or not self.known
+                questions.append(RunsQuestion(self, runs, as_list=as_list, now=now))
         return questions
 
     def read(self, items: list[dict[str, Any]]) -> dict[str, Run]:

@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 # What a list may meet although its runs can be asked for one by one. Everything else that goes wrong would go
 # wrong with them, too.
 LIST_IS_REFUSED = (NotFound, Forbidden, Rejected, Redirected, UnreadableAnswer)
+MOST_PAGES = 20  # of a list; what is not on them is asked for by itself
 USELESS_LISTS = 3  # in a row, with nothing about the runs in question: then no more are asked for
 
 
@@ -78,6 +79,9 @@ class Reader:
         shown, useful = question.job.read(page.items), False
         for run in question.runs:
             seen = shown.get(run.id)
+            if seen is None and page.next_url is not None and run.depth < MOST_PAGES:
+                run.page, run.depth = page.next_url, run.depth + 1
+                continue
             if seen is None or not seen.status:
                 run.listed = False
                 continue
@@ -87,8 +91,8 @@ class Reader:
                 run.ended = _on_clock(seen.result["completed_at"], now)
                 continue
             looks.append((run, seen))
-        more = page.cursor is not None or page.next_url is not None  # where the runs may be
-        self._useless_lists = 0 if useful else self._useless_lists + (not more)
+        # Those that are not there may be on the next page.
+        self._useless_lists = 0 if useful else self._useless_lists + (page.next_url is None)
         if self._useless_lists == USELESS_LISTS:
             self._give_up_lists("they do not show the runs, or no status of them")
         return looks

@@ -77,6 +77,7 @@ class Poller:
         self._jobs: dict[Runnable, TrackedJob] = {}
         self._changed_jobs: set[TrackedJob] = set()
         self._changed = asyncio.Event()
+        self._answered = asyncio.Event()
         self._waits = 0
         self._requests: set[asyncio.Task[None]] = set()
         self._asking = self._loop.create_task(self._ask_on())
@@ -145,8 +146,8 @@ class Poller:
             while True:
                 pause = self._budget.opens_at() - time.monotonic()
                 if pause > 0:
-                    await asyncio.sleep(pause)
-                    continue  # an answer may have changed it
+                    await self._wait_for(self._answered, pause)
+                    continue
                 await self._renew_questions()
                 question = await self._next_question()
                 if question is not None:
@@ -157,7 +158,6 @@ class Poller:
 
     async def _renew_questions(self) -> None:
         """Make the questions anew of all jobs about which something has changed."""
-        self._changed.clear()
         while self._changed_jobs:
             job = self._changed_jobs.pop()
             self._schedule.questions.difference_update(job.questions)
@@ -175,13 +175,17 @@ class Poller:
             question, soonest = self._schedule.next(now, self._round_time())
         if isinstance(question, RunsQuestion):
             return question
+        await self._wait_for(self._changed, min(soonest - now, LONGEST_SLEEP))
+        return None
+
+    async def _wait_for(self, event: asyncio.Event, seconds: float) -> None:
         # Not asyncio.wait_for, which before Python 3.12 swallows a cancellation that comes with the event.
-        alarm = self._loop.call_later(min(soonest - now, LONGEST_SLEEP), self._changed.set)
+        alarm = self._loop.call_later(seconds, event.set)
         try:
-            await self._changed.wait()
+            await event.wait()
         finally:
             alarm.cancel()
-        return None
+            event.clear()
 
     def _round_time(self) -> float:
         return (len(self._schedule.questions) + len(self._requests)) * self._budget.usual_pause
@@ -192,7 +196,11 @@ class Poller:
         self._budget.sent(time.monotonic())
         request = self._loop.create_task(self._ask(question))
         self._requests.add(request)
-        request.add_done_callback(self._requests.discard)
+        request.add_done_callback(self._end)
+
+    def _end(self, request: asyncio.Task[None]) -> None:
+        self._requests.discard(request)
+        self._changed.set()
 
     async def _ask(self, question: RunsQuestion) -> None:
         try:
@@ -218,6 +226,7 @@ class Poller:
         self._budget.answered(now)
         if isinstance(answer, RateLimited):
             self._budget.refused(now, limit_wait(answer))
+        self._answered.set()
         self._telemetry.count(answer)
 
     # --- telling ---
