@@ -157,7 +157,8 @@ def _snake(key: str) -> str:
 def snake_keys(item: Mapping[str, Any]) -> dict[str, Any]:
     """Give an object's keys in snake_case; where it has both spellings of one, the snake_case one counts."""
     snaked = {_snake(key): value for key, value in item.items()}
-    snaked.update((key, value) for key, value in item.items() if key in snaked)
+    if len(snaked) < len(item):
+        snaked.update((key, value) for key, value in item.items() if key in snaked)
     return snaked
 
 

@@ -237,6 +237,8 @@ class DataRecsClient:
             # The service echoes the API key: the error is made anew, with no trace of it in its causes.
             return parse(call, answers.read(call, what, status, answer_headers, safe))
 
+        if self._patience.attempts == 1:
+            return await once()
         return await retrying(self._patience, repeatable=method == "GET")(once)
 
     async def _exchange(

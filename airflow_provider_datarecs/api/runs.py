@@ -117,14 +117,26 @@ def read_run(call: str, answer: Any, runnable: Runnable, run_id: str) -> Run:
     if not isinstance(answer, dict):
         raise UnreadableAnswer(call, f"an object was expected, not a {type(answer).__name__}")
     item = snake_keys(answer)
-    found = run_id_of(item)
-    owner = id_text(item.get(runnable.kind.id_field))
-    if found != run_id or owner not in (None, runnable.id):
+    run = run_from(item, runnable)
+    if run is None or run.id != run_id:
         raise UnreadableAnswer(
             call,
-            f"the answer is about run {found!r} of {runnable.kind.noun} {owner!r}, not {run_id!r} of "
-            f"{runnable}",
+            f"the answer is about run {run_id_of(item)!r} of {runnable.kind.noun} "
+            f"{id_text(item.get(runnable.kind.id_field))!r}, not {run_id!r} of {runnable}",
         )
+    return run
+
+
+def run_from(item: Mapping[str, Any], runnable: Runnable) -> Run | None:
+    """
+    Read a run, None where it is one of something else or has no id.
+
+    :param item: the run as an answer shows it, with keys in snake_case
+    :param runnable: the job or job group that was asked about
+    """
+    run_id, owner = run_id_of(item), item.get(runnable.kind.id_field)
+    if run_id is None or id_text(owner) not in (None, runnable.id):
+        return None
     result = _job_result(item) if runnable.kind is Kind.JOB else _group_result(item)
     return Run(id=run_id, status=result["status"], result=result, item=item)
 
@@ -150,7 +162,7 @@ def epoch(moment: Any) -> float | None:
         return None
 
 
-def _job_result(item: dict[str, Any]) -> dict[str, Any]:
+def _job_result(item: Mapping[str, Any]) -> dict[str, Any]:
     counts = {name: _count(item.get(name)) for name in contract.COUNTS}
     if counts["rows_processed"] is None:
         counts["rows_processed"] = _count(item.get(contract.ROWS_COMPARED))
@@ -163,7 +175,7 @@ def _job_result(item: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _group_result(item: dict[str, Any]) -> dict[str, Any]:
+def _group_result(item: Mapping[str, Any]) -> dict[str, Any]:
     own = _job_result(item)
     runs = [
         {

@@ -122,7 +122,7 @@ class SimulatorApp:
         limit, now = self.world.rate_limit, self.world.clock()
         if not limit.take(token, now):
             response: web.StreamResponse = _error(429, "Too Many Requests")
-            response.headers[contract.RETRY_AFTER] = str(int(limit.seconds_left(token, now)) + 1)
+            response.headers[contract.RETRY_AFTER] = limit.shown(limit.seconds_left(token, now))
         elif keys[0].read_only and request.method == "POST":
             response = _error(403, "Forbidden")
         else:
@@ -132,7 +132,7 @@ class SimulatorApp:
                 response = _error(error.status, error.reason)
         reset = limit.seconds_left(token, now) + (now if limit.epoch_reset else 0)
         response.headers[contract.RATE_LIMIT_REMAINING] = str(limit.remaining(token, now))
-        response.headers[contract.RATE_LIMIT_RESET] = str(int(reset) + 1)
+        response.headers[contract.RATE_LIMIT_RESET] = limit.shown(reset)
         return response
 
     # --- the calls of the contract ---

@@ -15,12 +15,14 @@ class RateLimit:
     :param window: its length in seconds
     :param sliding: whether the window slides with each request, rather than starting anew when it is over
     :param epoch_reset: whether ``X-RateLimit-Reset`` is epoch seconds, rather than seconds left
+    :param reset_step: what the seconds in headers are rounded up to
     """
 
     requests: int = 100
     window: float = 60.0
     sliding: bool = False
     epoch_reset: bool = False
+    reset_step: float = 1.0
     _taken: dict[str, deque[float]] = field(default_factory=dict, init=False, repr=False)
 
     def take(self, key: str, now: float) -> bool:
@@ -39,6 +41,11 @@ class RateLimit:
         """Give the seconds until the window, or the oldest request in a sliding one, is over."""
         taken = self._in_window(key, now)
         return max(0.0, taken[0] + self.window - now) if taken else 0.0
+
+    def shown(self, seconds: float) -> str:
+        """Give seconds as a header shows them: rounded up."""
+        steps = int(seconds / self.reset_step) + 1
+        return f"{steps * self.reset_step:g}"
 
     def _in_window(self, key: str, now: float) -> deque[float]:
         taken = self._taken.setdefault(key, deque())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import List, Tuple
+from typing import Iterator, List, Tuple
 
 KEPT = 20  # the newest run times that count: a page of a run history has at least as many
 UNKNOWN = 600.0  # seconds that runs usually take, where nothing is known
@@ -39,7 +39,7 @@ class History:
             self._oldest = min(ended for ended, _ in self._runs.values())
         self._seconds = sorted(seconds for _, seconds in self._runs.values())
 
-    def spans(self, started: float, seen: float) -> Spans:
+    def spans(self, started: float, seen: float, most: int = KEPT) -> Spans:
         """
         Give the spans of time in which a run may end, each with its probability; together they have 1.
 
@@ -48,6 +48,7 @@ class History:
 
         :param started: when the run started, in seconds of any clock
         :param seen: when it was last seen to go on, by the same clock
+        :param most: roughly how many spans to give at most, at least 1
         """
         elapsed, known = max(0.0, seen - started), self._seconds
         usual = max(1.0, known[len(known) // 2]) if known else UNKNOWN
@@ -56,7 +57,8 @@ class History:
         if known:
             margin = (known[-1] - known[0]) / len(known) + usual * MARGIN
             edges = [max(0.0, known[0] - margin), *known, known[-1] + margin]
-            spans = [_after(elapsed, *span) for span in zip(edges, edges[1:]) if span[1] > elapsed]
+            step = -(-len(edges) // most)
+            spans = [_after(elapsed, low, high, step) for low, high in _pairs(edges, step) if high > elapsed]
             beyond = 0.5  # the other half of what is above the longest
         scale = usual + elapsed
         share = beyond * usual / scale / (len(BEYOND) - 1)
@@ -67,7 +69,12 @@ class History:
         return [(started + low, started + high, weight / total) for low, high, weight in spans]
 
 
-def _after(elapsed: float, low: float, high: float) -> tuple[float, float, float]:
-    """Give what is left of a span, with its weight: 1 for a whole one."""
+def _pairs(edges: list[float], step: int) -> Iterator[tuple[float, float]]:
+    some = edges[::step] if (len(edges) - 1) % step == 0 else [*edges[::step], edges[-1]]
+    return zip(some, some[1:])
+
+
+def _after(elapsed: float, low: float, high: float, weight: float) -> tuple[float, float, float]:
+    """Give what is left of a span, with what is left of its weight."""
     left = max(low, elapsed)
-    return left, high, (high - left) / (high - low) if high > low else 1.0
+    return left, high, weight * (high - left) / (high - low) if high > low else weight

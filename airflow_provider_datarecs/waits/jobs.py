@@ -6,10 +6,10 @@ import random
 import time
 from typing import TYPE_CHECKING, Any, Callable
 
-from airflow_provider_datarecs.api.errors import DataRecsError, UnreadableAnswer
-from airflow_provider_datarecs.api.runs import epoch, read_run, run_id_of
+from airflow_provider_datarecs.api.errors import DataRecsError
+from airflow_provider_datarecs.api.runs import epoch, run_from, run_id_of
 from airflow_provider_datarecs.waits import watch
-from airflow_provider_datarecs.waits.forecast import History
+from airflow_provider_datarecs.waits.forecast import BEYOND, History
 from airflow_provider_datarecs.waits.schedule import Question
 
 if TYPE_CHECKING:
@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from airflow_provider_datarecs.api.client import DataRecsClient
     from airflow_provider_datarecs.api.runs import Run, Runnable, Shape
     from airflow_provider_datarecs.waits.events import Event
+    from airflow_provider_datarecs.waits.forecast import Spans
     from airflow_provider_datarecs.waits.watch import Watch
 
-FORECAST_RUNS = 8  # of a question's runs: enough to say when to ask it, however many it has
+FORECAST_RUNS = 30  # of a question's runs: enough to say when to ask it, however many it has
+FORECAST_SPANS = 120  # for all of these together, of which each has a few at least
 
 
 class Wait:
@@ -48,11 +50,11 @@ class Wait:
         self.interval = self._next_interval()
 
     def looked(self, now: float) -> None:
-        """Count a look, unless it came before this wait asked for one."""
+        """Take a look into account; one that came sooner than this wait wanted does not lengthen its interval."""
         if now >= self.due:
             self.interval = self._next_interval()
-            self.due = now + self.interval
             self._looks += 1
+        self.due = now + self.interval
 
     def _next_interval(self) -> float:
         return max(watch.MIN_POKE_INTERVAL, self._interval(self._looks))
@@ -80,6 +82,7 @@ class TrackedRun:
         "page",
         "seen",
         "started",
+        "started_at",
         "urgent",
         "waits",
     )
@@ -89,6 +92,7 @@ class TrackedRun:
         self.waits: list[Wait] = []
         self.asked = self.seen = now
         self.started = started
+        self.started_at: str | None = None
         self.ended: float | None = None
         self.listed = True
         self.listed_as: Shape | None = None
@@ -103,9 +107,11 @@ class TrackedRun:
         if isinstance(look, DataRecsError):
             return
         self.seen = now
-        started = epoch(look.result["started_at"])
-        if started is not None:
-            self.started = now - max(0.0, time.time() - started)
+        if look.result["started_at"] != self.started_at:
+            self.started_at = look.result["started_at"]
+            started = epoch(self.started_at)
+            if started is not None:
+                self.started = now - max(0.0, time.time() - started)
 
 
 class RunsQuestion(Question):
@@ -132,7 +138,8 @@ class RunsQuestion(Question):
         if job.known:
             some = runs if len(runs) <= FORECAST_RUNS else random.sample(runs, FORECAST_RUNS)
             self.weight /= len(some)
-            self.expect(job.forecast(run) for run in some)
+            most = max(1, FORECAST_SPANS // len(some) - len(BEYOND))
+            self.expect(job.forecast(run, most) for run in some)
         self.asked = min(run.asked for run in runs)
 
     async def ask(self, client: DataRecsClient) -> Page | Run:
@@ -180,11 +187,11 @@ class TrackedJob:
         self.ask_singly = False
         self.listing: set[str | None] = set()
 
-    def forecast(self, run: TrackedRun) -> list[tuple[float, float, float]]:
-        """Give the spans of time in which a run may have ended since it was seen."""
+    def forecast(self, run: TrackedRun, most: int) -> Spans:
+        """Give the spans of time in which a run may have ended since it was seen, so many or few more."""
         if run.ended is not None:
             return [(run.ended, run.ended, 1.0)]
-        return self.history.spans(run.started, run.seen)
+        return self.history.spans(run.started, run.seen, most)
 
     def make_questions(self, now: float, *, lists_help: bool) -> list[RunsQuestion]:
         """
@@ -227,14 +234,13 @@ class TrackedJob:
             if run_id in self._over and run_id not in self.runs:
                 over.add(run_id)
                 continue
-            try:
-                run = read_run("", item, self.runnable, run_id)
-            except UnreadableAnswer:  # of another job
+            run = run_from(item, self.runnable)
+            if run is None:  # of another job
                 continue
             shown[run_id] = run
-            started, ended = epoch(run.result["started_at"]), epoch(run.result["completed_at"])
             if run.is_finished:
                 over.add(run_id)
+                started, ended = epoch(run.result["started_at"]), epoch(run.result["completed_at"])
                 if started is not None and ended is not None:
                     self.history.learn(run_id, ended=ended, seconds=ended - started)
         self._over = over

@@ -39,7 +39,8 @@ class Question:
         self.urgent = False
         self.weight = 1.0  # how many runs each of those expected stands for
         self._patience = ROUNDS * random.uniform(0.5, 1.0)  # so that not all run out of it at once
-        self.expect(())
+        # At each step: the density of the probability from there on, its sum and the loss until there.
+        self._times, self._densities, self._chances, self._losses = (array("d") for _ in range(4))
 
     def expect(self, runs: Iterable[Spans]) -> None:
         """
@@ -52,8 +53,7 @@ class Question:
             width = max(high - low, SUDDEN)
             steps += [(low, chance / width), (low + width, -chance / width)]
         steps.sort()
-        # At each step: the density from there on, and the probability and the loss until there.
-        self._times, self._densities, self._chances, self._losses = (array("d") for _ in range(4))
+        densities, chances, losses = [], [], []
         last = density = chance = loss = 0.0
         for time, change in steps:
             passed = time - last
@@ -61,8 +61,13 @@ class Question:
             chance += density * passed
             density += change
             last = time
-            for column, value in zip(self._columns(), (time, density, chance, loss)):
-                column.append(value)
+            densities.append(density)
+            chances.append(chance)
+            losses.append(loss)
+        self._times = array("d", [time for time, _ in steps])
+        self._densities, self._chances, self._losses = (
+            array("d", column) for column in (densities, chances, losses)
+        )
 
     def loss(self, now: float) -> float:
         """Give what it has cost not to ask until now, in seconds."""
@@ -79,9 +84,6 @@ class Question:
             return FIRST + waited
         loss = waited / 2 if self.new else self.loss(now)
         return loss * self.weight / self.interval * (1.0 + (waited / round_time) ** EVENNESS)
-
-    def _columns(self) -> tuple[array[float], ...]:
-        return self._times, self._densities, self._chances, self._losses
 
 
 class Schedule:

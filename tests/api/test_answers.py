@@ -50,6 +50,47 @@ def test_seconds_until_the_rate_limit_opens(headers, seconds):
     assert answers.rate_limit_wait(headers) == (None if seconds is None else pytest.approx(seconds))
 
 
+@pytest.mark.usefixtures("_frozen")
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({"X-RateLimit-Reset": "42"}, 42),
+        ({"X-RateLimit-Reset": " 2.5 "}, 2.5),
+        ({"X-RateLimit-Reset": "0"}, 0),
+        ({"X-RateLimit-Reset": str(int(NOW) + 42)}, 42),
+        ({"X-RateLimit-Reset": str(int(NOW) - 42)}, 0),
+        ({"X-RateLimit-Reset": "42", "Retry-After": "7"}, 42),
+        ({"Retry-After": "7"}, None),
+        ({"X-RateLimit-Reset": "soon"}, None),
+        ({"X-RateLimit-Reset": "-1"}, None),
+        ({"X-RateLimit-Reset": ""}, None),
+        ({}, None),
+    ],
+)
+def test_seconds_until_the_window_of_the_rate_limit_is_over(headers, seconds):
+    assert answers.seconds_to_reset(headers) == (None if seconds is None else pytest.approx(seconds))
+
+
+@pytest.mark.usefixtures("_frozen")
+@pytest.mark.parametrize("behind", [3_600, -3_600])
+def test_a_wrong_clock_of_this_machine_does_not_matter_where_the_answer_has_a_date(behind):
+    at_service = NOW + behind
+    date = {"Date": formatdate(at_service, usegmt=True)}
+    epoch_reset = {**date, "X-RateLimit-Reset": str(int(at_service) + 42)}
+    assert answers.seconds_to_reset(epoch_reset) == answers.rate_limit_wait(epoch_reset) == 42
+    assert answers.rate_limit_wait({**date, "Retry-After": formatdate(at_service + 90, usegmt=True)}) == 90
+    assert answers.rate_limit_wait({**date, "Retry-After": formatdate(at_service - 90, usegmt=True)}) == 0
+    assert answers.rate_limit_wait({**date, "Retry-After": "7"}) == 7
+    assert answers.seconds_to_reset({**date, "X-RateLimit-Reset": "42"}) == 42
+
+
+@pytest.mark.usefixtures("_frozen")
+@pytest.mark.parametrize("date", ["", "today", "Mon, 99 Foo 99999 99:99:99 GMT"])
+def test_with_a_date_that_is_none_this_machines_clock_counts(date):
+    headers = {"Date": date, "X-RateLimit-Reset": str(int(NOW) + 42)}
+    assert answers.seconds_to_reset(headers) == pytest.approx(42)
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [

@@ -1,9 +1,20 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
-from airflow_provider_datarecs.api.errors import Forbidden, RunMayHaveStarted, Unavailable, UnreadableAnswer
-from airflow_provider_datarecs.simulator import ApiKey, Fault, Plan
+from airflow_provider_datarecs.api import client as client_module
+from airflow_provider_datarecs.api import rate_limit, retry
+from airflow_provider_datarecs.api.errors import (
+    Forbidden,
+    RateLimited,
+    RunMayHaveStarted,
+    Unavailable,
+    UnreadableAnswer,
+)
+from airflow_provider_datarecs.api.retry import ONE_LOOK
+from airflow_provider_datarecs.simulator import ApiKey, Fault, Plan, RateLimit
 
 TIMES = {"started_at": "2026-01-01T00:00:10.000Z", "completed_at": "2026-01-01T00:00:40.000Z"}
 
@@ -192,3 +203,113 @@ async def test_cancelling_without_the_permission_is_an_error(world, server, open
 async def test_cancelling_needs_no_certain_answer(server, client, job, body):
     server.faults.append(Fault(status=202, body=body))
     assert await client.cancel_run(job, "r1", reason="cleared") is True
+
+
+# --- one page of the run history ---
+
+
+@pytest.mark.parametrize("fixture", ["job", "group"])
+@pytest.mark.parametrize("key_style", ["snake", "camel"])
+@pytest.mark.parametrize("paging", ["cursor", "url"])
+async def test_a_page_names_the_next_one_until_there_is_none(
+    request, server, client, world, fixture, key_style, paging
+):
+    runnable = request.getfixturevalue(fixture)
+    owner = world.owners[runnable.kind][runnable.id]
+    run_ids = [world.start_run(runnable.kind, owner).id for _ in range(5)]
+    world.behaviour.paging, world.behaviour.page_size, world.behaviour.key_style = paging, 2, key_style
+    page = await client.runs_page(runnable)
+    pages = [page]
+    while page.next_url is not None:
+        assert page.next_url.startswith(f"{server.url}/{runnable.kind.path}/{runnable.id}/runs?")
+        page = await client.runs_page(runnable, page.next_url)
+        pages.append(page)
+    shown = [[item["id"] for item in page.items] for page in pages]
+    assert shown == [run_ids[:2:-1], run_ids[2:0:-1], run_ids[:1]]
+    assert len(server.requests) == 3
+    assert {seen.query["workspace_id"] for seen in server.requests} == {"w1"}
+
+
+@pytest.mark.parametrize("style", ["items", "data", "bare"])
+async def test_a_short_history_is_one_page_in_any_style(server, client, world, job, style):
+    world.start_run(job.kind, world.owners[job.kind]["j1"])
+    world.behaviour.list_style = style
+    page = await client.runs_page(job)
+    assert (len(page.items), page.next_url) == (1, None)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("named", ["?workspace_id=w1&cursor=2", "/v1/jobs/j1/runs?page=2"])
+async def test_a_relative_next_page_is_made_whole(server, client, job, named):
+    server.faults.append(Fault(status=200, body={"items": [], "next": named}))
+    page = await client.runs_page(job)
+    path = named if named.startswith("/") else f"/jobs/j1/runs{named}"
+    assert page.next_url == f"{server.url}{path}"
+
+
+@pytest.mark.parametrize(
+    "named", ["http://elsewhere.test/jobs/j1/runs", "//elsewhere.test/x", "https://127.0.0.1/x", "http://[x/"]
+)
+async def test_a_next_page_on_another_host_is_refused(server, client, job, named):
+    server.faults.append(Fault(times=None, status=200, body={"items": [{"id": "r1"}], "next": named}))
+    with pytest.raises(UnreadableAnswer, match="the next page is on another host"):
+        await client.runs_page(job)
+    assert len(server.requests) == 1
+
+
+# --- nothing is sent while the limit is known to be used up ---
+
+
+@pytest.fixture
+def shared_clock(world, monkeypatch):
+    """One time in seconds for the service and the client, as a list of one, that pauses move on."""
+    now = [1_767_225_600.0]
+
+    async def sleep(seconds):
+        now[0] += seconds
+
+    def retrying(*arguments, **more):
+        return retry.retrying(*arguments, **more).copy(sleep=sleep)
+
+    world.clock = lambda: now[0]
+    monkeypatch.setattr(rate_limit, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(client_module, "retrying", retrying)
+    return now
+
+
+async def test_nothing_is_sent_while_the_limit_is_known_to_be_used_up(
+    server, world, open_client, job, shared_clock
+):
+    world.rate_limit = RateLimit(requests=1)
+    async with open_client(server.url, patience=ONE_LOOK) as client:
+        await client.runs_page(job)
+        for call in (
+            client.list_workspaces(),
+            client.runs_page(job),
+            client.get_run(job, "r1"),
+            client.start_run(job, idempotency_key="wish-1"),
+        ):
+            with pytest.raises(
+                RateLimited, match="not sent: the rate limit is used up and opens in"
+            ) as caught:
+                await call
+            assert 59 < caught.value.wait <= 61
+        assert len(server.requests) == 1
+        shared_clock[0] += caught.value.wait
+        await client.runs_page(job)
+    assert [seen.status for seen in server.requests] == [200, 200]
+
+
+async def test_an_operator_waits_for_the_limit_rather_than_meet_it(
+    server, world, open_client, job, shared_clock, caplog
+):
+    world.rate_limit = RateLimit(requests=2)
+    began = shared_clock[0]
+    async with open_client(server.url) as client:
+        for _ in range(6):
+            await client.list_workspaces()
+        run_id = await client.start_run(job, idempotency_key="wish-1")
+    assert [seen.status for seen in server.requests] == [200] * 6 + [201]
+    assert [run.id for run in world.runs[job.kind]] == [run_id]
+    assert 179 < shared_clock[0] - began < 185
+    assert caplog.text.count("not sent: the rate limit is used up") == 3

@@ -114,8 +114,10 @@ async def test_the_simulators_own_rate_limit_is_understood(server, world, open_c
     world.rate_limit = RateLimit(requests=1, window=60)
     async with open_client(server.url, patience=ONE_LOOK) as client:
         await client.list_workspaces()
+    async with open_client(server.url, patience=ONE_LOOK) as client:  # which has not seen the first answer
         with pytest.raises(errors.RateLimited) as caught:
             await client.list_workspaces()
+    assert [request.status for request in server.requests] == [200, 429]
     assert caught.value.wait == 61
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from airflow_provider_datarecs.api.contract import Kind
 from airflow_provider_datarecs.api.errors import UnreadableAnswer
-from airflow_provider_datarecs.api.runs import Runnable, read_run
+from airflow_provider_datarecs.api.runs import Run, Runnable, epoch, read_run
 
 JOB = Runnable(Kind.JOB, "j1", "w1")
 GROUP = Runnable(Kind.JOB_GROUP, "g1", "w1")
@@ -240,3 +240,90 @@ def test_the_error_of_a_group_run_is_its_first():
 def test_runs_compare_by_id_and_status():
     assert job_run(status="RUNNING", rows_matched=1) == job_run(status="running")
     assert job_run(status="RUNNING") != job_run(status="QUEUED")
+
+
+WHOLE = {
+    "status": "COMPLETED",
+    "rows_processed": 5,
+    "rows_matched": 3,
+    "rows_unmatched": 2,
+    "started_at": None,
+    "completed_at": None,
+    "error": None,
+}
+WHOLE_IN_CAMEL_CASE = {
+    "status": "COMPLETED",
+    "rowsProcessed": 5,
+    "rowsMatched": 3,
+    "rowsUnmatched": 2,
+    "startedAt": None,
+    "completedAt": None,
+    "error": None,
+}
+
+
+@pytest.mark.parametrize("fields", [WHOLE, WHOLE_IN_CAMEL_CASE], ids=["snake", "camel"])
+def test_a_run_is_whole_if_it_was_shown_with_all_fields_of_a_result(fields):
+    assert job_run(**fields).is_whole
+    assert job_run(**fields, more=1).is_whole
+    for name in fields:
+        assert not job_run(**{other: value for other, value in fields.items() if other != name}).is_whole
+
+
+@pytest.mark.parametrize("key", ["runs", "job_runs", "jobRuns"])
+@pytest.mark.parametrize("fields", [WHOLE, WHOLE_IN_CAMEL_CASE], ids=["snake", "camel"])
+def test_a_group_run_is_whole_if_all_its_job_runs_are(fields, key):
+    def is_whole(*runs, **more):
+        return read_run("GET /x", {"id": "r1", **more, key: list(runs)}, GROUP, "r1").is_whole
+
+    assert is_whole(fields)
+    assert is_whole(fields, fields)
+    assert is_whole(fields, status="COMPLETED")
+    assert not is_whole(fields, {"status": "COMPLETED"})
+    assert not is_whole()
+    assert not is_whole(**WHOLE)
+
+
+def test_a_group_run_without_job_runs_is_not_whole():
+    assert not read_run("GET /x", {"id": "r1", **WHOLE}, GROUP, "r1").is_whole
+
+
+def test_the_shape_of_a_run_tells_its_fields_but_not_what_they_hold_nor_how_they_are_spelled():
+    shape = job_run(**WHOLE).shape
+    assert job_run(**dict.fromkeys(WHOLE)).shape == shape
+    assert job_run(**WHOLE_IN_CAMEL_CASE).shape == shape
+    assert job_run(**WHOLE, more=1).shape != shape
+    assert job_run(status="COMPLETED").shape != shape
+
+
+def test_the_shape_of_a_group_run_tells_the_fields_of_its_job_runs_but_not_how_many_there_are():
+    shape = group_run(WHOLE).shape
+    assert group_run(WHOLE, WHOLE_IN_CAMEL_CASE).shape == shape
+    assert group_run(WHOLE, {"status": "COMPLETED"}).shape != shape
+    assert group_run({**WHOLE, "more": 1}).shape != shape
+    assert group_run().shape != shape
+
+
+def test_a_run_made_of_nothing_shown_has_an_empty_shape():
+    run = Run("r1", "COMPLETED", {})
+    assert run.shape == (frozenset(), frozenset())
+    assert not run.is_whole
+
+
+@pytest.mark.parametrize(
+    ("moment", "seconds"),
+    [
+        ("2026-01-01T00:00:00Z", 1_767_225_600.0),
+        ("2026-01-01T00:00:00.250Z", 1_767_225_600.25),
+        ("2026-01-01T02:00:00+02:00", 1_767_225_600.0),
+        ("2026-01-01T00:00:00", 1_767_225_600.0),
+        ("2026-01-01 00:00:00", 1_767_225_600.0),
+        ("today", None),
+        ("", None),
+        (None, None),
+        (1_767_225_600, None),
+        (["2026-01-01T00:00:00Z"], None),
+    ],
+)
+def test_a_time_as_epoch_seconds(moment, seconds):
+    assert epoch(moment) == seconds

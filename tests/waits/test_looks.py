@@ -1,0 +1,321 @@
+"""What an answer shows of each run, and which questions it leaves."""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import datetime, timezone
+
+import pytest
+
+from airflow_provider_datarecs.api import errors
+from airflow_provider_datarecs.api.answers import Page
+from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.runs import Runnable, run_from
+from airflow_provider_datarecs.waits.jobs import TrackedJob, TrackedRun, Wait
+from airflow_provider_datarecs.waits.looks import MOST_PAGES, USELESS_LISTS, Reader
+
+JOB = Runnable(Kind.JOB, "j", "w")
+GROUP = Runnable(Kind.JOB_GROUP, "g", "w")
+WHOLE = {
+    "job_id": "j",
+    "status": "COMPLETED",
+    "rows_processed": 5,
+    "rows_matched": 3,
+    "rows_unmatched": 2,
+    "started_at": "2026-01-01T00:00:00Z",
+    "completed_at": "2026-01-01T00:01:00Z",
+    "error": None,
+}
+SCANT = {name: WHOLE[name] for name in ("job_id", "status", "started_at", "completed_at")}
+RUNNING = {"job_id": "j", "status": "RUNNING"}
+NOW = 1_000.0
+
+LIST_REFUSED = [
+    errors.NotFound("GET /x", 404, "no"),
+    errors.Forbidden("GET /x", 403, "no"),
+    errors.Rejected("GET /x", 405, "no"),
+    errors.Redirected("GET /x", 301, "no"),
+    errors.UnreadableAnswer("GET /x", "no"),
+]
+PASSING = [
+    errors.Unavailable("GET /x", 503, "no"),
+    errors.RateLimited("GET /x", "no", 7.0),
+    errors.MaybeArrived("GET /x", "no"),
+    errors.NeverArrived("GET /x", "no"),
+]
+
+
+def name_of(error):
+    return type(error).__name__
+
+
+def shown(run_id, fields, runnable=JOB):
+    """A run as the answer to a question about it alone shows it."""
+    return run_from({"id": run_id, **fields}, runnable)
+
+
+def page(items, next_url=None):
+    return Page([{"id": run_id, **fields} for run_id, fields in items.items()], next_url=next_url)
+
+
+class Waits:
+    """The waits for some runs of a job, which ask by a schedule of the test's."""
+
+    def __init__(self, reader, *run_ids, runnable=JOB):
+        self.reader = reader
+        self.job = TrackedJob(runnable)
+        self.add(*run_ids)
+
+    def add(self, *run_ids):
+        for run_id in run_ids:
+            run = self.job.runs[run_id] = TrackedRun(run_id, NOW, NOW)
+            run.waits.append(Wait(None, lambda looks: 10.0, None, NOW))
+
+    def end(self, *run_ids):
+        for run_id in run_ids:
+            del self.job.runs[run_id]
+
+    @property
+    def _questions(self):
+        return self.job.make_questions(NOW, lists_help=self.reader.lists_help)
+
+    @property
+    def questions(self):
+        """What is to be asked: the runs and the page of each list, and the run of each single question."""
+        return [
+            ([run.id for run in one.runs], one.runs[0].page) if one.as_list else one.runs[0].id
+            for one in self._questions
+        ]
+
+    def answer(self, answer, run_id=None):
+        """Answer the question about a run, default the only question; give the looks by run."""
+        (question,) = (
+            one for one in self._questions if run_id is None or run_id in [run.id for run in one.runs]
+        )
+        question.begin()
+        question.end(NOW)
+        return {run.id: look for run, look in self.reader.read(question, answer, NOW)}
+
+
+@pytest.fixture
+def reader(caplog):
+    caplog.set_level(logging.INFO, "airflow_provider_datarecs")
+    return Reader("c")
+
+
+@pytest.fixture
+def waits(reader):
+    return Waits(reader, "a", "b")
+
+
+# --- a list that helps ---
+
+
+def test_runs_that_go_on_and_whole_ones_that_are_over_are_taken_from_the_list(waits):
+    assert waits.questions == [(["a", "b"], None)]
+    looks = waits.answer(page({"a": RUNNING, "other": WHOLE, "b": WHOLE}))
+    assert {run_id: look.status for run_id, look in looks.items()} == {"a": "RUNNING", "b": "COMPLETED"}
+    assert looks["b"].result["rows_unmatched"] == 2
+    assert waits.questions == [(["a", "b"], None)]
+
+
+def test_one_run_alone_is_asked_for_by_itself_once_its_list_is_known(reader):
+    waits = Waits(reader, "a")
+    assert waits.questions == [(["a"], None)]
+    waits.answer(page({"a": RUNNING}))
+    assert waits.questions == ["a"]
+    run = shown("a", WHOLE)
+    assert waits.answer(run) == {"a": run}
+
+
+def test_a_list_without_the_fields_of_a_result_is_not_taken_for_the_end(waits):
+    looks = waits.answer(page({"a": SCANT, "b": RUNNING}))
+    assert list(looks) == ["b"]
+    assert waits.questions == ["a", "b"]  # now b is alone on its list
+
+
+def test_when_a_run_that_the_list_shows_as_over_ended_is_on_the_clock(waits, monkeypatch):
+    monkeypatch.setattr(time, "time", lambda: datetime(2026, 1, 1, 0, 1, 30, tzinfo=timezone.utc).timestamp())
+    waits.answer(page({"a": SCANT, "b": {**SCANT, "completed_at": None}}))
+    assert [waits.job.runs[run_id].ended for run_id in "ab"] == [NOW - 30.0, NOW]
+
+
+def test_items_are_taken_once_a_single_answer_has_shown_no_more_than_they_do(waits):
+    waits.add("c", "d")
+    assert waits.answer(page({"a": SCANT, "b": RUNNING, "c": RUNNING, "d": RUNNING})).keys() == set("bcd")
+    assert waits.answer(shown("a", SCANT), "a").keys() == {"a"}
+    waits.end("a")
+    assert waits.answer(page({"b": SCANT, "c": {**SCANT, "note": "more"}, "d": RUNNING})).keys() == set("bd")
+
+
+def test_items_are_not_taken_when_a_single_answer_shows_more(waits):
+    waits.add("c", "d")
+    waits.answer(page({"a": SCANT, "b": RUNNING, "c": RUNNING, "d": RUNNING}))
+    assert waits.answer(shown("a", WHOLE), "a").keys() == {"a"}
+    waits.end("a")
+    assert waits.answer(page({"b": SCANT, "c": RUNNING, "d": RUNNING})).keys() == set("cd")
+
+
+def test_what_is_learnt_of_items_counts_for_the_other_jobs_on_the_connection(reader, waits):
+    waits.answer(page({"a": SCANT, "b": RUNNING}))
+    waits.answer(shown("a", SCANT), "a")
+    other = Waits(reader, "x", "y", runnable=Runnable(Kind.JOB, "other", "w"))
+    scant = {**SCANT, "job_id": "other"}
+    assert other.answer(page({"x": scant, "y": scant})).keys() == set("xy")
+
+
+def test_a_group_item_is_taken_only_with_its_job_runs(reader):
+    waits = Waits(reader, "a", "b", runnable=GROUP)
+    fields = {**WHOLE, "job_group_id": "g"}
+    looks = waits.answer(page({"a": fields, "b": {**fields, "runs": [WHOLE]}}))
+    assert list(looks) == ["b"]
+    assert waits.questions[0] == "a"
+
+
+def test_a_list_teaches_how_long_runs_take(waits):
+    before = waits.job.history.spans(0.0, 0.0)
+    waits.answer(page({"older": WHOLE, "a": RUNNING, "b": RUNNING}))
+    after = waits.job.history.spans(0.0, 0.0)
+    assert after != before
+    waits.answer(page({"older": WHOLE, "a": RUNNING, "b": RUNNING}))
+    assert waits.job.history.spans(0.0, 0.0) == after
+
+
+# --- a list that leaves runs out ---
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        {},
+        {"other": RUNNING},
+        {"a": {**WHOLE, "job_id": "another"}},
+        {"a": {"job_id": "j"}},
+        {"a": {"job_id": "j", "status": None}},
+        {"a": {"job_id": "j", "status": ""}},
+    ],
+    ids=["empty", "without it", "of another job", "without status", "status null", "status empty"],
+)
+def test_a_run_that_the_list_does_not_tell_about_is_asked_for_by_itself(waits, items):
+    waits.add("c")
+    assert waits.answer(page({**items, "b": RUNNING, "c": RUNNING})).keys() == set("bc")
+    assert waits.questions == ["a", (["b", "c"], None)]
+
+
+def test_runs_that_are_missing_are_looked_for_on_the_next_page(waits):
+    waits.add("c")
+    assert waits.answer(page({"c": RUNNING}, next_url="http://x/2")).keys() == {"c"}
+    assert waits.questions == [(["a", "b"], "http://x/2"), "c"]
+    assert waits.answer(page({"b": RUNNING}, next_url="http://x/3"), "a").keys() == {"b"}
+    assert waits.questions == ["a", "b", "c"]  # one on each page: a list would be no cheaper
+
+
+def test_runs_that_are_on_no_page_are_asked_for_by_themselves(waits):
+    waits.answer(page({}, next_url="http://x/2"))
+    assert waits.answer(page({})) == {}
+    assert waits.questions == ["a", "b"]
+
+
+def test_a_long_list_is_not_read_to_its_end(waits):
+    for number in range(MOST_PAGES):
+        assert waits.answer(page({}, next_url=f"http://x/{number}")) == {}
+        assert waits.questions == [(["a", "b"], f"http://x/{number}")]
+    assert waits.answer(page({}, next_url="http://x/more")) == {}
+    assert waits.questions == ["a", "b"]
+    assert waits.reader.lists_help
+
+
+# --- a list that cannot be had ---
+
+
+@pytest.mark.parametrize("error", LIST_REFUSED, ids=name_of)
+def test_where_a_list_is_refused_the_runs_are_asked_for_by_themselves(waits, error):
+    assert waits.answer(error) == {}
+    assert waits.questions == ["a", "b"]
+    assert waits.reader.lists_help
+
+
+def test_lists_are_given_up_for_the_connection_when_a_run_can_be_had_without_and_that_is_told_once(
+    reader, waits, caplog
+):
+    other = Waits(reader, "x", "y", runnable=GROUP)
+    waits.answer(LIST_REFUSED[0])
+    other.answer(LIST_REFUSED[1])
+    assert caplog.messages == []
+    run = shown("a", RUNNING)
+    assert waits.answer(run, "a") == {"a": run}
+    other.answer(shown("x", WHOLE, GROUP), "x")
+    waits.answer(shown("b", RUNNING), "b")
+    assert not reader.lists_help
+    (line,) = caplog.messages
+    for part in ("Connection c", "of job 'j' in workspace 'w'", "each run is asked for by itself"):
+        assert part in line
+    assert Waits(reader, "p", "q").questions == ["p", "q"]
+
+
+@pytest.mark.parametrize("error", LIST_REFUSED, ids=name_of)
+def test_where_a_run_alone_is_refused_as_well_the_list_is_tried_again(waits, error):
+    waits.answer(error)
+    assert waits.answer(error, "a") == {"a": error}
+    assert waits.questions == [(["a", "b"], None)]
+    assert waits.reader.lists_help
+
+
+@pytest.mark.parametrize("error", PASSING, ids=name_of)
+def test_a_single_question_that_fails_in_passing_settles_nothing(waits, error, caplog):
+    waits.answer(LIST_REFUSED[0])
+    assert waits.answer(error, "a") == {"a": error}
+    assert waits.questions == ["a", "b"]
+    assert waits.reader.lists_help
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize("error", PASSING, ids=name_of)
+def test_a_list_that_fails_in_passing_is_a_failed_look_at_each_run(waits, error):
+    assert waits.answer(error) == {"a": error, "b": error}
+    assert waits.questions == [(["a", "b"], None)]
+
+
+# --- lists that tell nothing ---
+
+
+def useless_list(reader):
+    Waits(reader, "p", "q").answer(page({"other": RUNNING}))
+
+
+def test_lists_are_given_up_after_some_in_a_row_that_tell_nothing(reader, caplog):
+    for _ in range(USELESS_LISTS):
+        assert reader.lists_help
+        assert caplog.messages == []
+        useless_list(reader)
+    assert not reader.lists_help
+    (line,) = caplog.messages
+    assert "they do not show the runs, or no status of them" in line
+    assert Waits(reader, "a", "b").questions == ["a", "b"]
+
+
+@pytest.mark.parametrize("fields", [RUNNING, WHOLE, SCANT], ids=["running", "whole", "scant"])
+def test_a_list_that_tells_about_one_run_is_useful(reader, fields):
+    for _ in range(3):
+        for _ in range(USELESS_LISTS - 1):
+            useless_list(reader)
+        Waits(reader, "a", "b").answer(page({"a": fields}))
+    assert reader.lists_help
+
+
+def test_a_page_that_names_another_one_is_not_useless(reader):
+    for _ in range(2 * USELESS_LISTS):
+        Waits(reader, "a", "b").answer(page({}, next_url="http://x/2"))
+    assert reader.lists_help
+
+
+def test_lists_that_were_on_their_way_when_lists_were_given_up_are_not_told_of(reader, caplog):
+    waits = [Waits(reader, "a", "b") for _ in range(USELESS_LISTS)]
+    on_their_way = [(*one._questions, one) for one in waits]
+    refused = Waits(reader, "p", "q")
+    refused.answer(LIST_REFUSED[0])
+    refused.answer(shown("p", RUNNING), "p")
+    for question, _ in on_their_way:
+        reader.read(question, page({}), NOW)
+    assert len(caplog.messages) == 1
