@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || echo python3)
 UV = .venv/bin/uv
 
-.PHONY: demo test lint pins clean
+.PHONY: demo test lint benchmark pins clean
 
 # A real Airflow 3.3, the simulator and the first DAG, from nothing to its result.
 demo: $(UV)
@@ -20,6 +20,11 @@ lint: $(UV)
 	@.envs/3.3/bin/ruff check
 	@.envs/3.3/bin/ruff format --check
 	@.envs/3.3/bin/mypy
+
+# This provider's waits beside those of others, into docs/; takes about an hour.
+benchmark: $(UV)
+	@$(PYTHON) dev/environments.py make benchmark
+	@.envs/benchmark/bin/python benchmarks/run.py
 
 # Resolve the pinned environments anew, each as of its date.
 pins: $(UV)

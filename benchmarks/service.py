@@ -12,6 +12,7 @@ import asyncio
 import json
 import math
 import random
+import resource
 import ssl
 import sys
 import time
@@ -127,6 +128,8 @@ async def serve(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--provider", required=True)
     parser.add_argument("--certificate", required=True)

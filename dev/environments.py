@@ -18,6 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 UV = ROOT / ".venv" / "bin" / "uv"
 TOOLS = ("psutil", "pytest", "pytest-asyncio")
+PEERS = ("apache-airflow-providers-databricks", "apache-airflow-providers-dbt-cloud")
 LINTERS = ("mypy", "ruff", "types-PyYAML")
 
 
@@ -30,21 +31,26 @@ class Environment:
     :param exclude_newer: the date as of which everything in it is resolved, since it was released
     :param pythons: the Python versions to use, the first that is on this machine
     :param tools: what else is in it
+    :param pinned_as: how the file of its pins begins, default by its Airflow
     """
 
     airflow: str
     exclude_newer: str
     pythons: tuple[str, ...]
     tools: tuple[str, ...] = TOOLS
+    pinned_as: str = ""
 
     def pins(self, python: str) -> Path:
         """Give the file of its pins for a Python."""
-        return ROOT / "dev" / "pins" / f"airflow-{self.airflow}-py{python}.txt"
+        return ROOT / "dev" / "pins" / f"{self.pinned_as or f'airflow-{self.airflow}'}-py{python}.txt"
 
 
 ENVIRONMENTS = {
     "2.7": Environment("2.7.3", "2023-11-10", ("3.8", "3.11")),
     "3.3": Environment("3.3.2", "2026-09-30", ("3.11",), (*TOOLS, *LINTERS)),
+    "benchmark": Environment(
+        "3.3.2", "2026-09-30", ("3.11",), (*PEERS, "matplotlib", "psutil", "trustme"), pinned_as="benchmark"
+    ),
 }
 
 

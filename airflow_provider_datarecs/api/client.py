@@ -14,9 +14,9 @@ from airflow_provider_datarecs import __version__
 from airflow_provider_datarecs.api import answers, contract
 from airflow_provider_datarecs.api.errors import (
     AnsweredWithError,
+    LimitUsedUp,
     MaybeArrived,
     NeverArrived,
-    RateLimited,
     RequestError,
     RunMayHaveStarted,
     Unavailable,
@@ -226,7 +226,7 @@ class DataRecsClient:
             closed_for = self._seen_limit.closed_for()
             if closed_for:
                 problem = f"not sent: the rate limit is used up and opens in {closed_for:.0f} s"
-                raise RateLimited(call, problem, closed_for)
+                raise LimitUsedUp(call, problem, closed_for)
             status, answer_headers, answer = await self._exchange(call, method, url, body, headers)
             try:
                 return parse(call, answers.read(call, what, status, answer_headers, answer))

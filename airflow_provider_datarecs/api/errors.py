@@ -99,6 +99,10 @@ class RateLimited(AnsweredWithError):
         self.wait = wait
 
 
+class LimitUsedUp(RateLimited):
+    """Not sent, since earlier answers say that it would be met with a 429."""
+
+
 class Unavailable(AnsweredWithError):
     """5xx, 408 and 425: DataRecs cannot answer now. A POST may have been carried out all the same."""
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass
 from typing import Any, Mapping
 
 from airflow_provider_datarecs.api import answers, contract
 from airflow_provider_datarecs.api.errors import InvalidSettings
+
+MOST_REQUESTS = 1e6  # in a minute; whatever claims more has no limit
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,9 @@ class Limits:
         :raises InvalidSettings: naming the field, when one cannot be right
         """
         return cls(
-            requests_per_minute=_number(extra, "requests_per_minute", cls.requests_per_minute, 1, 1e6),
+            requests_per_minute=_number(
+                extra, "requests_per_minute", cls.requests_per_minute, 1, MOST_REQUESTS
+            ),
             share_left_free=_number(extra, "share_left_free", cls.share_left_free, 0, 0.9),
             max_concurrent_requests=int(
                 _number(extra, "max_concurrent_requests", cls.max_concurrent_requests, 1, 100)
@@ -63,12 +68,16 @@ class SeenLimit:
     Remember what the last answer said of the limit.
 
     ``remaining`` is how many requests were left then, None where no answer has said so; ``resets_at`` is when
-    there are more, on the clock of ``time.monotonic``; ``answers`` counts.
+    there are more, on the clock of ``time.monotonic``.
     """
 
     def __init__(self) -> None:
         self.remaining: int | None = None
         self.resets_at = 0.0
+
+    def forget(self) -> None:
+        """Forget all of it, since another API key is used from now on."""
+        self.remaining, self.resets_at = None, 0.0
 
     def note(self, headers: Mapping[str, str]) -> None:
         """
@@ -78,8 +87,8 @@ class SeenLimit:
         """
         remaining = headers.get(contract.RATE_LIMIT_REMAINING, "").strip()
         reset = answers.seconds_to_reset(headers)
-        if remaining.isdigit() and reset is not None:
-            self.remaining = int(remaining)
+        if re.fullmatch(r"\d{1,20}", remaining, re.ASCII) and reset is not None:
+            self.remaining = min(int(remaining), int(MOST_REQUESTS))
             self.resets_at = time.monotonic() + min(reset, contract.RATE_LIMIT_WINDOW)
 
     def closed_for(self) -> float:

@@ -59,12 +59,14 @@ class Budget:
         self.limits = limits
         self.limit = limits.requests_per_minute
         self._fresh: deque[int] = deque(maxlen=FRESH_KEPT)
+        self._fresh_until = float("-inf")
         self.usual_pause = self._even_pause()
         self.pause = self._previous_pause = START * self.usual_pause
 
     def opens_at(self) -> float:
         """Give the time from which on the next request may go."""
-        return max(self._closed_until, self._sent_at + self.pause * self._jitter)
+        used_up_until = self.seen.resets_at if self.seen.remaining == 0 else self._closed_until
+        return max(self._closed_until, used_up_until, self._sent_at + self.pause * self._jitter)
 
     def sent(self, now: float) -> None:
         """Count a request that goes now."""
@@ -98,9 +100,13 @@ class Budget:
         remaining = self.seen.remaining
         if remaining is None:
             return
-        if self.seen.resets_at - now >= FRESH * contract.RATE_LIMIT_WINDOW:
+        if self.seen.resets_at - now >= FRESH * contract.RATE_LIMIT_WINDOW and now >= self._fresh_until:
+            self._fresh_until = self.seen.resets_at
             self._fresh.append(remaining + 1)
-            self.limit = max(self._fresh)
+            if len(self._fresh) > 1:  # others may have rushed into one window before us
+                known, self.limit = self.limit, max(self._fresh)
+                if self.limit < known:
+                    self._previous_pause = START * self._even_pause()
         self.limit = max(self.limit, remaining + 1)
 
     def _plan(self, now: float) -> None:

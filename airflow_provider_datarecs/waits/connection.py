@@ -84,6 +84,7 @@ class Connection:
         async with self._reading:
             if client.settings == refused:
                 client.settings, _ = await self._read_connection()
+                self.seen_limit.forget()
             return client.settings != refused
 
     async def _read_connection(self) -> tuple[ClientSettings, ssl.SSLContext | None]:

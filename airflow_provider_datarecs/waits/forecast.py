@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Iterator, List, Tuple
+from typing import List, Tuple
 
 KEPT = 20  # the newest run times that count: a page of a run history has at least as many
 UNKNOWN = 600.0  # seconds that runs usually take, where nothing is known
@@ -39,7 +39,7 @@ class History:
             self._oldest = min(ended for ended, _ in self._runs.values())
         self._seconds = sorted(seconds for _, seconds in self._runs.values())
 
-    def spans(self, started: float, seen: float, most: int = KEPT) -> Spans:
+    def spans(self, started: float, seen: float, most: int = KEPT + 1) -> Spans:
         """
         Give the spans of time in which a run may end, each with its probability; together they have 1.
 
@@ -57,9 +57,14 @@ class History:
         if known:
             margin = (known[-1] - known[0]) / len(known) + usual * MARGIN
             edges = [max(0.0, known[0] - margin), *known, known[-1] + margin]
-            step = -(-len(edges) // most)
-            spans = [_after(elapsed, low, high, step) for low, high in _pairs(edges, step) if high > elapsed]
-            beyond = 0.5  # the other half of what is above the longest
+            step = -(-(len(edges) - 1) // most)
+            places = [*range(0, len(edges) - 1, step), len(edges) - 1]
+            spans = [
+                _after(elapsed, edges[place], edges[next_place], next_place - place)
+                for place, next_place in zip(places, places[1:])
+                if edges[next_place] > elapsed
+            ]
+            beyond = 0.5  # half as likely as any one of these
         scale = usual + elapsed
         share = beyond * usual / scale / (len(BEYOND) - 1)
         spans += [
@@ -67,11 +72,6 @@ class History:
         ]
         total = sum(weight for _, _, weight in spans)
         return [(started + low, started + high, weight / total) for low, high, weight in spans]
-
-
-def _pairs(edges: list[float], step: int) -> Iterator[tuple[float, float]]:
-    some = edges[::step] if (len(edges) - 1) % step == 0 else [*edges[::step], edges[-1]]
-    return zip(some, some[1:])
 
 
 def _after(elapsed: float, low: float, high: float, weight: float) -> tuple[float, float, float]:

@@ -50,7 +50,7 @@ class Wait:
         self.interval = self._next_interval()
 
     def looked(self, now: float) -> None:
-        """Take a look into account; one that came sooner than this wait wanted does not lengthen its interval."""
+        """Take a look into account; one that this wait did not ask for does not lengthen its interval."""
         if now >= self.due:
             self.interval = self._next_interval()
             self._looks += 1
@@ -171,8 +171,8 @@ class TrackedJob:
     """
     A job or job group with the runs of it that somebody waits for.
 
-    ``known`` says whether its list has been looked at, ``ask_singly`` that it could not be read;
-    ``listing`` which pages of it are being.
+    ``known`` says whether its list has been looked at, ``ask_singly`` that it could not be read,
+    ``list_was_useless`` that it told of none of the runs; ``listing`` which pages of it are being.
 
     :param runnable: the job or job group
     """
@@ -185,6 +185,7 @@ class TrackedJob:
         self.questions: list[RunsQuestion] = []
         self.known = False
         self.ask_singly = False
+        self.list_was_useless = False
         self.listing: set[str | None] = set()
 
     def forecast(self, run: TrackedRun, most: int) -> Spans:

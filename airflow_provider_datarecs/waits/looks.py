@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 # wrong with them, too.
 LIST_IS_REFUSED = (NotFound, Forbidden, Rejected, Redirected, UnreadableAnswer)
 MOST_PAGES = 20  # of a list; what is not on them is asked for by itself
-USELESS_LISTS = 3  # in a row, with nothing about the runs in question: then no more are asked for
+USELESS_LISTS = 3  # in a row, without a run that could then be asked for alone: no more are asked for then
 
 
 class Reader:
@@ -66,8 +66,13 @@ class Reader:
             return [(run, answer) for run in question.runs]
         (run,) = question.runs
         if isinstance(answer, Run):
-            if job.ask_singly and self.lists_help:
+            if job.ask_singly:
                 self._give_up_lists(f"that of {job.runnable} is refused or cannot be read")
+            elif job.list_was_useless:
+                job.list_was_useless = False
+                self._useless_lists += 1
+                if self._useless_lists == USELESS_LISTS:
+                    self._give_up_lists("they do not show the runs, or no status of them")
             if run.listed_as == answer.shape:
                 self._whole_shapes.add(answer.shape)
         elif isinstance(answer, LIST_IS_REFUSED):
@@ -91,13 +96,15 @@ class Reader:
                 run.ended = _on_clock(seen.result["completed_at"], now)
                 continue
             looks.append((run, seen))
-        # Those that are not there may be on the next page.
-        self._useless_lists = 0 if useful else self._useless_lists + (page.next_url is None)
-        if self._useless_lists == USELESS_LISTS:
-            self._give_up_lists("they do not show the runs, or no status of them")
+        if useful:
+            self._useless_lists = 0
+        # If there are more pages, it may be honest.
+        question.job.list_was_useless = not useful and page.next_url is None
         return looks
 
     def _give_up_lists(self, reason: str) -> None:
+        if not self.lists_help:
+            return
         self.lists_help = False
         log.info(
             "Connection %s: run histories do not help here (%s), so each run is asked for by itself, "

@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Callable
 from weakref import WeakKeyDictionary
 
-from airflow_provider_datarecs.api.errors import InvalidSettings, RateLimited, Unauthorized
+from airflow_provider_datarecs.api.errors import InvalidSettings, LimitUsedUp, RateLimited, Unauthorized
 from airflow_provider_datarecs.api.retry import limit_wait
 from airflow_provider_datarecs.api.runs import Run, epoch
 from airflow_provider_datarecs.waits.budget import Budget
@@ -224,7 +224,7 @@ class Poller:
         if settings is not None and settings.limits != self._budget.limits:
             self._budget.configure(settings.limits)
         self._budget.answered(now)
-        if isinstance(answer, RateLimited):
+        if isinstance(answer, RateLimited) and not isinstance(answer, LimitUsedUp):
             self._budget.refused(now, limit_wait(answer))
         self._answered.set()
         self._telemetry.count(answer)
@@ -269,7 +269,8 @@ class Poller:
     async def _report_on(self) -> None:
         while True:
             await asyncio.sleep(EVERY)
-            pause, questions = self._budget.usual_pause, self._schedule.questions
+            questions = [question for job in self._jobs.values() for question in job.questions]
+            pause = self._budget.usual_pause
             load = Load(
                 waits=self._waits,
                 questions=len(questions),

@@ -9,7 +9,7 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 
-from airflow_provider_datarecs.api.errors import RateLimited
+from airflow_provider_datarecs.api.errors import LimitUsedUp, RateLimited
 from airflow_provider_datarecs.compat import load_stats
 
 log = logging.getLogger(__name__)
@@ -62,8 +62,9 @@ class Telemetry:
 
     def count(self, answer: object) -> None:
         """Count a request by its answer."""
-        self._requests += 1
-        self._refused += isinstance(answer, RateLimited)
+        if not isinstance(answer, LimitUsedUp):
+            self._requests += 1
+            self._refused += isinstance(answer, RateLimited)
 
     def noticed(self, seconds: float) -> None:
         """Take down how long after a run's end its wait was told."""

@@ -76,7 +76,7 @@ print(touched)
 def test_importing_warns_of_nothing_in_this_provider():
     modules = [f"airflow.providers.datarecs.{module}" for module in DOCUMENTED]
     modules += [f"airflow_provider_datarecs.triggers.{name}" for name in ("job_run", "job_group_run")]
-    modules += ["airflow_provider_datarecs.waits.shared_client", "airflow.provider.datarecs.hooks.datarecs"]
+    modules += ["airflow_provider_datarecs.waits.poller", "airflow.provider.datarecs.hooks.datarecs"]
     code = f"""
 import importlib, warnings
 import airflow

@@ -281,7 +281,17 @@ def test_a_list_that_fails_in_passing_is_a_failed_look_at_each_run(waits, error)
 
 
 def useless_list(reader):
-    Waits(reader, "p", "q").answer(page({"other": RUNNING}))
+    waits = Waits(reader, "p", "q")
+    waits.answer(page({"other": RUNNING}))
+    waits.answer(shown("p", RUNNING), "p")
+
+
+def test_lists_are_not_given_up_over_runs_that_cannot_be_seen_alone_either(reader):
+    for _ in range(2 * USELESS_LISTS):
+        waits = Waits(reader, "p", "q")
+        waits.answer(page({"other": RUNNING}))
+        waits.answer(errors.NotFound("GET /x", 404, "no"), "p")
+    assert reader.lists_help
 
 
 def test_lists_are_given_up_after_some_in_a_row_that_tell_nothing(reader, caplog):
