@@ -35,8 +35,8 @@ LIMITED = """
 ## What a limit of 100 requests a minute does
 
 All runs end within ten minutes, one in ten of them FAILED; *noticed* is the time from a run's end to the event. A wait
-is *wrong* if its event says something else than the run's status, *lost* if it has none within three hours. Where the scale
-is 10, all time passes ten times faster (a window of 6 s), and the figures are given in unscaled time.
+is *wrong* if its event says something else than the run's status, *lost* if it has none within three hours. Where a scale
+is given, all time passes so many times faster (at 10, the window has 6 s); the figures are in unscaled time.
 """
 
 SCHEDULE = """

@@ -31,6 +31,7 @@ class SeenRequest:
 
     :param path: as it was on the wire, without the query
     :param status: what it was answered with, None if it was not
+    :param at: when it came, in epoch seconds of the world's clock
     """
 
     method: str
@@ -39,6 +40,7 @@ class SeenRequest:
     headers: dict[str, str]
     body: str
     status: int | None
+    at: float
 
 
 class SimulatorApp:
@@ -74,7 +76,7 @@ class SimulatorApp:
 
     @web.middleware
     async def _observe(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        body = await request.read()
+        body, came_at = await request.read(), self.world.clock()
         status: int | None = None
         try:
             response = await self._with_faults(request, handler)
@@ -88,6 +90,7 @@ class SimulatorApp:
                 dict(request.headers),
                 body.decode(),
                 status,
+                came_at,
             )
             with self.seen:
                 self.requests.append(seen)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 START = 4.0  # the first pause of a process is this many times as long as an even pace needs
 CALMING = 0.9  # no pause is shorter than this part of the one before
+QUICK_CALMING = 0.6  # the same where much more is left than an even pace would have left
 JITTER = 0.1  # of a pause, either way
 SHARING = 0.15  # of what is left free: the pace halves with each such part that an even pace would have left
 MOST_HALVINGS = 10.0
@@ -111,13 +112,15 @@ class Budget:
 
     def _plan(self, now: float) -> None:
         """Set the pause after the last request."""
-        pause = self._even_pause() * self._slowdown
+        pause, calming = self._even_pause() * self._slowdown, CALMING
         left = self.seen.resets_at - now
         # What was said before the window was over says nothing about the next one.
         if self.seen.remaining is not None and left > 0:
             free = self.limit * self.limits.share_left_free
             remaining = self.seen.remaining - self._unanswered
             missing = free + (self.limit - free) * left / contract.RATE_LIMIT_WINDOW - remaining
+            if missing < -free:
+                calming = QUICK_CALMING
             halvings = missing / max(1.0, free * SHARING)
             pause *= 2.0 ** min(MOST_HALVINGS, max(0.0, halvings))
             # In a sliding window some requests come back at once, but few; a fixed one opens as a whole.
@@ -126,4 +129,4 @@ class Budget:
             pause = min(pause, max(longest, self._even_pause() * self._slowdown))
             if remaining <= 0:
                 pause = max(pause, left)
-        self.pause = max(pause, CALMING * self._previous_pause)
+        self.pause = max(pause, calming * self._previous_pause)

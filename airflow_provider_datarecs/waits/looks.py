@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 # What a list may meet although its runs can be asked for one by one. Everything else that goes wrong would go
 # wrong with them, too.
 LIST_IS_REFUSED = (NotFound, Forbidden, Rejected, Redirected, UnreadableAnswer)
+DOUBT = 5.0  # seconds after which a list is asked for again, to take from it what was in doubt
 MOST_PAGES = 20  # of a list; what is not on them is asked for by itself
 USELESS_LISTS = 3  # in a row, without a run that could then be asked for alone: no more are asked for then
 
@@ -47,6 +48,8 @@ class Reader:
         self.lists_help = True
         self._useless_lists = 0
         self._whole_shapes: set[Shape] = set()
+        self._partial_shapes: set[Shape] = set()
+        self._examples: dict[Shape, TrackedRun] = {}
 
     def read(self, question: RunsQuestion, answer: Answer, now: float) -> Looks:
         """
@@ -73,8 +76,9 @@ class Reader:
                 self._useless_lists += 1
                 if self._useless_lists == USELESS_LISTS:
                     self._give_up_lists("they do not show the runs, or no status of them")
-            if run.listed_as == answer.shape:
-                self._whole_shapes.add(answer.shape)
+            if run.listed_as is not None:
+                known = self._whole_shapes if run.listed_as == answer.shape else self._partial_shapes
+                known.add(run.listed_as)
         elif isinstance(answer, LIST_IS_REFUSED):
             job.ask_singly = False  # asking for the run alone is no better
         return [(run, answer)]
@@ -87,13 +91,12 @@ class Reader:
             if seen is None and page.next_url is not None and run.depth < MOST_PAGES:
                 run.page, run.depth = page.next_url, run.depth + 1
                 continue
-            if seen is None or not seen.status:
+            if seen is None or not (seen.status or seen.result.get("runs")):
                 run.listed = False
                 continue
             useful = True
             if seen.is_finished and not (seen.is_whole or seen.shape in self._whole_shapes):
-                run.listed, run.listed_as = False, seen.shape
-                run.ended = _on_clock(seen.result["completed_at"], now)
+                self._doubt(run, seen, now)
                 continue
             looks.append((run, seen))
         if useful:
@@ -101,6 +104,18 @@ class Reader:
         # If there are more pages, it may be honest.
         question.job.list_was_useless = not useful and page.next_url is None
         return looks
+
+    def _doubt(self, run: TrackedRun, seen: Run, now: float) -> None:
+        """Have a run asked for alone whose list may not show all of its result."""
+        run.ended = _on_clock(seen.result["completed_at"], now)
+        example = self._examples.get(seen.shape)
+        if seen.shape in self._partial_shapes or example is None or not example.waits or example is run:
+            self._examples[seen.shape] = run
+            run.listed, run.listed_as = False, seen.shape
+        else:
+            # Whether such runs have more to show than this is just being found out, by one of them for all.
+            for wait in run.waits:
+                wait.due = now + DOUBT
 
     def _give_up_lists(self, reason: str) -> None:
         if not self.lists_help:

@@ -9,6 +9,7 @@ import threading
 import time
 
 import pytest
+from hasty import HastyClock
 
 from airflow_provider_datarecs.api.contract import Kind
 
@@ -121,6 +122,21 @@ def simulator(simulator):
 
 
 @pytest.fixture
+def hasty(simulator, connect, monkeypatch):
+    """Let time pass at once while nothing is asked, with the rate limit as it is documented."""
+    from airflow_provider_datarecs.waits import poller
+
+    def busy():
+        return any(one._requests for pollers in list(poller._by_loop.values()) for one in pollers.values())
+
+    clock = HastyClock(monkeypatch, busy)
+    simulator.world.clock = lambda: time.time()
+    simulator.world.rate_limit.requests = 100
+    connect(simulator.url, extra={"requests_per_minute": 100})
+    return clock
+
+
+@pytest.fixture
 def trigger_for():
     """Make a trigger that looks often."""
     from airflow_provider_datarecs.triggers.job_run import JobRunTrigger
@@ -141,8 +157,8 @@ def event_of():
     async def all_of(trigger):
         return [event.payload async for event in trigger.run()]
 
-    async def event_of(trigger):
-        events = await asyncio.wait_for(all_of(trigger), 60)
+    async def event_of(trigger, timeout=60):
+        events = await asyncio.wait_for(all_of(trigger), timeout)
         assert len(events) == 1
         assert json.loads(json.dumps(events[0])) == events[0]
         return events[0]

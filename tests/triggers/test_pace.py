@@ -1,8 +1,7 @@
-"""When a trigger looks, what it logs, and what it must go on accepting from stored rows."""
+"""When triggers look, what they log, and what they must go on accepting from stored rows."""
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import time
 
@@ -15,7 +14,7 @@ from airflow_provider_datarecs.triggers.job_run import JobRunTrigger
 
 FIRST_LOOK = base.FIRST_LOOK  # before any test shortens it
 DONE = Plan(queued=0, running=0)
-GOES_ON = Plan(queued=0, running=3600)
+GOES_ON = Plan(queued=0, running=36_000)
 
 
 class Log(list):
@@ -25,80 +24,77 @@ class Log(list):
     info = warning = error = note
 
 
-class WatchedTrigger(JobRunTrigger):
-    """Keeps its log lines and the pauses it asks for, of which it takes none."""
+class LoggedTrigger(JobRunTrigger):
+    """Keeps its log lines."""
 
     def __init__(self, **arguments):
         super().__init__(**arguments)
-        self.pauses = []
         self.lines = Log()
-        self.before_pause = lambda: None
 
     @property
     def log(self):
         return self.lines
 
-    async def _sleep(self, seconds):
-        self.pauses.append(seconds)
-        self.before_pause()
-        await asyncio.sleep(0)
+
+@pytest.fixture
+def wait(hasty, event_of):
+    """Run a trigger to its event."""
+    return lambda trigger: hasty.run(event_of(trigger, timeout=10**6))
 
 
 @pytest.fixture
-def watched(trigger_for):
-    def watched(run_id, **more):
-        return trigger_for(run_id, cls=WatchedTrigger, **more)
+def logged(trigger_for):
+    def logged(run_id, **more):
+        more = {"seconds": 36_000.0, "poke_interval": 30.0, **more}
+        return trigger_for(run_id, cls=LoggedTrigger, **more)
 
-    return watched
+    return logged
 
 
-async def test_the_first_look_comes_after_8_to_12_seconds_spread(
-    simulator, started, watched, event_of, monkeypatch
-):
+@pytest.fixture
+def gaps(simulator):
+    """The seconds between looks."""
+
+    def gaps():
+        times = [seen.at for seen in simulator.requests]
+        return [later - earlier for earlier, later in zip(times, times[1:])]
+
+    return gaps
+
+
+def test_the_first_look_comes_after_8_to_12_seconds_spread(simulator, started, logged, wait, monkeypatch):
     monkeypatch.setattr(base, "FIRST_LOOK", FIRST_LOOK)
-    seen_before = []
-    firsts = []
+    pauses = []
     for _ in range(5):
-        trigger = watched(started(DONE))
-        trigger.before_pause = lambda: seen_before.append(len(simulator.requests))
-        await event_of(trigger)
-        firsts.append(trigger.pauses[0])
-    assert all(8 <= seconds <= 12 for seconds in firsts)
-    assert len(set(firsts)) == 5
-    assert seen_before == [0, 1, 2, 3, 4]
+        run_id, began = started(DONE), time.time()
+        wait(logged(run_id))
+        pauses.append(simulator.requests[-1].at - began)
+    assert all(8 <= seconds <= 12.5 for seconds in pauses)
+    assert len({round(seconds, 3) for seconds in pauses}) == 5
 
 
 @pytest.mark.parametrize(
     ("more", "expected"),
     [
-        ({"poke_interval": 30.0}, [30.0, 30.0, 30.0, 30.0]),
-        ({"poke_interval": 30.0, "exponential_backoff": True}, [30.0, 60.0, 120.0, 240.0]),
-        (
-            {"poke_interval": 30.0, "exponential_backoff": True, "max_wait": 100.0},
-            [30.0, 60.0, 100.0, 100.0],
-        ),
+        ({}, [30, 30, 30, 30]),
+        ({"exponential_backoff": True}, [30, 60, 120, 240]),
+        ({"exponential_backoff": True, "max_wait": 100.0}, [30, 60, 100, 100]),
     ],
 )
-async def test_the_pauses_are_what_the_sensor_was_told(simulator, started, watched, event_of, more, expected):
-    trigger = watched(started(GOES_ON), seconds=7200, **more)
-    trigger.before_pause = lambda: len(trigger.pauses) == 5 and simulator.world.finish_runs("job_ledger")
-    await event_of(trigger)
-    assert trigger.pauses[1:] == expected
+def test_looks_are_as_far_apart_as_the_sensor_was_told(started, logged, wait, gaps, more, expected):
+    wait(logged(started(Plan(queued=0, running=sum(expected) - 20)), **more))
+    assert gaps()[: len(expected)] == [pytest.approx(seconds, abs=1.0) for seconds in expected]
 
 
-async def test_an_interval_below_a_second_is_stretched_to_one(
-    simulator, started, watched, event_of, monkeypatch
+def test_an_interval_below_a_second_is_stretched_to_one(
+    simulator, connect, started, logged, wait, gaps, monkeypatch
 ):
-    monkeypatch.undo()
-    monkeypatch.setattr(base, "FIRST_LOOK", (0.0, 0.0))
-    monkeypatch.setenv(
-        "AIRFLOW_CONN_DATARECS_DEFAULT",
-        f'{{"conn_type": "datarecs", "host": "{simulator.url}", "password": "demo-key"}}',
-    )
-    trigger = watched(started(GOES_ON), poke_interval=0.0)
-    trigger.before_pause = lambda: len(trigger.pauses) == 2 and simulator.world.finish_runs("job_ledger")
-    await event_of(trigger)
-    assert trigger.pauses[1] == pytest.approx(1.0, abs=0.1)
+    monkeypatch.setattr("airflow_provider_datarecs.waits.watch.MIN_POKE_INTERVAL", 1.0)
+    connect(simulator.url)
+    simulator.world.rate_limit.requests = 10**6
+    wait(logged(started(Plan(queued=0, running=20)), poke_interval=0.0))
+    assert len(gaps()) > 10
+    assert min(gaps()) > 0.9
 
 
 def test_backing_off_for_days_overflows_nothing(trigger_for):
@@ -109,57 +105,64 @@ def test_backing_off_for_days_overflows_nothing(trigger_for):
 @pytest.mark.parametrize(
     ("headers", "pause"), [({"Retry-After": "45"}, 45), ({"X-RateLimit-Reset": "50"}, 50), ({}, 15)]
 )
-async def test_a_429_is_waited_out_as_long_as_it_says(simulator, started, watched, event_of, headers, pause):
+def test_a_429_is_waited_out_as_long_as_it_says(simulator, started, logged, wait, gaps, headers, pause):
     simulator.faults.append(Fault(status=429, headers=headers))
-    trigger = watched(started(DONE))
-    assert (await event_of(trigger))["outcome"] == "finished"
-    assert trigger.pauses[1:] == [pytest.approx(pause, abs=0.5)]
-    assert len(simulator.requests) == 2
+    assert wait(logged(started(DONE), poke_interval=1.0))["outcome"] == "finished"
+    assert len(gaps()) == 1
+    assert pause - 0.1 <= gaps()[0] <= pause * 1.1 + 1
 
 
-async def test_no_pause_goes_beyond_the_deadline(simulator, started, trigger_for, event_of):
+def test_a_limit_that_is_closed_beyond_the_deadline_ends_the_wait_and_says_so(
+    simulator, started, logged, wait
+):
     simulator.faults.append(Fault(status=429, headers={"Retry-After": "3600"}))
-    event = await event_of(trigger_for(started(DONE), seconds=0.2))
-    assert event["outcome"] == "finished"
-    assert len(simulator.requests) == 2
+    began = time.time()
+    event = wait(logged(started(DONE), seconds=60.0))
+    assert event["outcome"] == "timed_out"
+    assert "There was no room for a last look within the rate limit" in event["message"]
+    assert "Whether it has ended is unknown" in event["message"]
+    assert time.time() - began == pytest.approx(360, abs=5)
+    assert len(simulator.requests) == 1
 
 
 @pytest.mark.parametrize(
     "fault",
-    [
-        {"status": 502},
-        {"status": 200, "body": "<html>log in</html>"},
-        {"status": 429, "headers": {"Retry-After": "0"}},
-        {"drop": "before"},
-    ],
+    [{"status": 502}, {"status": 429, "headers": {"Retry-After": "1"}}, {"drop": "before"}],
 )
-async def test_failed_looks_are_told_once_when_they_begin_and_once_when_they_end(
-    simulator, started, watched, event_of, fault
+def test_failed_looks_are_told_once_when_they_begin_and_once_when_they_end(
+    simulator, started, logged, wait, fault
 ):
-    simulator.faults.append(Fault(times=None, **fault))
-    trigger = watched(started(DONE))
-    trigger.before_pause = lambda: len(trigger.pauses) == 5 and simulator.faults.clear()
-    await event_of(trigger)
+    simulator.faults.append(Fault(times=None, seconds=300, **fault))
+    trigger = logged(started(DONE))
+    wait(trigger)
     assert len(trigger.lines) == 3
     assert "This says nothing about the run; looking again." in trigger.lines[0]
-    assert "is seen again after" in trigger.lines[1]
+    assert "is seen again after 0:0" in trigger.lines[1]
     assert trigger.lines[2].endswith("is COMPLETED")
 
 
-async def test_a_status_that_does_not_change_is_told_once(simulator, started, watched, event_of):
-    trigger = watched(started(Plan(queued=0, running=0, status="REBALANCING")))
-    run = simulator.world.runs[Kind.JOB][0]
-    trigger.before_pause = lambda: len(trigger.pauses) == 5 and setattr(run, "plan", DONE)
-    assert (await event_of(trigger))["result"]["status"] == "COMPLETED"
-    assert len(trigger.lines) == 2
+def test_a_status_that_does_not_change_is_told_once_and_then_every_15_minutes(
+    started, simulator, logged, wait
+):
+    trigger = logged(started(Plan(queued=0, running=2700)))
+    wait(trigger)
+    assert len(simulator.requests) > 60
+    assert [line.split(",")[0].split()[-1] for line in trigger.lines] == ["RUNNING"] * 3 + ["COMPLETED"]
+
+
+def test_a_status_that_is_not_known_goes_on(simulator, started, logged, wait):
+    trigger = logged(started(GOES_ON), seconds=100.0)
+    simulator.world.runs[Kind.JOB][0].plan = Plan(queued=0, running=0, status="REBALANCING")
+    assert wait(trigger)["outcome"] == "timed_out"
     assert "REBALANCING (a status this provider does not know" in trigger.lines[0]
+    assert len(trigger.lines) == 1
 
 
-async def test_the_key_is_in_no_log_line(simulator, started, watched, event_of):
-    simulator.faults.append(Fault(status=200, body="your key is demo-key"))
-    simulator.faults.append(Fault(status=403, body={"message": "demo-key may not"}))
-    trigger = watched(started(DONE))
-    event = await event_of(trigger)
+def test_the_key_is_in_no_log_line(simulator, started, logged, wait):
+    simulator.faults.append(Fault(times=2, status=200, body="your key is demo-key"))
+    simulator.faults.append(Fault(times=None, status=403, body={"message": "demo-key may not"}))
+    trigger = logged(started(DONE))
+    event = wait(trigger)
     assert event["outcome"] == "refused"
     assert len(trigger.lines) == 2
     assert "demo-key" not in f"{trigger.lines} {event} {trigger.serialize()}"
