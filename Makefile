@@ -21,7 +21,7 @@ lint: $(UV)
 	@.envs/3.3/bin/ruff format --check
 	@.envs/3.3/bin/mypy
 
-# This provider's waits beside those of others, into docs/; takes about an hour.
+# This provider's waits beside those of others, into docs/; takes about 45 minutes.
 benchmark: $(UV)
 	@$(PYTHON) dev/environments.py make benchmark
 	@.envs/benchmark/bin/python benchmarks/run.py

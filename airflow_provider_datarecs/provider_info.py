@@ -28,6 +28,21 @@ CONN_FIELDS: dict[str, Any] = {
         "description": "Send the API key over plain http to a host that is not this machine",
         "schema": {"type": ["boolean", "null"], "default": False},
     },
+    "requests_per_minute": {
+        "label": "Requests per minute",
+        "description": "What DataRecs allows the API key, for all waits on it together; default 100",
+        "schema": {"type": ["number", "null"]},
+    },
+    "share_left_free": {
+        "label": "Share left free",
+        "description": "The part of it, 0 to 0.9, that waits leave to operators; default 0.2",
+        "schema": {"type": ["number", "null"]},
+    },
+    "max_concurrent_requests": {
+        "label": "Max concurrent requests",
+        "description": "How many requests of waits may be on their way at once; default 8",
+        "schema": {"type": ["integer", "null"]},
+    },
 }
 
 

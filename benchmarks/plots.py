@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any, Callable
 
-import matplotlib
+import matplotlib as mpl
 
-matplotlib.use("svg")
-matplotlib.rcParams["svg.hashsalt"] = "datarecs"  # the same figures give the same bytes
+mpl.use("svg")
+mpl.rcParams["svg.hashsalt"] = "datarecs"  # the same figures give the same bytes
 
 from matplotlib import pyplot as plt  # noqa: E402
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NAMES = {"datarecs": "DataRecs", "databricks": "Databricks", "dbt": "dbt Cloud"}
 COLOURS = {"datarecs": "#1b7837", "databricks": "#d6604d", "dbt": "#4393c3"}
@@ -19,32 +21,35 @@ Row = dict[str, Any]
 
 INTRODUCTION = """# Benchmark
 
-Made by `make benchmark`: the triggers of this provider, of dbt Cloud's and of Databricks's (their releases are in
-`dev/pins/benchmark-py3.11.txt`), each in a process of its own on one machine, against a simulated service over TLS,
-all with `poke_interval=30`. Whether the peers' runs belong to 50 jobs or more makes no difference to them.
+Made by `make benchmark`: the triggers of this provider, of dbt Cloud's and of Databricks's (their
+releases are in `dev/pins/benchmark-py3.11.txt`), each in a process of its own on one machine, against a
+simulated service over TLS, all with `poke_interval=30`. Whether the peers' runs belong to 50 jobs or
+more makes no difference to them.
 """
 
 UNLIMITED = """
 ## What waiting costs
 
-Against a service without a limit, while no run ends. CPU is that of the process in a steady minute, memory what the
-waits add to it. The longest hold of the event loop includes the start of all waits at once.
+Against a service without a limit, while no run ends. CPU is that of the process in a steady minute,
+memory what the waits add to it. The longest hold of the event loop includes the start of all waits at
+once.
 """
 
 LIMITED = """
 ## What a limit of 100 requests a minute does
 
-All runs end within ten minutes, one in ten of them FAILED; *noticed* is the time from a run's end to the event. A wait
-is *wrong* if its event says something else than the run's status, *lost* if it has none within three hours. Where a scale
-is given, all time passes so many times faster (at 10, the window has 6 s); the figures are in unscaled time.
+All runs end within ten minutes, one in ten of them FAILED; *noticed* is the time from a run's end to the
+event. A wait is *wrong* if its event says something else than the run's status, *lost* if it has none
+within three hours. Where a scale is given, all time passes so many times faster (at 10, the window has 6
+s); the figures are in unscaled time.
 """
 
 SCHEDULE = """
 ## The schedule, on a simulated clock
 
-1,000 runs of 1,000 jobs start together, with 80 requests a minute to look at them; run times lie between 5 minutes and
-4 hours, spread log-evenly. Seconds from a run's end to the look that sees it, over three drawings
-(`python benchmarks/scheduling.py`):
+1,000 runs of 1,000 jobs start together, with 80 requests a minute to look at them; run times lie between
+5 minutes and 4 hours, spread log-evenly. Seconds from a run's end to the look that sees it, over three
+drawings (`python benchmarks/scheduling.py`):
 """
 
 
@@ -112,8 +117,9 @@ def _ratios(unlimited: list[Row]) -> str:
         for peer in ("databricks", "dbt"):
             ours, theirs = by["datarecs", count], by[peer, count]
             said.append(
-                f"- {count:,} waits over 50 jobs: {NAMES[peer]} takes {theirs['cpu'] / ours['cpu']:.1f} times the "
-                f"CPU and {theirs['memory'] / ours['memory']:.1f} times the memory."
+                f"- {count:,} waits over 50 jobs: {NAMES[peer]} takes "
+                f"{theirs['cpu'] / ours['cpu']:.1f} times the CPU and "
+                f"{theirs['memory'] / ours['memory']:.1f} times the memory."
             )
     return "\n" + "\n".join(said)
 

@@ -1,8 +1,8 @@
 """
 Run the benchmark: this provider's waits beside those of dbt Cloud's and Databricks's providers.
 
-``make benchmark`` runs it whole and writes ``docs/benchmark.md`` with two plots; ``--waits 100`` is a quick try.
-Each case has a service of its own, over TLS, and as many processes of triggers as it says.
+``make benchmark`` runs it whole and writes ``docs/benchmark.md`` with two plots; ``--waits 100`` is a
+quick try. Each case has a service of its own, over TLS, and as many processes of triggers as it says.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Case:
 
 
 def cases(waits: list[int]) -> tuple[list[Case], list[Case]]:
-    """Give the cases with a limit, which are measured side by side, and those without, one after the other."""
+    """Give the cases with a limit, and those without."""
     limited, unlimited = [], []
     for count in waits:
         for jobs in (50, count):

@@ -1,8 +1,9 @@
 """
 A study of the schedule on a simulated clock: how soon is the end of a run noticed?
 
-1,000 jobs start together, with 80 requests a minute to look at them. Their run times lie between 5 minutes and 4
-hours, spread log-evenly. Taking turns is what every other provider's waits come to under a limit.
+1,000 jobs start together, with 80 requests a minute to look at them. Their run times lie between 5
+minutes and 4 hours, spread log-evenly. Taking turns is what every other provider's waits come to under a
+limit.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """
 The service that the benchmark's waits ask, in a process of its own: DataRecs's API or a peer's, over TLS.
 
-The runs are the same for all. Which of them end, when and how, is drawn from a seed and told on standard output,
-with the port; on the end of standard input it tells how many requests there were and stops.
+The runs are the same for all. Which of them end, when and how, is drawn from a seed and told on standard
+output, with the port; on the end of standard input it tells how many requests there were and stops.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 UV = ROOT / ".venv" / "bin" / "uv"
-TOOLS = ("psutil", "pytest", "pytest-asyncio")
+TOOLS = ("psutil", "pytest", "pytest-asyncio", "statsd")
 PEERS = ("apache-airflow-providers-databricks", "apache-airflow-providers-dbt-cloud")
 LINTERS = ("mypy", "ruff", "types-PyYAML")
 

@@ -212,7 +212,13 @@ class DataRecsHook(BaseHook):
         # Airflow 3 has neither package of its own, so they are imported only when it asks.
         from wtforms import BooleanField, StringField  # type: ignore[import-untyped]
 
-        kinds = {"boolean": BooleanField, "string": StringField}
+        # Numbers are text here: Airflow 3.1 knows no decimal field, and an empty one must stay empty.
+        kinds = {
+            "boolean": BooleanField,
+            "string": StringField,
+            "number": StringField,
+            "integer": StringField,
+        }
         return {
             name: kinds[conn_field["schema"]["type"][0]](
                 conn_field["label"], description=conn_field["description"]

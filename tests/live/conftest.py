@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import secrets
 import shutil
+import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -20,8 +22,31 @@ def live_simulator():
         yield simulator
 
 
+class Statsd:
+    """Take in what Airflow's processes send as metrics."""
+
+    def __init__(self):
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind(("127.0.0.1", 0))
+        self.port = self._socket.getsockname()[1]
+        self.lines = []
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self):
+        while True:
+            self.lines += self._socket.recv(65536).decode().splitlines()
+
+    def names(self):
+        return {line.split(":")[0] for line in list(self.lines)}
+
+
 @pytest.fixture(scope="session")
-def airflow(live_simulator, tmp_path_factory):
+def statsd():
+    return Statsd()
+
+
+@pytest.fixture(scope="session")
+def airflow(live_simulator, statsd, tmp_path_factory):
     """Run an Airflow with all examples, against a simulator with a key that occurs nowhere else."""
     folder = tmp_path_factory.mktemp("live")
     dags = folder / "dags"
@@ -34,5 +59,12 @@ def airflow(live_simulator, tmp_path_factory):
         )
         (dags / "as_documented.py").write_text(text)
     api_key = live_simulator.world.api_keys[0].key
-    with Airflow(folder / "airflow", dags, host=live_simulator.url, api_key=api_key) as airflow:
+    metrics = {
+        "AIRFLOW__METRICS__STATSD_ON": "True",
+        "AIRFLOW__METRICS__STATSD_HOST": "127.0.0.1",
+        "AIRFLOW__METRICS__STATSD_PORT": str(statsd.port),
+    }
+    with Airflow(
+        folder / "airflow", dags, host=live_simulator.url, api_key=api_key, environ=metrics
+    ) as airflow:
         yield airflow

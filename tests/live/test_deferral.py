@@ -27,7 +27,7 @@ with DAG(dag_id="{dag_id}", schedule=None, start_date=datetime(2024, 1, 1), catc
 """
 
 
-def test_a_deferred_wait_holds_no_process_and_survives_a_killed_triggerer(airflow, live_simulator):
+def test_a_deferred_wait_holds_no_process_and_survives_a_killed_triggerer(airflow, live_simulator, statsd):
     world = live_simulator.world
     world.add_job("job_slow", "slow", "ws_production", Plan(queued=0, running=3600))
     live_simulator.faults.append(Fault(method="POST", path="/jobs/job_slow/run", delay=4.0))
@@ -45,9 +45,12 @@ def test_a_deferred_wait_holds_no_process_and_survives_a_killed_triggerer(airflo
     airflow.wait_until(lambda: pid not in airflow.pids(), "the process of wait has ended", seconds=15)
     assert airflow.tasks(DAG_ID, "slow")["wait"]["state"] == "deferred"
 
-    path = "/jobs/job_slow/runs/" + airflow.xcom(DAG_ID, "slow", "trigger", "run_id")
-    looks = lambda: [seen for seen in live_simulator.requests if seen.path == path]  # noqa: E731
+    looks = lambda: [  # noqa: E731
+        seen for seen in live_simulator.requests if seen.path.startswith("/jobs/job_slow/runs")
+    ]
     airflow.wait_until(looks, "the trigger has looked")
+    metrics = {"airflow.datarecs.requests", "airflow.datarecs.waits", "airflow.datarecs.budget_used"}
+    airflow.wait_until(lambda: metrics <= statsd.names(), "the triggerer has sent its metrics")
     airflow.stop("triggerer", signal.SIGKILL)
     before = len(looks())
     airflow.start("triggerer")

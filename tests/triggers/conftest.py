@@ -9,7 +9,6 @@ import threading
 import time
 
 import pytest
-from hasty import HastyClock
 
 from airflow_provider_datarecs.api.contract import Kind
 
@@ -124,13 +123,15 @@ def simulator(simulator):
 @pytest.fixture
 def hasty(simulator, connect, monkeypatch):
     """Let time pass at once while nothing is asked, with the rate limit as it is documented."""
+    from hasty import HastyClock
+
     from airflow_provider_datarecs.waits import poller
 
     def busy():
         return any(one._requests for pollers in list(poller._by_loop.values()) for one in pollers.values())
 
     clock = HastyClock(monkeypatch, busy)
-    simulator.world.clock = lambda: time.time()
+    monkeypatch.setattr(simulator.world, "clock", time.time)  # the one that jumps
     simulator.world.rate_limit.requests = 100
     connect(simulator.url, extra={"requests_per_minute": 100})
     return clock

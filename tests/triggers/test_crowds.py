@@ -144,7 +144,8 @@ def test_runs_of_a_group_are_answered_by_its_list(simulator, hasty, trigger_for,
         (run.id, status) for run in runs
     ]
     assert all(len(event["result"]["runs"]) == 2 for event in events)
-    # What a list shows of a failed run may not be all: one is asked for by itself, and is found to have no more.
+    # What a list shows of a failed run may not be all: one is asked for by itself, and is found to have
+    # no more.
     assert kinds(simulator)["run"] <= (1 if status == "FAILED" else 0)
 
 
@@ -169,7 +170,7 @@ def test_thousands_of_stored_triggers_start_without_a_burst(
     hasty.run(first_minutes(crowd(3000, 3000), 300.0))
     times = [seen.at for seen in simulator.requests]
     assert {seen.status for seen in simulator.requests} == {200}
-    assert len(set(seen.path for seen in simulator.requests)) == len(times)  # nobody twice
+    assert len({seen.path for seen in simulator.requests}) == len(times)  # nobody twice
     assert 300 <= len(times) <= 400
     assert max(sum(time <= other < time + 6 for other in times) for time in times) <= 10
 
