@@ -29,6 +29,7 @@ DOCS = HERE.parent / "docs"
 POKE_INTERVAL = 30.0
 LIMIT = 100
 WARM_UP, SETTLE, MEASURE = 5.0, 35.0, 60.0  # seconds of a case without a limit
+BEGIN, STARTING = 90.0, 40.0  # seconds until the first run ends: scaled ones, and those that processes take
 ENDS = 600.0  # seconds within which the runs of a case with a limit end
 CALM = 1000  # peers' waits that do not keep a machine from anything else
 PATIENCE = 3 * 3600.0  # seconds, after which a wait that has not ended counts as lost
@@ -58,7 +59,8 @@ def cases(waits: list[int]) -> tuple[list[Case], list[Case]]:
     limited, unlimited = [], []
     for count in waits:
         for jobs in (50, count):
-            quick = 10.0 if count > CALM else 1.0 if (count, jobs) == (1000, 50) else 5.0
+            quick = 5.0 if count <= CALM else 10.0 if jobs == 50 else 20.0
+            quick = 1.0 if (count, jobs) == (1000, 50) else quick
             limited.append(Case("datarecs", count, jobs, LIMIT, scale=quick))
             unlimited.append(Case("datarecs", count, jobs))
         for peer in ("databricks", "dbt"):
@@ -86,6 +88,7 @@ def run(case: Case, folder: Path) -> Case:
             "--certificate", str(folder / "service.pem"), "--waits", str(case.waits),
             "--jobs", str(case.jobs), "--history", "20" if case.jobs <= 1000 else "5",
             "--limit", str(case.limit), "--scale", str(case.scale),
+            "--begin", str(BEGIN + STARTING * case.scale),
             "--ends", str(ENDS if case.limit else 0.0), *(["--sliding"] if case.sliding else []),
         ],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,

@@ -26,7 +26,7 @@ from airflow_provider_datarecs.simulator.app import SimulatorApp
 from airflow_provider_datarecs.simulator.world import Run
 
 API_KEY = "benchmark-key"
-SHORTEST, LONGEST = 900.0, 3600.0  # seconds that the runs of a job usually take, spread log-evenly
+SHORTEST, LONGEST = 1800.0, 7200.0  # seconds that the runs of a job usually take, spread log-evenly
 SPREAD = 0.1  # of that: how far a run may be off
 NEVER = 10**6
 UNLIMITED = 10**9
