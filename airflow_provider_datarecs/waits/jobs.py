@@ -72,6 +72,7 @@ class TrackedRun:
     """
 
     __slots__ = (
+        "alone",
         "asked",
         "asking",
         "depth",
@@ -100,6 +101,7 @@ class TrackedRun:
         self.depth = 0
         self.asking = False
         self.urgent = False
+        self.alone: RunsQuestion | None = None  # the question about it alone, if there is one
 
     def looked(self, look: Run | DataRecsError, now: float) -> None:
         """Take a look into account."""
@@ -164,7 +166,7 @@ class RunsQuestion(Question):
         if self.as_list:
             self.job.listing.discard(self.runs[0].page)
         for run in self.runs:
-            run.asking, run.asked = False, now
+            run.asking, run.asked, run.alone = False, now, None
 
 
 class TrackedJob:
@@ -210,7 +212,9 @@ class TrackedJob:
             if run.listed and not singly:
                 pages.setdefault(run.page, []).append(run)
             else:
-                questions.append(RunsQuestion(self, [run], as_list=False, now=now))
+                # Made anew only where something has changed: there may be thousands.
+                run.alone = run.alone or RunsQuestion(self, [run], as_list=False, now=now)
+                questions.append(run.alone)
         for page, runs in pages.items():
             # What comes up while a page is being asked for joins the rest of it after the answer.
             if page not in self.listing:

@@ -7,6 +7,7 @@ Waits come and go; those for the same run, or for runs of one job, are answered 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from typing import TYPE_CHECKING, Callable
 from weakref import WeakKeyDictionary
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from airflow_provider_datarecs.waits.looks import Answer
     from airflow_provider_datarecs.waits.schedule import Question
     from airflow_provider_datarecs.waits.watch import Watch
+
+log = logging.getLogger(__name__)
 
 # What would meet every other wait on the connection as well.
 CONNECTION_IS_REFUSED = (Unauthorized, InvalidSettings)
@@ -57,7 +60,7 @@ async def wait_for(watch: Watch, interval: Callable[[int], float]) -> Event:
     finally:
         if poller.remove(wait):
             del pollers[watch.conn_id]
-            await poller.close()
+            await asyncio.shield(poller.close())  # Airflow cancels a trigger twice
 
 
 class Poller:
@@ -69,6 +72,7 @@ class Poller:
 
     def __init__(self, conn_id: str) -> None:
         self._loop = asyncio.get_running_loop()
+        self._conn_id = conn_id
         self._connection = Connection(conn_id)
         self._budget = Budget(self._connection.seen_limit)
         self._schedule = Schedule()
@@ -97,6 +101,7 @@ class Poller:
             started = now - max(0.0, time.time() - watch.since)
             run = job.runs[watch.run_id] = TrackedRun(watch.run_id, now, started)
         run.waits.append(wait)
+        run.alone = None
         self._waits += 1
         if watch.deadline is not None:
             left = max(0.0, watch.deadline - time.time())
@@ -112,6 +117,7 @@ class Poller:
         job = self._jobs[wait.watch.runnable]
         run = job.runs[wait.watch.run_id]
         run.waits.remove(wait)
+        run.alone = None
         if not run.waits:
             del job.runs[run.id]
         self._note_change(job)
@@ -127,7 +133,7 @@ class Poller:
 
     def _deadline_reached(self, job: TrackedJob, run: TrackedRun, wait: Wait) -> None:
         wait.due = time.monotonic()
-        run.urgent = True
+        run.urgent, run.alone = True, None
         wait.timer = self._loop.call_later(LAST_LOOK_WITHIN, self._give_up, wait)
         self._note_change(job)
 
@@ -142,19 +148,29 @@ class Poller:
     # --- asking ---
 
     async def _ask_on(self) -> None:
-        try:
-            while True:
-                pause = self._budget.opens_at() - time.monotonic()
-                if pause > 0:
-                    await self._wait_for(self._answered, pause)
-                    continue
-                await self._renew_questions()
-                question = await self._next_question()
-                if question is not None:
-                    self._start(question)
-        except Exception as error:
-            self._fail(self._all_waits(), error)
-            raise
+        while True:
+            try:
+                await self._ask_next()
+            except Exception as error:  # noqa: PERF203 - the next turn may go well
+                log.exception("Connection %s: its waits fail for a mistake in this provider", self._conn_id)
+                self._fail(self._all_waits(), error)
+                await asyncio.sleep(1.0)
+
+    async def _ask_next(self) -> None:
+        """Start the next request, once there is something to ask and the budget allows it."""
+        pause = self._budget.opens_at() - time.monotonic()
+        if pause > 0:
+            await self._wait_for(self._answered, pause)
+            return  # an answer may have changed the pause
+        await self._renew_questions()
+        question = await self._next_question()
+        if question is not None:
+            question.begin()
+            self._schedule.questions.discard(question)
+            self._budget.sent(time.monotonic())
+            request = self._loop.create_task(self._ask(question))
+            self._requests.add(request)
+            request.add_done_callback(self._end)
 
     async def _renew_questions(self) -> None:
         """Make the questions anew of all jobs about which something has changed."""
@@ -190,42 +206,34 @@ class Poller:
     def _round_time(self) -> float:
         return (len(self._schedule.questions) + len(self._requests)) * self._budget.usual_pause
 
-    def _start(self, question: RunsQuestion) -> None:
-        question.begin()
-        self._schedule.questions.discard(question)
-        self._budget.sent(time.monotonic())
-        request = self._loop.create_task(self._ask(question))
-        self._requests.add(request)
-        request.add_done_callback(self._end)
-
     def _end(self, request: asyncio.Task[None]) -> None:
         self._requests.discard(request)
         self._changed.set()
 
     async def _ask(self, question: RunsQuestion) -> None:
         try:
-            answer = await self._connection.ask(question.ask)
-            question.end(time.monotonic())
+            try:
+                answer = await self._connection.ask(question.ask)
+            finally:
+                question.end(time.monotonic())
+                self._budget.answered(time.monotonic())
             self._account(answer)
             if isinstance(answer, CONNECTION_IS_REFUSED):
                 await self._tell_all(answer)
             else:
                 for run, look in self._reader.read(question, answer, time.monotonic()):
                     self._tell(run, look)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - it is raised in the triggers
             self._fail([wait for run in question.runs for wait in run.waits], error)
-            raise
         self._note_change(question.job)
 
     def _account(self, answer: Answer) -> None:
         """Let the budget and the metrics know of an answer."""
-        now = time.monotonic()
         settings = self._connection.settings
         if settings is not None and settings.limits != self._budget.limits:
             self._budget.configure(settings.limits)
-        self._budget.answered(now)
         if isinstance(answer, RateLimited) and not isinstance(answer, LimitUsedUp):
-            self._budget.refused(now, limit_wait(answer))
+            self._budget.refused(time.monotonic(), limit_wait(answer))
         self._answered.set()
         self._telemetry.count(answer)
 
@@ -279,4 +287,7 @@ class Poller:
                 limit=self._budget.limit,
                 longest=ROUNDS * self._round_time(),
             )
-            await self._telemetry.report(load, time.monotonic())
+            try:
+                await self._telemetry.report(load, time.monotonic())
+            except Exception:
+                log.exception("Connection %s: its metrics cannot be sent", self._conn_id)

@@ -281,3 +281,21 @@ async def test_answers_that_are_slow_are_waited_for_a_few_at_a_time(simulator, c
     triggers = crowd(30, 30, running=0)
     assert right(await all_events(triggers), triggers)
     assert most == 3
+
+
+@pytest.mark.parametrize("place", ["looks.Reader.read", "schedule.Schedule.next"])
+async def test_a_mistake_in_the_provider_fails_the_waits_rather_than_lose_them(
+    crowd, all_events, event_of, place, monkeypatch
+):
+    (trigger, *others) = crowd(10, 2)
+
+    def mistaken(*_arguments):
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"airflow_provider_datarecs.waits.{place}", mistaken)
+        waits = [asyncio.ensure_future(event_of(one)) for one in (trigger, *others)]
+        done, _ = await asyncio.wait(waits)
+    assert {type(wait.exception()) for wait in done} == {ZeroDivisionError}
+    again = crowd(3, 3, running=0)
+    assert right(await all_events(again), again)
