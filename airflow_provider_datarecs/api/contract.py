@@ -67,7 +67,8 @@ FAILED = "FAILED"  # D
 CANCELLED = "CANCELLED"  # D
 TERMINAL = frozenset({COMPLETED, FAILED, CANCELLED})
 STATUS_SPELLINGS = {"ERRORED": FAILED, "CANCELED": CANCELLED}  # A
-STILL_GOING = frozenset({"PENDING", "QUEUED", "STARTING", "RUNNING"})  # A; any other status means the same
+RUNNING = "RUNNING"  # A
+STILL_GOING = frozenset({"PENDING", "QUEUED", "STARTING", RUNNING})  # A; any other status means the same
 
 # --- Errors -----------------------------------------------------------------------------------------------
 UNAUTHORIZED_MESSAGE = "Invalid or expired API key"  # D

@@ -214,7 +214,9 @@ def _derived_status(statuses: list[str]) -> str:
     for ending in (contract.FAILED, contract.CANCELLED):
         if ending in statuses:
             return ending
-    return contract.COMPLETED if set(statuses) == {contract.COMPLETED} else ""
+    if not statuses:
+        return ""
+    return contract.COMPLETED if set(statuses) == {contract.COMPLETED} else contract.RUNNING
 
 
 def _count(value: Any) -> int | None:

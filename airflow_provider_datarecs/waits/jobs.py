@@ -174,7 +174,8 @@ class TrackedJob:
     A job or job group with the runs of it that somebody waits for.
 
     ``known`` says whether its list has been looked at, ``ask_singly`` that it could not be read,
-    ``list_was_useless`` that it told of none of the runs; ``listing`` which pages of it are being.
+    ``alone_worked`` that one of its runs could then be asked for alone, ``list_was_useless`` that it
+    told of none of the runs; ``listing`` which pages of it are being.
 
     :param runnable: the job or job group
     """
@@ -187,6 +188,7 @@ class TrackedJob:
         self.questions: list[RunsQuestion] = []
         self.known = False
         self.ask_singly = False
+        self.alone_worked = False
         self.list_was_useless = False
         self.listing: set[str | None] = set()
 

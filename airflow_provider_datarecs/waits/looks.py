@@ -64,13 +64,13 @@ class Reader:
         job = question.job
         if question.as_list:
             if isinstance(answer, LIST_IS_REFUSED):
-                job.ask_singly = True
+                self._list_refused(question)
                 return []
             return [(run, answer) for run in question.runs]
         (run,) = question.runs
         if isinstance(answer, Run):
             if job.ask_singly:
-                self._give_up_lists(f"that of {job.runnable} is refused or cannot be read")
+                job.ask_singly, job.alone_worked = False, True
             elif job.list_was_useless:
                 job.list_was_useless = False
                 self._useless_lists += 1
@@ -83,15 +83,27 @@ class Reader:
             job.ask_singly = False  # asking for the run alone is no better
         return [(run, answer)]
 
+    def _list_refused(self, question: RunsQuestion) -> None:
+        job = question.job
+        if question.runs[0].page is not None:
+            for run in question.runs:  # what names a page may expire
+                run.listed = False
+        elif job.alone_worked:
+            # Refused, while its runs are answered before and after: no passing trouble.
+            self._give_up_lists(f"that of {job.runnable} is refused or cannot be read")
+        else:
+            job.ask_singly = True
+
     def _read_list(self, question: RunsQuestion, page: Page, now: float) -> Looks:
         looks: Looks = []
         shown, useful = question.job.read(page.items), False
+        question.job.alone_worked = False
         for run in question.runs:
             seen = shown.get(run.id)
             if seen is None and page.next_url is not None and run.depth < MOST_PAGES:
                 run.page, run.depth = page.next_url, run.depth + 1
                 continue
-            if seen is None or not (seen.status or seen.result.get("runs")):
+            if seen is None or not seen.status:
                 run.listed = False
                 continue
             useful = True

@@ -246,7 +246,9 @@ def test_lists_are_given_up_for_the_connection_when_a_run_can_be_had_without_and
     run = shown("a", RUNNING)
     assert waits.answer(run, "a") == {"a": run}
     other.answer(shown("x", WHOLE, GROUP), "x")
-    waits.answer(shown("b", RUNNING), "b")
+    assert reader.lists_help  # it may have been passing trouble
+    waits.answer(LIST_REFUSED[0])
+    other.answer(LIST_REFUSED[1])
     assert not reader.lists_help
     (line,) = caplog.messages
     for part in ("Connection c", "of job 'j' in workspace 'w'", "each run is asked for by itself"):
@@ -275,6 +277,21 @@ def test_a_single_question_that_fails_in_passing_settles_nothing(waits, error, c
 def test_a_list_that_fails_in_passing_is_a_failed_look_at_each_run(waits, error):
     assert waits.answer(error) == {"a": error, "b": error}
     assert waits.questions == [(["a", "b"], None)]
+
+
+def test_trouble_that_passes_between_a_list_and_a_run_does_not_cost_the_lists(reader, waits):
+    for _ in range(3):
+        waits.answer(LIST_REFUSED[4])
+        waits.answer(shown("a", RUNNING), "a")
+        assert len(waits.answer(page({"a": RUNNING, "b": RUNNING}))) == 2
+    assert reader.lists_help
+
+
+def test_a_further_page_that_is_refused_has_its_runs_asked_for_alone(reader, waits):
+    waits.answer(page({"z": RUNNING}, next_url="http://x/2"))
+    waits.answer(LIST_REFUSED[0])
+    assert waits.questions == ["a", "b"]
+    assert not waits.job.ask_singly
 
 
 # --- lists that tell nothing ---
@@ -326,6 +343,7 @@ def test_lists_that_were_on_their_way_when_lists_were_given_up_are_not_told_of(r
     refused = Waits(reader, "p", "q")
     refused.answer(LIST_REFUSED[0])
     refused.answer(shown("p", RUNNING), "p")
+    refused.answer(LIST_REFUSED[0])
     for question, _ in on_their_way:
         reader.read(question, page({}), NOW)
     assert len(caplog.messages) == 1
