@@ -248,7 +248,6 @@ def test_lists_are_given_up_for_the_connection_when_a_run_can_be_had_without_and
     other.answer(shown("x", WHOLE, GROUP), "x")
     assert reader.lists_help  # it may have been passing trouble
     waits.answer(LIST_REFUSED[0])
-    other.answer(LIST_REFUSED[1])
     assert not reader.lists_help
     (line,) = caplog.messages
     for part in ("Connection c", "of job 'j' in workspace 'w'", "each run is asked for by itself"):
