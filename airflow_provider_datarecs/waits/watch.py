@@ -42,6 +42,22 @@ class Watch:
     :param first_look: epoch seconds of the wait's first look, default now
     """
 
+    # There may be tens of thousands.
+    __slots__ = (
+        "_failed_since",
+        "_first_look",
+        "_last_failure",
+        "_logged_at",
+        "_status",
+        "conn_id",
+        "deadline",
+        "log",
+        "not_before",
+        "run_id",
+        "runnable",
+        "since",
+    )
+
     def __init__(
         self,
         runnable: Runnable,

@@ -93,7 +93,13 @@ def test_the_form_relabels_the_password_and_hides_what_means_nothing():
 if importlib.util.find_spec("wtforms"):  # with Airflow 2
 
     def test_the_form_has_the_extras_as_fields():
-        assert set(DataRecsHook.get_connection_form_widgets()) == {"tenant", "allow_insecure_http"}
+        assert set(DataRecsHook.get_connection_form_widgets()) == {
+            "tenant",
+            "allow_insecure_http",
+            "requests_per_minute",
+            "share_left_free",
+            "max_concurrent_requests",
+        }
 
 
 def test_a_missing_connection_says_what_to_create():
