@@ -32,6 +32,7 @@ MEANINGS = [
     (errors.NotFound(CALL, 404, "Resource not found: run 'r'"), AirflowException),
     (errors.Rejected(CALL, 422, "no"), AirflowException),
     (errors.RateLimited(CALL, "slow down", None), AirflowException),
+    (errors.LimitUsedUp(CALL, "not sent: the rate limit is used up", 9.0), AirflowException),
     (errors.Unavailable(CALL, 503, "away"), AirflowException),
     (errors.Redirected(CALL, 302, "elsewhere"), AirflowException),
     (errors.NeverArrived(CALL, "no connection"), AirflowException),
@@ -65,12 +66,11 @@ def test_a_meaning_that_is_not_known_is_still_a_failure(name):
 
 
 def test_every_error_of_the_client_has_its_meaning_tested():
-    def leaves(cls):
-        below = cls.__subclasses__()
-        return {cls}.union(*map(leaves, below)) if below else {cls}
+    def family(cls):
+        return {cls}.union(*map(family, cls.__subclasses__()))
 
     roots = {errors.DataRecsError, errors.RequestError, errors.AnsweredWithError}
-    known = {cls for cls in leaves(errors.DataRecsError) if cls.__module__ == errors.__name__}
+    known = {cls for cls in family(errors.DataRecsError) if cls.__module__ == errors.__name__}
     assert known - roots == {type(error) for error, _ in MEANINGS}
 
 

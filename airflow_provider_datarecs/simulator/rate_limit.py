@@ -45,7 +45,7 @@ class RateLimit:
     def shown(self, seconds: float) -> str:
         """Give seconds as a header shows them: rounded up."""
         steps = int(seconds / self.reset_step) + 1
-        return f"{steps * self.reset_step:g}"
+        return f"{steps * self.reset_step:.14g}"  # enough digits for an epoch's milliseconds
 
     def _in_window(self, key: str, now: float) -> deque[float]:
         taken = self._taken.setdefault(key, deque())

@@ -17,6 +17,8 @@ Spans = List[Tuple[float, float, float]]  # from, to, and the probability in bet
 class History:
     """Hold how long the newest finished runs of one job or job group took."""
 
+    __slots__ = ("_oldest", "_runs", "_seconds")
+
     def __init__(self) -> None:
         self._runs: dict[str, tuple[float, float]] = {}
         self._seconds: list[float] = []

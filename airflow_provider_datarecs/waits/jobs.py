@@ -126,6 +126,8 @@ class RunsQuestion(Question):
     :param now: the time
     """
 
+    __slots__ = ("as_list", "job", "runs")
+
     def __init__(self, job: TrackedJob, runs: list[TrackedRun], *, as_list: bool, now: float) -> None:
         super().__init__(now)
         self.job = job
@@ -179,6 +181,19 @@ class TrackedJob:
 
     :param runnable: the job or job group
     """
+
+    __slots__ = (
+        "_over",
+        "alone_worked",
+        "ask_singly",
+        "history",
+        "known",
+        "list_was_useless",
+        "listing",
+        "questions",
+        "runnable",
+        "runs",
+    )
 
     def __init__(self, runnable: Runnable) -> None:
         self.runnable = runnable

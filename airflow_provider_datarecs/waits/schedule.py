@@ -31,6 +31,20 @@ class Question:
     :param now: when it comes up, in seconds of the schedule's clock
     """
 
+    __slots__ = (
+        "_chances",
+        "_densities",
+        "_losses",
+        "_patience",
+        "_times",
+        "asked",
+        "due",
+        "interval",
+        "new",
+        "urgent",
+        "weight",
+    )
+
     def __init__(self, now: float) -> None:
         self.asked = now  # last, or when it came up
         self.due = now  # no sooner, since nobody wants to know
