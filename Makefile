@@ -2,18 +2,20 @@
 PYTHON ?= $(shell command -v python3.11 || echo python3)
 UV = .venv/bin/uv
 
-.PHONY: demo test lint benchmark pins clean
+.PHONY: demo test matrix lint benchmark pins clean
 
 # A real Airflow 3.3, the simulator and the first DAG, from nothing to its result.
 demo: $(UV)
 	@$(PYTHON) dev/environments.py make 3.3
 	@.envs/3.3/bin/python dev/demo.py
 
-# Every test, from the built wheel, on the oldest and on the newest supported Airflow.
+# Every test, from the built wheel, on the oldest Airflow, the last 2.x and the newest, and fewer on the rest.
 test: $(UV)
-	@$(PYTHON) dev/environments.py make 2.7 3.3
-	@.envs/2.7/bin/pytest
-	@.envs/3.3/bin/pytest
+	@$(PYTHON) dev/matrix.py --quick
+
+# Every test on every Airflow, or on the one of AIRFLOW=2.9.
+matrix: $(UV)
+	@$(PYTHON) dev/matrix.py $(if $(AIRFLOW),--airflow $(AIRFLOW))
 
 lint: $(UV)
 	@$(PYTHON) dev/environments.py make 3.3

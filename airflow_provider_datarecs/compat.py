@@ -113,7 +113,8 @@ def first_reschedule(task: BaseSensorOperator, context: Context) -> float | None
         first = (
             session.query(TaskReschedule.start_date)
             .filter_by(dag_id=ti.dag_id, task_id=ti.task_id, run_id=ti.run_id, map_index=ti.map_index)
-            .filter_by(try_number=ti.max_tries - task.retries + 1)  # rows from before a clear stay
+            # Rows from before a clear stay.
+            .filter(TaskReschedule.try_number >= ti.max_tries - task.retries + 1)
             .order_by(TaskReschedule.id)
             .first()
         )

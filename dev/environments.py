@@ -17,6 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 UV = ROOT / ".venv" / "bin" / "uv"
+ENVS = ROOT / ".envs"
 TOOLS = ("psutil", "pytest", "pytest-asyncio", "statsd")
 PEERS = ("apache-airflow-providers-databricks", "apache-airflow-providers-dbt-cloud")
 LINTERS = ("mypy", "ruff", "types-PyYAML")
@@ -29,28 +30,29 @@ class Environment:
 
     :param airflow: its version
     :param exclude_newer: the date as of which everything in it is resolved, since it was released
-    :param pythons: the Python versions to use, the first that is on this machine
+    :param python: the Python to run it on
     :param tools: what else is in it
-    :param pinned_as: how the file of its pins begins, default by its Airflow
     """
 
     airflow: str
     exclude_newer: str
-    pythons: tuple[str, ...]
+    python: str = "3.11"
     tools: tuple[str, ...] = TOOLS
-    pinned_as: str = ""
-
-    def pins(self, python: str) -> Path:
-        """Give the file of its pins for a Python."""
-        return ROOT / "dev" / "pins" / f"{self.pinned_as or f'airflow-{self.airflow}'}-py{python}.txt"
 
 
 ENVIRONMENTS = {
-    "2.7": Environment("2.7.3", "2023-11-10", ("3.8", "3.11")),
-    "3.3": Environment("3.3.2", "2026-09-30", ("3.11",), (*TOOLS, *LINTERS)),
-    "benchmark": Environment(
-        "3.3.2", "2026-09-30", ("3.11",), (*PEERS, "matplotlib", "psutil", "trustme"), pinned_as="benchmark"
-    ),
+    "2.7": Environment("2.7.3", "2023-11-10"),
+    "2.7-py3.8": Environment("2.7.3", "2023-11-10", "3.8"),
+    "2.8": Environment("2.8.4", "2024-03-29"),
+    "2.9": Environment("2.9.3", "2024-07-20"),
+    "2.10": Environment("2.10.5", "2025-02-14"),
+    "2.11": Environment("2.11.2", "2026-03-18"),
+    "3.0": Environment("3.0.6", "2025-09-02"),
+    "3.1": Environment("3.1.8", "2026-03-16"),
+    "3.2": Environment("3.2.2", "2026-06-02"),
+    "3.3": Environment("3.3.2", "2026-09-30", tools=(*TOOLS, *LINTERS)),
+    "3.3-py3.13": Environment("3.3.2", "2026-09-30", "3.13"),
+    "benchmark": Environment("3.3.2", "2026-09-30", tools=(*PEERS, "matplotlib", "psutil", "trustme")),
 }
 
 
@@ -62,21 +64,26 @@ def main() -> None:
     names = options.names or list(ENVIRONMENTS)
     if options.command == "lock":
         for name in names:
-            lock(ENVIRONMENTS[name])
+            lock(name)
     else:
         wheel = build_wheel()
         for name in names:
-            make(name, ENVIRONMENTS[name], wheel)
+            make(name, wheel)
 
 
-def lock(environment: Environment) -> None:
+def pins_of(name: str) -> Path:
+    """Give the file with the pins of an environment."""
+    return ROOT / "dev" / "pins" / f"{name}.txt"
+
+
+def lock(name: str) -> None:
+    environment = ENVIRONMENTS[name]
     wanted = "\n".join([f"apache-airflow=={environment.airflow}", "aiohttp", "tenacity", *environment.tools])
-    for python in environment.pythons:
-        run(
-            UV, "pip", "compile", "--quiet", "--no-header", "--no-annotate", "--exclude-newer",
-            environment.exclude_newer, "--python", find_python(python) or sys.executable, "--python-version",
-            python, "--output-file", environment.pins(python), "-", stdin=wanted,
-        )  # fmt: skip
+    run(
+        UV, "pip", "compile", "--quiet", "--no-header", "--no-annotate", "--exclude-newer",
+        environment.exclude_newer, "--python", find_python(environment.python) or sys.executable,
+        "--python-version", environment.python, "--output-file", pins_of(name), "-", stdin=wanted,
+    )  # fmt: skip
 
 
 def build_wheel() -> Path:
@@ -88,20 +95,15 @@ def build_wheel() -> Path:
     return wheel
 
 
-def make(name: str, environment: Environment, wheel: Path) -> None:
-    found = [(python, find_python(python)) for python in environment.pythons]
-    python, interpreter = next(((one, path) for one, path in found if path), (None, None))
-    if python is None or interpreter is None:
-        sys.exit(
-            f"Airflow {environment.airflow} needs one of Python {', '.join(environment.pythons)}; none is "
-            "here"
-        )
-    if python != environment.pythons[0]:
-        say(f"Python {environment.pythons[0]} is not here, so Airflow {environment.airflow} runs on {python}")
-    home, pins = ROOT / ".envs" / name, environment.pins(python)
+def make(name: str, wheel: Path) -> None:
+    """Make an environment anew if its pins have changed, and put the wheel into it in any case."""
+    environment, home, pins = ENVIRONMENTS[name], ENVS / name, pins_of(name)
+    interpreter = find_python(environment.python)
+    if interpreter is None:
+        sys.exit(f"Python {environment.python} is not here, which the environment {name} needs")
     stamp, made_from = home / "made-from", hashlib.sha256(pins.read_bytes()).hexdigest()
     if not stamp.exists() or stamp.read_text() != made_from:
-        say(f"installing Airflow {environment.airflow} on Python {python}")
+        say(f"installing Airflow {environment.airflow} on Python {environment.python}")
         run(UV, "venv", "--quiet", "--clear", "--python", interpreter, home)
         run(UV, "pip", "sync", "--quiet", "--python", home / "bin" / "python", pins)
         stamp.write_text(made_from)

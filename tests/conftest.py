@@ -15,12 +15,21 @@ os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "False"
 import aiohttp
 import pytest
 
+from airflow_provider_datarecs.compat import AIRFLOW_VERSION
+
 pytest_plugins = ["airflow_provider_datarecs.simulator.pytest_plugin"]
+
+
+def pytest_addoption(parser):
+    parser.addoption("--airflow", help="the Airflow that this must be")
 
 
 def pytest_report_header(config):
     import airflow
 
+    wanted = config.getoption("--airflow")
+    if wanted and wanted != airflow.__version__:
+        pytest.exit(f"this is Airflow {airflow.__version__}, not {wanted}", returncode=1)
     return f"airflow {airflow.__version__}, aiohttp {aiohttp.__version__}, python {sys.version.split()[0]}"
 
 
@@ -50,6 +59,16 @@ class FakeTaskInstance(SimpleNamespace):
 def airflow_db():
     """Make Airflow's database, which sensors in reschedule mode ask on 2.x."""
     subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True)
+
+
+@pytest.fixture
+def parse_dags():
+    """Parse a DAG file, or a folder of them, as Airflow does."""
+    if AIRFLOW_VERSION >= (3, 2):
+        from airflow.dag_processing.dagbag import DagBag
+    else:
+        from airflow.models.dagbag import DagBag
+    return lambda path: DagBag(dag_folder=str(path))
 
 
 @pytest.fixture

@@ -129,15 +129,13 @@ print(after_parsing, recording.asked)
 
 if IS_AIRFLOW_3:
 
-    def test_the_text_of_the_documentation_is_parsed_without_a_start_date(tmp_path):
-        from airflow.dag_processing.dagbag import DagBag
-
+    def test_the_text_of_the_documentation_is_parsed_without_a_start_date(tmp_path, parse_dags):
         text = DAILY.read_text()
         documented = text.replace("    start_date=datetime(2024, 1, 1),\n", "").replace(
             "from datetime import datetime\n\n", ""
         )
         assert len(text.splitlines()) - len(documented.splitlines()) == 3
         (tmp_path / "documented.py").write_text(documented)
-        bag = DagBag(dag_folder=str(tmp_path))
+        bag = parse_dags(tmp_path)
         assert bag.import_errors == {}
         assert bag.dags["reconcile_daily_balances"].task_ids == ["trigger", "wait", "result"]

@@ -18,11 +18,6 @@ from rig import IS_AIRFLOW_3
 from airflow_provider_datarecs.hooks.datarecs import DataRecsHook
 from airflow_provider_datarecs.provider_info import get_provider_info
 
-if IS_AIRFLOW_3:
-    from airflow.dag_processing.dagbag import DagBag
-else:
-    from airflow.models.dagbag import DagBag
-
 ROOT = Path(__file__).parent.parent.parent
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
@@ -66,15 +61,6 @@ def test_airflow_makes_this_providers_hook_of_its_connection(simulator):
     assert hook.list_workspaces()
 
 
-def test_the_form_has_the_extras_and_the_label():
-    manager = ProvidersManager()
-    behaviours = manager.field_behaviours["datarecs"]
-    assert behaviours["relabeling"] == {"password": "API Key"}
-    assert {"schema", "login", "port"} <= set(
-        behaviours.get("hidden-fields") or behaviours.get("hidden_fields")
-    )
-
-
 def test_provider_info_fits_the_schema_of_this_airflow():
     schema = Path(airflow.__file__).parent / "provider_info.schema.json"
     jsonschema.validate(get_provider_info(), json.loads(schema.read_text()))
@@ -82,8 +68,8 @@ def test_provider_info_fits_the_schema_of_this_airflow():
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
-def test_an_example_is_parsed_without_an_error(example):
-    bag = DagBag(dag_folder=str(example))
+def test_an_example_is_parsed_without_an_error(example, parse_dags):
+    bag = parse_dags(example)
     assert bag.import_errors == {}
     assert list(bag.dags) == [example.stem]
 

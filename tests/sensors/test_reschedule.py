@@ -60,7 +60,7 @@ else:
         from airflow.utils.session import create_session
         from airflow.utils.state import DagRunState
 
-        def looked(*seconds_ago, max_tries=2):
+        def looked(*seconds_ago, max_tries=2, try_number=1):
             sensor.dag.sync_to_db()
             now = datetime.now(timezone.utc)
             run = sensor.dag.create_dagrun(
@@ -68,10 +68,12 @@ else:
             )
             ti = run.get_task_instance("wait")
             ti.max_tries = max_tries
+            task = {"task": sensor} if AIRFLOW_VERSION < (2, 10) else {"task_id": "wait", "dag_id": ti.dag_id}
+            one = {"run_id": "manual", "end_date": now, "reschedule_date": now, **task}
             with create_session() as session:
                 for ago in seconds_ago:
                     moment = now - timedelta(seconds=ago)
-                    session.add(TaskReschedule(sensor, "manual", 1, moment, now, now))
+                    session.add(TaskReschedule(try_number=try_number, start_date=moment, **one))
             return {"ti": ti}
 
         return looked
@@ -79,6 +81,10 @@ else:
     def test_looks_from_before_a_clear_do_not_count(sensor, looked):
         # A clear after the first try grants all retries anew, and keeps the rows of that try.
         assert first_reschedule(sensor, looked(90, max_tries=3)) is None
+
+    def test_a_first_try_that_failed_before_it_looked_leaves_the_next_one_to_count(sensor, looked):
+        found = first_reschedule(sensor, looked(90, try_number=2))
+        assert found == pytest.approx(time.time() - 90, abs=20)
 
 
 def test_before_the_first_look_there_is_none(sensor, looked):
