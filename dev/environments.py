@@ -20,7 +20,7 @@ UV = ROOT / ".venv" / "bin" / "uv"
 ENVS = ROOT / ".envs"
 TOOLS = ("psutil", "pytest", "pytest-asyncio", "statsd")
 PEERS = ("apache-airflow-providers-databricks", "apache-airflow-providers-dbt-cloud")
-LINTERS = ("mypy", "ruff", "types-PyYAML")
+LINTERS = ("mypy", "ruff", "twine", "types-PyYAML")
 
 
 @dataclass(frozen=True)

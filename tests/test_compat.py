@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import importlib.metadata
+import re
 import warnings
+from pathlib import Path
 
 import airflow
 import airflow.exceptions
@@ -47,3 +51,17 @@ def test_all_that_is_offered_exists():
 
 def test_a_trigger_that_failed_is_no_timeout():
     assert not compat.is_deferral_timeout(compat.TaskDeferralError("Trigger failure"))
+
+
+def test_a_branch_for_a_version_dies_with_its_support():
+    requires = importlib.metadata.requires("apache-airflow-provider-datarecs")
+    ((floor,),) = (re.findall(r"apache-airflow>=([\d.]+)", one) for one in requires if "apache-airflow" in one)
+    floor = tuple(map(int, floor.split(".")))
+    branches = [
+        ast.literal_eval(node.comparators[0])
+        for node in ast.walk(ast.parse(Path(compat.__file__).read_text()))
+        if isinstance(node, ast.Compare) and getattr(node.left, "id", "") == "AIRFLOW_VERSION"
+    ]
+    assert branches
+    # A failure here says: no supported Airflow takes the other side of that branch any more; delete it.
+    assert [branch for branch in branches if branch <= floor] == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import time
 
 import pytest
@@ -166,32 +165,3 @@ def test_the_key_is_in_no_log_line(simulator, started, logged, wait):
     assert event["outcome"] == "refused"
     assert len(trigger.lines) == 2
     assert "demo-key" not in f"{trigger.lines} {event} {trigger.serialize()}"
-
-
-# As release 0.1.0 stores them. Rows of deferred tasks outlive upgrades: add releases here, change none.
-STORED = {
-    "airflow_provider_datarecs.triggers.job_run.JobRunTrigger": {"job_id": "job_ledger"},
-    "airflow_provider_datarecs.triggers.job_group_run.JobGroupRunTrigger": {"job_group_id": "grp_nightly"},
-}
-
-
-@pytest.mark.parametrize(("path", "ids"), STORED.items())
-async def test_a_trigger_stored_by_release_0_1_0_still_runs(simulator, event_of, path, ids):
-    world = simulator.world
-    for job in world.owners[Kind.JOB].values():
-        job.plan = DONE
-    kind = Kind.JOB if "job_id" in ids else Kind.JOB_GROUP
-    run = world.start_run(kind, world.owners[kind][next(iter(ids.values()))])
-    module, name = path.rsplit(".", 1)
-    trigger = getattr(importlib.import_module(module), name)(
-        **ids,
-        workspace_id="ws_production",
-        run_id=run.id,
-        conn_id="datarecs_default",
-        poke_interval=30.0,
-        since=time.time() - 60,
-        deadline=time.time() + 60,
-        exponential_backoff=False,
-        max_wait=None,
-    )
-    assert (await event_of(trigger))["result"]["status"] == "COMPLETED"
