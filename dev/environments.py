@@ -20,6 +20,7 @@ UV = ROOT / ".venv" / "bin" / "uv"
 ENVS = ROOT / ".envs"
 TOOLS = ("psutil", "pytest", "pytest-asyncio", "statsd")
 PEERS = ("apache-airflow-providers-databricks", "apache-airflow-providers-dbt-cloud")
+DISTRIBUTED = ("apache-airflow[celery,postgres]", "psutil")
 LINTERS = ("mypy", "ruff", "twine", "types-PyYAML")
 
 
@@ -40,7 +41,7 @@ class Environment:
     tools: tuple[str, ...] = TOOLS
 
 
-ENVIRONMENTS = {
+SUPPORTED = {
     "2.7": Environment("2.7.3", "2023-11-10"),
     "2.7-py3.8": Environment("2.7.3", "2023-11-10", "3.8"),
     "2.8": Environment("2.8.4", "2024-03-29"),
@@ -52,8 +53,13 @@ ENVIRONMENTS = {
     "3.2": Environment("3.2.2", "2026-06-02"),
     "3.3": Environment("3.3.2", "2026-09-30", tools=(*TOOLS, *LINTERS)),
     "3.3-py3.13": Environment("3.3.2", "2026-09-30", "3.13"),
-    "benchmark": Environment("3.3.2", "2026-09-30", tools=(*PEERS, "matplotlib", "psutil", "trustme")),
 }
+OTHERS = {
+    "benchmark": Environment("3.3.2", "2026-09-30", tools=(*PEERS, "matplotlib", "psutil", "trustme")),
+    "distributed-2.11": Environment("2.11.2", "2026-03-18", tools=DISTRIBUTED),
+    "distributed-3.3": Environment("3.3.2", "2026-09-30", tools=DISTRIBUTED),
+}
+ENVIRONMENTS = {**SUPPORTED, **OTHERS}
 
 
 def main() -> None:

@@ -14,9 +14,8 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from environments import ENVIRONMENTS, ENVS, ROOT, build_wheel, find_python, make, say
+from environments import ENVS, ROOT, SUPPORTED, build_wheel, find_python, make, say
 
-MATRIX = [name for name in ENVIRONMENTS if name != "benchmark"]
 WHOLE = ("2.7", "2.11", "3.3")  # even in the quick form: the oldest, the last 2.x and the newest
 # What Airflow has a part in, each with as little as shows that it works.
 SHORT = (
@@ -35,12 +34,12 @@ AT_ONCE = 2
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--airflow", choices=sorted({name.partition("-")[0] for name in MATRIX}))
+    parser.add_argument("--airflow", choices=sorted({name.partition("-")[0] for name in SUPPORTED}))
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
-    wanted = [name for name in MATRIX if options.airflow in (None, name.partition("-")[0])]
+    wanted = [name for name in SUPPORTED if options.airflow in (None, name.partition("-")[0])]
     wheel = build_wheel()
-    ready = [name for name in wanted if find_python(ENVIRONMENTS[name].python)]
+    ready = [name for name in wanted if find_python(SUPPORTED[name].python)]
     for name in ready:
         make(name, wheel)
     ready.sort(key=lambda name: name not in WHOLE)  # the long ones first
@@ -49,7 +48,7 @@ def main() -> None:
     for name, (passed, closing) in results.items():
         say(f"{name:10} {'passed' if passed else 'FAILED'}: {closing}")
     for name in set(wanted).difference(ready):
-        say(f"{name:10} LEFT OUT: Python {ENVIRONMENTS[name].python} is not here")
+        say(f"{name:10} LEFT OUT: Python {SUPPORTED[name].python} is not here")
     if not ready or not all(passed for passed, _ in results.values()):
         sys.exit(1)
 
@@ -61,7 +60,7 @@ def test(name: str, *, quick: bool) -> tuple[bool, str]:
     chosen = SHORT if quick and name not in WHOLE else ()
     with log.open("w") as output:
         done = subprocess.run(
-            [python, "-m", "pytest", "--airflow", ENVIRONMENTS[name].airflow, *chosen],
+            [python, "-m", "pytest", "--airflow", SUPPORTED[name].airflow, *chosen],
             cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, check=False,
         )  # fmt: skip
     text = log.read_text(errors="replace")

@@ -1,5 +1,5 @@
 """
-A real Airflow on SQLite, in a folder of its own, as the demo and the live tests use it.
+A real Airflow in a folder of its own, as the demo and the live tests use it.
 
 It runs the Airflow of the Python that imports this: scheduler and triggerer on 2.x, and API server and DAG
 processor beside them on 3.x. What happens in it is read from its database, where every Airflow from 2.7 to
@@ -14,11 +14,11 @@ import os
 import secrets
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import time
 from contextlib import closing, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
 
@@ -31,7 +31,12 @@ IS_AIRFLOW_3 = airflow_version.startswith("3.")
 COMPONENTS = (
     ("api-server", "dag-processor", "scheduler", "triggerer") if IS_AIRFLOW_3 else ("scheduler", "triggerer")
 )
-OPTIONS = {"scheduler": ["--skip-serve-logs"], "triggerer": ["--skip-serve-logs"]}  # they take fixed ports
+# Without serving logs, which takes fixed ports.
+COMMANDS = {
+    "scheduler": ("scheduler", "--skip-serve-logs"),
+    "triggerer": ("triggerer", "--skip-serve-logs"),
+    "worker": ("celery", "worker", "--skip-serve-logs"),
+}
 GRACE = 20.0  # seconds that a component gets to stop before it is killed
 
 
@@ -55,6 +60,7 @@ class Airflow:
     :param host: the URL of the DataRecs API, for the connection ``datarecs_default``
     :param api_key: the API key, for the same
     :param environ: further environment variables
+    :param components: what runs in it; of one kind there can be several, as ``triggerer.1``, ``triggerer.2``
     :param say: told what is being done
     """
 
@@ -66,12 +72,14 @@ class Airflow:
         host: str,
         api_key: str,
         environ: dict[str, str] | None = None,
+        components: tuple[str, ...] = COMPONENTS,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.home = home
         self.dags = dags
         self.host = host
         self.api_key = api_key
+        self.components = components
         self.say = say
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.port = free_port()
@@ -85,10 +93,14 @@ class Airflow:
         # Not --conn-json: Airflow 2 audits the whole command, and masks --conn-password alone.
         connection = ("--conn-host", self.host, "--conn-password", self.api_key)
         self.cli("connections", "add", "datarecs_default", "--conn-type", "datarecs", *connection)
-        self.say(f"starting Airflow {airflow_version}: {', '.join(COMPONENTS)}")
-        for component in COMPONENTS:
-            self.start(component)
+        self.start_all()
         return self
+
+    def start_all(self) -> None:
+        """Start all of the components."""
+        self.say(f"starting Airflow {airflow_version}: {', '.join(self.components)}")
+        for component in self.components:
+            self.start(component)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -99,12 +111,17 @@ class Airflow:
         for component in list(self.processes):
             self.stop(component)
 
+    def environ_of(self, component: str) -> dict[str, str]:  # noqa: ARG002
+        """Give the environment variables of a component."""
+        return self.environ
+
     def start(self, component: str) -> None:
         """Start one of the components."""
+        kind = component.partition(".")[0]
         with (self.home / f"{component}.log").open("ab") as log:
             self.processes[component] = subprocess.Popen(
-                [*_airflow(), component, *OPTIONS.get(component, ())],
-                env=self.environ,
+                [*_airflow(), *COMMANDS.get(kind, (kind,))],
+                env=self.environ_of(component),
                 cwd=self.home,
                 stdout=log,
                 stderr=log,
@@ -136,14 +153,16 @@ class Airflow:
 
     def trigger_dag(self, dag_id: str, run_id: str) -> None:
         """Start a run of a DAG, once Airflow has parsed it."""
-        query = "select 1 from serialized_dag where dag_id = ?"
-        self.wait_until(lambda: self.rows(query, dag_id), f"DAG {dag_id} is parsed")
+        query = "select 1 from serialized_dag where dag_id = :dag_id"
+        self.wait_until(lambda: self.rows(query, dag_id=dag_id), f"DAG {dag_id} is parsed")
         self.cli("dags", "trigger", dag_id, "--run-id", run_id)
 
     def scheduled_run(self, dag_id: str) -> str:
         """Wait for the run that Airflow starts of its own, for the last interval of a DAG with a schedule."""
-        query = "select run_id from dag_run where dag_id = ? order by id"
-        return str(self.wait_until(lambda: self.rows(query, dag_id), f"DAG {dag_id} runs")[0]["run_id"])
+        query = "select run_id from dag_run where dag_id = :dag_id order by id"
+        return str(
+            self.wait_until(lambda: self.rows(query, dag_id=dag_id), f"DAG {dag_id} runs")[0]["run_id"]
+        )
 
     def pids(self) -> set[int]:
         """Give the ids of all processes that run now: the components' and the tasks'."""
@@ -154,32 +173,41 @@ class Airflow:
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         """Give the state of a DAG run."""
-        rows = self.rows("select state from dag_run where dag_id = ? and run_id = ?", dag_id, run_id)
+        query = "select state from dag_run where dag_id = :dag_id and run_id = :run_id"
+        rows = self.rows(query, dag_id=dag_id, run_id=run_id)
         return str(rows[0]["state"]) if rows else "none"
 
     def tasks(self, dag_id: str, run_id: str) -> dict[str, dict[str, Any]]:
         """Give the task instances of a DAG run, by task id, and map index if there is one."""
-        rows = self.rows("select * from task_instance where dag_id = ? and run_id = ?", dag_id, run_id)
+        query = "select * from task_instance where dag_id = :dag_id and run_id = :run_id"
         return {
             row["task_id"] if row["map_index"] < 0 else f"{row['task_id']}[{row['map_index']}]": row
-            for row in rows
+            for row in self.rows(query, dag_id=dag_id, run_id=run_id)
         }
 
     def xcom(self, dag_id: str, run_id: str, task_id: str, key: str) -> Any:
         """Give the value of an XCom, None if there is none."""
         rows = self.rows(
-            "select value from xcom where dag_id = ? and run_id = ? and task_id = ? and key = ?",
-            dag_id, run_id, task_id, key,
+            "select value from xcom"
+            " where dag_id = :dag_id and run_id = :run_id and task_id = :task_id and key = :key",
+            dag_id=dag_id, run_id=run_id, task_id=task_id, key=key,
         )  # fmt: skip
         return json.loads(rows[0]["value"]) if rows else None
 
-    def rows(self, query: str, *arguments: Any) -> list[dict[str, Any]]:
+    def rows(self, query: str, **values: Any) -> list[dict[str, Any]]:
         """Give what a query finds in Airflow's database."""
-        with closing(
-            sqlite3.connect(f"file:{self.home / 'airflow.db'}?mode=ro", uri=True, timeout=30)
-        ) as database:
-            database.row_factory = sqlite3.Row
-            return [dict(row) for row in database.execute(query, arguments)]
+        from sqlalchemy import text
+
+        with self._database.connect() as connection:
+            found = connection.execute(text(query), values)
+            return [dict(zip(found.keys(), row)) for row in found]
+
+    @cached_property
+    def _database(self) -> Any:
+        from sqlalchemy import create_engine
+
+        url = self.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
+        return create_engine(url, connect_args={"timeout": 30} if url.startswith("sqlite") else {})
 
     def wait_until(self, reached: Callable[[], Any], what: str, seconds: float = 120.0) -> Any:
         """Give what ``reached`` gives once that is true; fail if it takes too long or a component dies."""

@@ -16,7 +16,14 @@ pytest.importorskip("twine", reason="in one environment only, since nothing here
 
 ROOT = Path(__file__).parent.parent.parent
 UV = ROOT / ".venv" / "bin" / "uv"
-BUILT_FROM = ("airflow_provider_datarecs", "namespace", "CHANGELOG.md", "LICENSE", "README.md", "pyproject.toml")
+BUILT_FROM = (
+    "airflow_provider_datarecs",
+    "namespace",
+    "CHANGELOG.md",
+    "LICENSE",
+    "README.md",
+    "pyproject.toml",
+)
 
 
 @pytest.fixture(scope="module")
