@@ -54,11 +54,8 @@ def test_a_trigger_that_failed_is_no_timeout():
 
 
 def test_a_branch_for_a_version_dies_with_its_support():
-    requires = importlib.metadata.requires("apache-airflow-provider-datarecs")
-    ((floor,),) = (
-        re.findall(r"apache-airflow>=([\d.]+)", one) for one in requires if "apache-airflow" in one
-    )
-    floor = tuple(map(int, floor.split(".")))
+    requires = " ".join(importlib.metadata.requires("apache-airflow-provider-datarecs"))
+    floor = tuple(map(int, re.search(r"apache-airflow>=([\d.]+)", requires).group(1).split(".")))
     branches = [
         ast.literal_eval(node.comparators[0])
         for node in ast.walk(ast.parse(Path(compat.__file__).read_text()))
