@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || echo python3)
 UV = .venv/bin/uv
 
-.PHONY: demo test matrix lint benchmark pins clean
+.PHONY: demo test matrix lint benchmark distributed services pins clean
 
 # A real Airflow 3.3, the simulator and the first DAG, from nothing to its result.
 demo: $(UV)
@@ -28,12 +28,23 @@ benchmark: $(UV)
 	@$(PYTHON) dev/environments.py make benchmark
 	@.envs/benchmark/bin/python benchmarks/run.py
 
+# 200 waits through several triggerers and workers, of which one each is killed; takes about half an hour.
+distributed: $(UV) services
+	@$(PYTHON) dev/environments.py make distributed-2.11 distributed-3.3
+	@.envs/distributed-2.11/bin/python dev/distributed.py
+	@.envs/distributed-3.3/bin/python dev/distributed.py
+
+# PostgreSQL and Redis, of Debian.
+services:
+	@ls /usr/lib/postgresql/*/bin/postgres /usr/bin/redis-server >/dev/null 2>&1 || \
+		{ apt-get update -qq && apt-get install -y -qq postgresql redis-server; }
+
 # Resolve the pinned environments anew, each as of its date.
 pins: $(UV)
 	@$(PYTHON) dev/environments.py lock
 
 clean:
-	rm -rf .venv .envs .demo dist
+	rm -rf .venv .envs .demo .distributed dist
 
 $(UV):
 	@$(PYTHON) -m venv .venv

@@ -31,11 +31,11 @@ IS_AIRFLOW_3 = airflow_version.startswith("3.")
 COMPONENTS = (
     ("api-server", "dag-processor", "scheduler", "triggerer") if IS_AIRFLOW_3 else ("scheduler", "triggerer")
 )
-# Without serving logs, which takes fixed ports.
+# Without serving logs, which takes fixed ports; {0} is the component's name.
 COMMANDS = {
     "scheduler": ("scheduler", "--skip-serve-logs"),
     "triggerer": ("triggerer", "--skip-serve-logs"),
-    "worker": ("celery", "worker", "--skip-serve-logs"),
+    "worker": ("celery", "worker", "--skip-serve-logs", "--celery-hostname", "{0}", "--pid", "{0}.pid"),
 }
 GRACE = 20.0  # seconds that a component gets to stop before it is killed
 
@@ -118,9 +118,10 @@ class Airflow:
     def start(self, component: str) -> None:
         """Start one of the components."""
         kind = component.partition(".")[0]
+        command = [part.format(component) for part in COMMANDS.get(kind, (kind,))]
         with (self.home / f"{component}.log").open("ab") as log:
             self.processes[component] = subprocess.Popen(
-                [*_airflow(), *COMMANDS.get(kind, (kind,))],
+                [*_airflow(), *command],
                 env=self.environ_of(component),
                 cwd=self.home,
                 stdout=log,
