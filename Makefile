@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || echo python3)
 UV = .venv/bin/uv
 
-.PHONY: demo test matrix lint benchmark distributed services pins clean
+.PHONY: demo test matrix lint benchmark distributed upgrade services pins clean
 
 # A real Airflow 3.3, the simulator and the first DAG, from nothing to its result.
 demo: $(UV)
@@ -34,6 +34,11 @@ distributed: $(UV) services
 	@.envs/distributed-2.11/bin/python dev/distributed.py
 	@.envs/distributed-3.3/bin/python dev/distributed.py
 
+# What becomes of deferred waits when Airflow 2.11 is upgraded to 3.3.
+upgrade: $(UV)
+	@$(PYTHON) dev/environments.py make 2.11 3.3
+	@.envs/3.3/bin/python dev/upgrade.py
+
 # PostgreSQL and Redis, of Debian.
 services:
 	@ls /usr/lib/postgresql/*/bin/postgres /usr/bin/redis-server >/dev/null 2>&1 || \
@@ -44,7 +49,7 @@ pins: $(UV)
 	@$(PYTHON) dev/environments.py lock
 
 clean:
-	rm -rf .venv .envs .demo .distributed dist
+	rm -rf .venv .envs .demo .distributed .upgrade dist
 
 $(UV):
 	@$(PYTHON) -m venv .venv

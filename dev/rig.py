@@ -55,7 +55,7 @@ class Airflow:
     """
     Run an Airflow, as a context manager.
 
-    :param home: its folder, made anew
+    :param home: its folder; if there is one of an earlier Airflow, its database is migrated
     :param dags: the folder of its DAGs
     :param host: the URL of the DataRecs API, for the connection ``datarecs_default``
     :param api_key: the API key, for the same
@@ -86,21 +86,19 @@ class Airflow:
         self.environ = {**_without_airflow(os.environ), **_settings(home, dags, self.port), **(environ or {})}
 
     def __enter__(self) -> Airflow:
-        self.say(f"making the database of Airflow {airflow_version}")
-        self.home.mkdir(parents=True)
+        is_new = not self.home.exists()
+        self.home.mkdir(parents=True, exist_ok=True)
+        self.say(f"{'making' if is_new else 'migrating'} the database of Airflow {airflow_version}")
         self.cli("db", "migrate")
-        self.say("adding the connection datarecs_default")
-        # Not --conn-json: Airflow 2 audits the whole command, and masks --conn-password alone.
-        connection = ("--conn-host", self.host, "--conn-password", self.api_key)
-        self.cli("connections", "add", "datarecs_default", "--conn-type", "datarecs", *connection)
-        self.start_all()
-        return self
-
-    def start_all(self) -> None:
-        """Start all of the components."""
+        if is_new:
+            self.say("adding the connection datarecs_default")
+            # Not --conn-json: Airflow 2 audits the whole command, and masks --conn-password alone.
+            connection = ("--conn-host", self.host, "--conn-password", self.api_key)
+            self.cli("connections", "add", "datarecs_default", "--conn-type", "datarecs", *connection)
         self.say(f"starting Airflow {airflow_version}: {', '.join(self.components)}")
         for component in self.components:
             self.start(component)
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
