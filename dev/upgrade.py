@@ -1,7 +1,8 @@
 """
 Upgrade an Airflow from 2.11 to 3.3 while waits are deferred, and show what becomes of them.
 
-``make upgrade`` runs it. One wait is for a run that ends while no Airflow runs, one for a run that ends after.
+``make upgrade`` runs it. One wait is for a run that ends while no Airflow runs, one for a run that ends
+after.
 """
 
 from __future__ import annotations
@@ -71,9 +72,9 @@ def run_phase(name: str, url: str, api_key: str, fernet: str) -> None:
         if name == "before":
             airflow.trigger_dag(DAG_ID, "run")
         goal = {
-            "before": {job_id: "deferred" for job_id in JOBS},
+            "before": dict.fromkeys(JOBS, "deferred"),
             "migrated": {"ends_meanwhile": "success"},
-            "after": {job_id: "success" for job_id in JOBS},
+            "after": dict.fromkeys(JOBS, "success"),
         }[name]
         try:
             airflow.wait_until(lambda: goal.items() <= waits(airflow).items(), f"{name}: {goal}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import time
 from dataclasses import dataclass
@@ -42,11 +43,11 @@ def read(call: str, what: str, status: int, headers: Mapping[str, str], body: by
     if not 200 <= status < 300:
         raise error_for(call, what, status, headers, body)
     try:
-        return json.loads(body) if body.strip() else None
+        return _loads(body) if body.strip() else None
     except (ValueError, RecursionError) as error:
         raise UnreadableAnswer(
             call,
-            f"the answer ({status}, {headers.get('Content-Type', 'no content type')}) is not JSON but "
+            f"the answer ({status}, {_header(headers, 'Content-Type', 'no content type')}) is not JSON but "
             f"{_shown(body)}; is Host the URL of the DataRecs API?",
         ) from error
 
@@ -67,9 +68,8 @@ def error_for(
         until = f"; the limit opens in {wait:.0f} s" if wait is not None else ""
         return RateLimited(call, f"too many requests for this API key (429: {said}){until}", wait)
     if 300 <= status < 400:
-        target = headers.get("Location", "nowhere").partition("?")[
-            0
-        ]  # a query may hold what is nobody's business
+        # A query may hold what is nobody's business.
+        target = _header(headers, "Location", "nowhere").partition("?")[0]
         return Redirected(
             call,
             status,
@@ -83,7 +83,7 @@ def error_for(
 def error_message(body: bytes) -> str:
     """Give what an error's body says: its message and each field's message, else the start of the body."""
     try:
-        answer = json.loads(body)
+        answer = _loads(body)
     except (ValueError, RecursionError):
         answer = None
     if not isinstance(answer, dict):
@@ -226,6 +226,38 @@ def id_text(value: Any) -> str | None:
     if isinstance(value, str):
         return value or None
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _loads(body: bytes) -> Any:
+    """Read JSON; what Airflow could not store or pass on becomes what it can."""
+    answer = json.loads(body, parse_int=_int, parse_float=_finite, parse_constant=lambda _: None)
+    # A half of a pair, as of an emoji that was cut in two, cannot be written as UTF-8.
+    return _whole_characters(answer) if rb"\ud" in body.lower() else answer
+
+
+def _int(text: str) -> int | str:
+    number = int(text)
+    return number if -(2**63) <= number < 2**63 else text
+
+
+def _finite(text: str) -> float | None:
+    number = float(text)
+    return number if math.isfinite(number) else None
+
+
+def _whole_characters(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, list):
+        return [_whole_characters(entry) for entry in value]
+    if isinstance(value, dict):
+        return {_whole_characters(key): _whole_characters(entry) for key, entry in value.items()}
+    return value
+
+
+def _header(headers: Mapping[str, str], name: str, default: str) -> str:
+    # Bytes that are no UTF-8 come as halves of pairs.
+    return str(_whole_characters(headers.get(name, default)))
 
 
 def _shown(value: Any) -> str:

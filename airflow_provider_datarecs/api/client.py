@@ -25,7 +25,7 @@ from airflow_provider_datarecs.api.errors import (
 from airflow_provider_datarecs.api.rate_limit import SeenLimit
 from airflow_provider_datarecs.api.retry import CONNECT_TIMEOUT, OPERATOR, REQUEST_TIMEOUT, Patience, retrying
 from airflow_provider_datarecs.api.runs import Run, Runnable, check_id, check_text, read_run
-from airflow_provider_datarecs.api.urls import on_same_origin, with_query
+from airflow_provider_datarecs.api.urls import is_same_origin, on_same_origin, with_query
 
 if TYPE_CHECKING:
     import ssl
@@ -143,6 +143,8 @@ class DataRecsClient:
         :param url: the page's URL as another page names it, default that of the first page
         """
         first = self._url([runnable.kind.path, runnable.id, contract.RUNS], runnable)
+        if url is not None and not is_same_origin(url, first):
+            url = None  # from before the connection was changed: its host must not get the new key
         page = await self._ask("GET", url or first, answers.page, what=f"the runs of {runnable}")
         return replace(page, next_url=_next_url(first, url or first, page))
 

@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 REQUEST_TIMEOUT = 30.0  # seconds for one request, connecting and reading included
 CONNECT_TIMEOUT = 10.0  # seconds of them for the connection alone: beyond, the request provably never arrived
 MIN_LIMIT_WAIT = 1.0  # seconds to wait after a 429 that says "now": such answers are not counted as attempts
+MAX_LIMIT_WAIT = 900.0  # seconds after which to ask again, whatever a 429 says
 UNKNOWN_LIMIT_WAIT = 15.0  # seconds to wait after a 429 that does not say how long
 
 _backoff = wait_exponential_jitter(initial=1, max=20)
@@ -62,7 +63,8 @@ def retrying(patience: Patience, *, repeatable: bool) -> AsyncRetrying:
 
 def limit_wait(error: RateLimited) -> float:
     """Give the seconds to wait after a 429."""
-    return UNKNOWN_LIMIT_WAIT if error.wait is None else max(error.wait, MIN_LIMIT_WAIT)
+    wait = UNKNOWN_LIMIT_WAIT if error.wait is None else error.wait
+    return min(max(wait, MIN_LIMIT_WAIT), MAX_LIMIT_WAIT)
 
 
 class _Tries:

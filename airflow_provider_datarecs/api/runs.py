@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, Callable, FrozenSet, Iterable, Mapping, Tuple
@@ -10,6 +11,9 @@ from airflow_provider_datarecs.api import contract
 from airflow_provider_datarecs.api.answers import id_text, snake_keys
 from airflow_provider_datarecs.api.contract import Kind
 from airflow_provider_datarecs.api.errors import InvalidInput, UnreadableAnswer
+
+LONGEST_ERROR = 10_000  # characters of a run's error that are kept
+DEEPEST_ERROR = 20  # levels of one that is an object
 
 # The fields a run is shown with, and the shapes of the job runs inside a group's.
 Shape = Tuple[FrozenSet[str], FrozenSet[Any]]
@@ -169,9 +173,9 @@ def _job_result(item: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "status": _status(item.get("status")),
         **counts,
-        "started_at": item.get("started_at"),
-        "completed_at": item.get("completed_at"),
-        "error": item.get("error"),
+        "started_at": _moment_as_given(item.get("started_at")),
+        "completed_at": _moment_as_given(item.get("completed_at")),
+        "error": _error_as_given(item.get("error")),
     }
 
 
@@ -217,6 +221,25 @@ def _derived_status(statuses: list[str]) -> str:
     if not statuses:
         return ""
     return contract.COMPLETED if set(statuses) == {contract.COMPLETED} else contract.RUNNING
+
+
+def _moment_as_given(value: Any) -> Any:
+    return value if isinstance(value, (str, int, float)) else None
+
+
+def _error_as_given(value: Any) -> Any:
+    """Give an error as it is, unless that is more than an XCom should hold or Airflow can pass on."""
+    try:
+        text = value if isinstance(value, str) else json.dumps(value)
+        fits = len(text) <= LONGEST_ERROR and _depth(value) <= DEEPEST_ERROR
+    except RecursionError:
+        return "(nested too deeply to be shown)"
+    return value if fits else f"{text[:LONGEST_ERROR]}…"
+
+
+def _depth(value: Any) -> int:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + max(map(_depth, inner), default=0)
 
 
 def _count(value: Any) -> int | None:

@@ -27,12 +27,17 @@ def on_same_origin(url: str, next_url: str) -> str:
     """
     try:
         target = urljoin(url, next_url)
-        same = _origin(target) == _origin(url)
+        same = is_same_origin(target, url)
     except ValueError:
         same = False
     if not same:
         raise UnreadableAnswer(f"GET {urlsplit(url).path}", f"the next page is on another host: {next_url!r}")
     return target
+
+
+def is_same_origin(url: str, other: str) -> bool:
+    """Say whether two whole URLs lead to the same server."""
+    return _origin(url) == _origin(other)
 
 
 def _origin(url: str) -> tuple[str, str | None, str | None, int | None]:

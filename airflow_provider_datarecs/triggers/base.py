@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import sys
 import time
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, AsyncIterator, ClassVar
@@ -92,7 +91,7 @@ class RunTrigger(BaseTrigger):
         # Off the event loop: the first wait of a triggerer imports aiohttp and the hook here, which
         # takes tenths of a second and reads files. Not at the top, since a worker that defers needs none
         # of it.
-        poller = sys.modules.get(POLLER) or await sync_to_async(import_module)(POLLER)
+        poller = await sync_to_async(import_module)(POLLER)
         await asyncio.sleep(max(0.0, min(random.uniform(*FIRST_LOOK), self.deadline - time.time())))
         watch = Watch(
             Runnable(self.kind, self.runnable_id, self.workspace_id),

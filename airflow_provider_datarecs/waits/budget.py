@@ -20,7 +20,6 @@ SHARING = 0.15  # of what is left free: the pace halves with each such part that
 MOST_HALVINGS = 10.0
 REFUSED = 2.0  # each 429 makes pauses this many times as long; answers calm that down again
 MOST_REFUSED = 16.0
-LONGEST_REFUSAL = 900.0  # seconds after which to ask again, whatever a 429 says
 LONGEST = 0.5  # of the window: the longest pause, unless it is known when more requests come
 FRESH = 0.95  # of the window: what is left of one that has just begun
 FRESH_KEPT = 5
@@ -92,7 +91,7 @@ class Budget:
         :param wait: the seconds after which it lets requests through again
         """
         self._slowdown = min(MOST_REFUSED, self._slowdown * REFUSED)
-        self._closed_until = now + min(wait, LONGEST_REFUSAL) * random.uniform(1.0, 1.0 + JITTER)
+        self._closed_until = now + wait * random.uniform(1.0, 1.0 + JITTER)
 
     def _even_pause(self) -> float:
         return contract.RATE_LIMIT_WINDOW / (self.limit * (1.0 - self.limits.share_left_free))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import random
 import time
 from typing import TYPE_CHECKING, Any, Callable
@@ -36,7 +37,7 @@ class Wait:
     :param now: the time, by the clock of the event loop
     """
 
-    __slots__ = ("_interval", "_looks", "due", "event", "interval", "timer", "watch")
+    __slots__ = ("_context", "_interval", "_looks", "due", "event", "interval", "timer", "watch")
 
     def __init__(
         self, watch: Watch, interval: Callable[[int], float], event: asyncio.Future[Event], now: float
@@ -45,6 +46,7 @@ class Wait:
         self.event = event
         self.timer: asyncio.TimerHandle | None = None
         self.due = now
+        self._context = contextvars.copy_context()  # by it Airflow tells whose log a line belongs to
         self._interval = interval
         self._looks = 0
         self.interval = self._next_interval()
@@ -55,6 +57,10 @@ class Wait:
             self.interval = self._next_interval()
             self._looks += 1
         self.due = now + self.interval
+
+    def judge(self, look: Run | DataRecsError) -> Event | None:
+        """Let the watch judge a look, with what it logs in its task's log."""
+        return self._context.run(self.watch.judge, look)
 
     def _next_interval(self) -> float:
         return max(watch.MIN_POKE_INTERVAL, self._interval(self._looks))
@@ -176,8 +182,9 @@ class TrackedJob:
     A job or job group with the runs of it that somebody waits for.
 
     ``known`` says whether its list has been looked at, ``ask_singly`` that it could not be read,
-    ``alone_worked`` that one of its runs could then be asked for alone, ``list_was_useless`` that it
-    told of none of the runs; ``listing`` which pages of it are being.
+    ``alone_worked`` that one of its runs could then be asked for alone, ``singly_until`` when to try a list
+    again that was then refused once more, ``list_was_useless`` that it told of none of the runs;
+    ``listing`` which pages of it are being asked for.
 
     :param runnable: the job or job group
     """
@@ -193,6 +200,7 @@ class TrackedJob:
         "questions",
         "runnable",
         "runs",
+        "singly_until",
     )
 
     def __init__(self, runnable: Runnable) -> None:
@@ -204,6 +212,7 @@ class TrackedJob:
         self.known = False
         self.ask_singly = False
         self.alone_worked = False
+        self.singly_until = 0.0
         self.list_was_useless = False
         self.listing: set[str | None] = set()
 
@@ -220,7 +229,7 @@ class TrackedJob:
         :param now: the time
         :param lists_help: whether this service's lists tell how runs are
         """
-        singly = self.ask_singly or not lists_help
+        singly = self.ask_singly or now < self.singly_until or not lists_help
         questions = []
         pages: dict[str | None, list[TrackedRun]] = {}
         for run in self.runs.values():

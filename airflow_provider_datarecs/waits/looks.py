@@ -18,7 +18,8 @@ from airflow_provider_datarecs.api.errors import (
 from airflow_provider_datarecs.api.runs import Run, epoch
 
 if TYPE_CHECKING:
-    from airflow_provider_datarecs.api.runs import Shape
+    from airflow_provider_datarecs.api.contract import Kind
+    from airflow_provider_datarecs.api.runs import Runnable, Shape
     from airflow_provider_datarecs.waits.jobs import RunsQuestion, TrackedRun
 
     Answer = Union[Page, Run, DataRecsError]
@@ -31,25 +32,33 @@ log = logging.getLogger(__name__)
 LIST_IS_REFUSED = (NotFound, Forbidden, Rejected, Redirected, UnreadableAnswer)
 DOUBT = 5.0  # seconds after which a list is asked for again, to take from it what was in doubt
 MOST_PAGES = 20  # of a list; what is not on them is asked for by itself
-USELESS_LISTS = 3  # in a row, without a run that could then be asked for alone: no more are asked for then
+UNHELPFUL = 3  # jobs whose lists did not help, and none in between whose list did: no more are asked for
+LISTS_AGAIN = 1800.0  # seconds after which lists that did not help are tried again
 
 
 class Reader:
     """
     Read all answers that come through a connection.
 
-    ``lists_help`` is whether the service's lists tell how runs are; once found out, it stays.
-
     :param conn_id: the connection's id
     """
 
     def __init__(self, conn_id: str) -> None:
         self.conn_id = conn_id
-        self.lists_help = True
-        self._useless_lists = 0
+        self._without_lists_until: dict[Kind, float] = {}
+        self._unhelpful: dict[Kind, set[Runnable]] = {}
         self._whole_shapes: set[Shape] = set()
         self._partial_shapes: set[Shape] = set()
         self._examples: dict[Shape, TrackedRun] = {}
+
+    def lists_help(self, kind: Kind, now: float) -> bool:
+        """
+        Say whether the service's lists tell how runs are, as far as is known.
+
+        :param kind: whether those of jobs or of job groups
+        :param now: the time, by the clock of the questions
+        """
+        return now >= self._without_lists_until.get(kind, now)
 
     def read(self, question: RunsQuestion, answer: Answer, now: float) -> Looks:
         """
@@ -64,7 +73,7 @@ class Reader:
         job = question.job
         if question.as_list:
             if isinstance(answer, LIST_IS_REFUSED):
-                self._list_refused(question)
+                self._list_refused(question, now)
                 return []
             return [(run, answer) for run in question.runs]
         (run,) = question.runs
@@ -73,9 +82,7 @@ class Reader:
                 job.ask_singly, job.alone_worked = False, True
             elif job.list_was_useless:
                 job.list_was_useless = False
-                self._useless_lists += 1
-                if self._useless_lists == USELESS_LISTS:
-                    self._give_up_lists("they do not show the runs, or no status of them")
+                self._does_not_help(job.runnable, now)
             if run.listed_as is not None:
                 known = self._whole_shapes if run.listed_as == answer.shape else self._partial_shapes
                 known.add(run.listed_as)
@@ -83,14 +90,22 @@ class Reader:
             job.ask_singly = False  # asking for the run alone is no better
         return [(run, answer)]
 
-    def _list_refused(self, question: RunsQuestion) -> None:
+    def _list_refused(self, question: RunsQuestion, now: float) -> None:
         job = question.job
         if question.runs[0].page is not None:
             for run in question.runs:  # what names a page may expire
                 run.listed = False
         elif job.alone_worked:
             # Refused, while its runs are answered before and after: no passing trouble.
-            self._give_up_lists(f"that of {job.runnable} is refused or cannot be read")
+            job.alone_worked, job.singly_until = False, now + LISTS_AGAIN
+            log.info(
+                "Connection %s: the run history of %s is refused or cannot be read, so its runs are asked "
+                "for one by one, which takes more requests; trying it again after %.0f minutes",
+                self.conn_id,
+                job.runnable,
+                LISTS_AGAIN / 60.0,
+            )
+            self._does_not_help(job.runnable, now)
         else:
             job.ask_singly = True
 
@@ -112,7 +127,7 @@ class Reader:
                 continue
             looks.append((run, seen))
         if useful:
-            self._useless_lists = 0
+            self._unhelpful.pop(question.job.runnable.kind, None)
         # If there are more pages, it may be honest.
         question.job.list_was_useless = not useful and page.next_url is None
         return looks
@@ -121,7 +136,8 @@ class Reader:
         """Have a run asked for alone whose list may not show all of its result."""
         run.ended = _on_clock(seen.result["completed_at"], now)
         example = self._examples.get(seen.shape)
-        if seen.shape in self._partial_shapes or example is None or not example.waits or example is run:
+        known = seen.shape in self._partial_shapes
+        if known or run.urgent or example is None or not example.waits or example is run:
             self._examples[seen.shape] = run
             run.listed, run.listed_as = False, seen.shape
         else:
@@ -129,15 +145,22 @@ class Reader:
             for wait in run.waits:
                 wait.due = now + DOUBT
 
-    def _give_up_lists(self, reason: str) -> None:
-        if not self.lists_help:
+    def _does_not_help(self, runnable: Runnable, now: float) -> None:
+        """Note a list that told nothing although its runs can be had; after some jobs', ask for none."""
+        unhelpful = self._unhelpful.setdefault(runnable.kind, set())
+        unhelpful.add(runnable)
+        if len(unhelpful) < UNHELPFUL or not self.lists_help(runnable.kind, now):
             return
-        self.lists_help = False
+        unhelpful.clear()
+        self._without_lists_until[runnable.kind] = now + LISTS_AGAIN
         log.info(
-            "Connection %s: run histories do not help here (%s), so each run is asked for by itself, "
-            "which takes more requests",
+            "Connection %s: run histories do not help here (those of %d %ss in a row do not show the runs, "
+            "or cannot be read), so each run is asked for by itself, which takes more requests; trying them "
+            "again after %.0f minutes",
             self.conn_id,
-            reason,
+            UNHELPFUL,
+            runnable.kind.noun,
+            LISTS_AGAIN / 60.0,
         )
 
 

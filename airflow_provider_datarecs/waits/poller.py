@@ -7,6 +7,7 @@ Waits come and go; those for the same run, or for runs of one job, are answered 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 import time
 from typing import TYPE_CHECKING, Callable
@@ -84,8 +85,10 @@ class Poller:
         self._answered = asyncio.Event()
         self._waits = 0
         self._requests: set[asyncio.Task[None]] = set()
-        self._asking = self._loop.create_task(self._ask_on())
-        self._reporting = self._loop.create_task(self._report_on())
+        # In no task's context, else all that they log would be in the log of the first.
+        nobodys = contextvars.Context()
+        self._asking = nobodys.run(self._loop.create_task, self._ask_on())
+        self._reporting = nobodys.run(self._loop.create_task, self._report_on())
 
     # --- waits come and go ---
 
@@ -177,7 +180,9 @@ class Poller:
         while self._changed_jobs:
             job = self._changed_jobs.pop()
             self._schedule.questions.difference_update(job.questions)
-            job.questions = job.make_questions(time.monotonic(), lists_help=self._reader.lists_help)
+            now = time.monotonic()
+            lists_help = self._reader.lists_help(job.runnable.kind, now)
+            job.questions = job.make_questions(now, lists_help=lists_help)
             self._schedule.questions.update(job.questions)
             if not job.runs and self._jobs.get(job.runnable) is job:
                 del self._jobs[job.runnable]
@@ -256,7 +261,7 @@ class Poller:
     def _judge(self, wait: Wait, look: Run | DataRecsError) -> None:
         if wait.event.done():
             return
-        event = wait.watch.judge(look)
+        event = wait.judge(look)
         if event is not None:
             wait.event.set_result(event)
             ended = epoch(look.result["completed_at"]) if isinstance(look, Run) and look.is_finished else None

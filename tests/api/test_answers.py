@@ -8,7 +8,7 @@ from email.utils import format_datetime, formatdate
 import pytest
 
 from airflow_provider_datarecs.api import answers
-from airflow_provider_datarecs.api.errors import UnreadableAnswer
+from airflow_provider_datarecs.api.errors import Redirected, UnreadableAnswer
 
 NOW = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 
@@ -234,3 +234,32 @@ def test_a_run_id_that_is_a_number_becomes_text():
 def test_a_trigger_answer_without_a_run_id_is_unreadable(answer):
     with pytest.raises(UnreadableAnswer, match="carries no run id"):
         answers.new_run_id("POST /x", answer)
+
+
+# Airflow 3 cannot pass these between its processes, and stops the whole triggerer over one of them.
+@pytest.mark.parametrize(
+    ("body", "read"),
+    [
+        (rb'{"error": "cut \ud83d"}', {"error": "cut ?"}),
+        (rb'{"error": "cut \uD83D"}', {"error": "cut ?"}),
+        (rb'{"error": ["\udc00", {"\ud83d": 1}]}', {"error": ["?", {"?": 1}]}),
+        (rb'{"error": "whole \ud83d\ude00"}', {"error": "whole \U0001f600"}),
+        (rb'{"count": 9223372036854775807}', {"count": 2**63 - 1}),
+        (rb'{"count": 9223372036854775808}', {"count": "9223372036854775808"}),
+        (rb'{"count": -9223372036854775809}', {"count": "-9223372036854775809"}),
+        (
+            rb'{"count": NaN, "more": [Infinity, -Infinity, 1e999, 1.5]}',
+            {"count": None, "more": [None] * 3 + [1.5]},
+        ),
+    ],
+)
+def test_what_airflow_could_not_pass_on_becomes_what_it_can(body, read):
+    answer = answers.read("GET /x", "x", 200, {}, body)
+    assert answer == read
+    json.dumps(answer, ensure_ascii=False, allow_nan=False).encode()
+
+
+def test_a_header_that_is_no_utf8_can_be_shown():
+    with pytest.raises(Redirected) as caught:
+        answers.read("GET /x", "x", 302, {"Location": "http://x/\udcff"}, b"")
+    str(caught.value).encode()

@@ -257,6 +257,12 @@ async def test_a_next_page_on_another_host_is_refused(server, client, job, named
     assert len(server.requests) == 1
 
 
+async def test_a_page_that_another_host_has_named_is_not_asked_for_with_this_ones_key(server, client, job):
+    page = await client.runs_page(job, "http://127.0.0.1:1/jobs/j1/runs?page=2")  # before Host was changed
+    assert page.items == []
+    assert [seen.path for seen in server.requests] == ["/jobs/j1/runs"]
+
+
 # --- nothing is sent while the limit is known to be used up ---
 
 

@@ -258,3 +258,8 @@ async def test_a_bug_is_not_tried_again():
     with pytest.raises(ZeroDivisionError):
         await pauses.run(ZeroDivisionError(), ZeroDivisionError())
     assert pauses.made == []
+
+
+@pytest.mark.parametrize(("told", "seconds"), [(None, 15), (30, 30), (86_400, 900), (1.8e9, 900)])
+def test_how_long_a_429_is_believed(told, seconds):
+    assert retry.limit_wait(errors.RateLimited("GET /x", "slow down", told)) == seconds

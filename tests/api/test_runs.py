@@ -1,10 +1,20 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from airflow_provider_datarecs.api.contract import Kind
 from airflow_provider_datarecs.api.errors import UnreadableAnswer
-from airflow_provider_datarecs.api.runs import Run, Runnable, epoch, read_run
+from airflow_provider_datarecs.api.runs import (
+    DEEPEST_ERROR,
+    LONGEST_ERROR,
+    Run,
+    Runnable,
+    epoch,
+    read_run,
+    run_from,
+)
 
 JOB = Runnable(Kind.JOB, "j1", "w1")
 GROUP = Runnable(Kind.JOB_GROUP, "g1", "w1")
@@ -86,6 +96,34 @@ def test_rows_compared_stands_in_for_missing_rows_processed(key, own):
 @pytest.mark.parametrize("error", ["broken", {"code": "E1", "message": "broken", "rowsSeen": 2}, None])
 def test_an_error_comes_as_it_came(error):
     assert job_run(status="FAILED", error=error).result["error"] == error
+
+
+def nested(levels):
+    error = "deep"
+    for _ in range(levels):
+        error = {"cause": error}
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "shown"),
+    [
+        ("x" * LONGEST_ERROR, "x" * LONGEST_ERROR),
+        ("x" * (LONGEST_ERROR + 1), "x" * LONGEST_ERROR + "…"),
+        (nested(DEEPEST_ERROR - 1), nested(DEEPEST_ERROR - 1)),
+        (nested(DEEPEST_ERROR), json.dumps(nested(DEEPEST_ERROR)) + "…"),
+        (nested(100_000), "(nested too deeply to be shown)"),
+    ],
+    ids=["long", "too long", "deep", "too deep", "far too deep"],
+)
+def test_an_error_that_no_xcom_should_hold_is_cut(error, shown):
+    run = run_from({"id": "r", "error": error}, JOB)
+    assert run.result["error"] == shown
+
+
+@pytest.mark.parametrize("moment", [["2026"], {"at": 1}])
+def test_a_time_that_cannot_be_one_is_none(moment):
+    assert run_from({"id": "r", "started_at": moment}, JOB).result["started_at"] is None
 
 
 def test_a_run_with_differences_is_completed():

@@ -13,7 +13,7 @@ from airflow_provider_datarecs.api.answers import Page
 from airflow_provider_datarecs.api.contract import Kind
 from airflow_provider_datarecs.api.runs import Runnable, run_from
 from airflow_provider_datarecs.waits.jobs import TrackedJob, TrackedRun, Wait
-from airflow_provider_datarecs.waits.looks import MOST_PAGES, USELESS_LISTS, Reader
+from airflow_provider_datarecs.waits.looks import LISTS_AGAIN, MOST_PAGES, UNHELPFUL, Reader
 
 JOB = Runnable(Kind.JOB, "j", "w")
 GROUP = Runnable(Kind.JOB_GROUP, "g", "w")
@@ -28,7 +28,8 @@ WHOLE = {
     "error": None,
 }
 SCANT = {name: WHOLE[name] for name in ("job_id", "status", "started_at", "completed_at")}
-RUNNING = {"job_id": "j", "status": "RUNNING"}
+GOES_ON = {"status": "RUNNING"}
+RUNNING = {"job_id": "j", **GOES_ON}
 NOW = 1_000.0
 
 LIST_REFUSED = [
@@ -59,6 +60,10 @@ def page(items, next_url=None):
     return Page([{"id": run_id, **fields} for run_id, fields in items.items()], next_url=next_url)
 
 
+def lists_help(reader, kind=Kind.JOB, later=0.0):
+    return reader.lists_help(kind, NOW + later)
+
+
 class Waits:
     """The waits for some runs of a job, which ask by a schedule of the test's."""
 
@@ -78,7 +83,7 @@ class Waits:
 
     @property
     def _questions(self):
-        return self.job.make_questions(NOW, lists_help=self.reader.lists_help)
+        return self.job.make_questions(NOW, lists_help=lists_help(self.reader))
 
     @property
     def questions(self):
@@ -223,7 +228,7 @@ def test_a_long_list_is_not_read_to_its_end(waits):
         assert waits.questions == [(["a", "b"], f"http://x/{number}")]
     assert waits.answer(page({}, next_url="http://x/more")) == {}
     assert waits.questions == ["a", "b"]
-    assert waits.reader.lists_help
+    assert lists_help(waits.reader)
 
 
 # --- a list that cannot be had ---
@@ -233,26 +238,59 @@ def test_a_long_list_is_not_read_to_its_end(waits):
 def test_where_a_list_is_refused_the_runs_are_asked_for_by_themselves(waits, error):
     assert waits.answer(error) == {}
     assert waits.questions == ["a", "b"]
-    assert waits.reader.lists_help
+    assert lists_help(waits.reader)
 
 
-def test_lists_are_given_up_for_the_connection_when_a_run_can_be_had_without_and_that_is_told_once(
-    reader, waits, caplog
-):
-    other = Waits(reader, "x", "y", runnable=GROUP)
+def refused_list(reader, runnable):
+    """A list that is refused, while a run of it can be had, and refused again: no passing trouble."""
+    waits = Waits(reader, "p", "q", runnable=runnable)
     waits.answer(LIST_REFUSED[0])
-    other.answer(LIST_REFUSED[1])
+    waits.answer(shown("p", GOES_ON, runnable), "p")
+    waits.answer(LIST_REFUSED[0])
+    return waits
+
+
+def job(number, kind=Kind.JOB):
+    return Runnable(kind, f"j{number}", "w")
+
+
+def test_a_list_that_is_refused_again_is_left_alone_for_a_while_and_that_is_told(reader, waits, caplog):
+    waits.answer(LIST_REFUSED[0])
+    assert waits.answer(shown("a", RUNNING), "a")
+    assert waits.questions == [(["a", "b"], None)]  # it may have been passing trouble
     assert caplog.messages == []
-    run = shown("a", RUNNING)
-    assert waits.answer(run, "a") == {"a": run}
-    other.answer(shown("x", WHOLE, GROUP), "x")
-    assert reader.lists_help  # it may have been passing trouble
     waits.answer(LIST_REFUSED[0])
-    assert not reader.lists_help
+    assert waits.questions == ["a", "b"]
     (line,) = caplog.messages
-    for part in ("Connection c", "of job 'j' in workspace 'w'", "each run is asked for by itself"):
+    for part in ("Connection c", "of job 'j' in workspace 'w'", "one by one"):
         assert part in line
-    assert Waits(reader, "p", "q").questions == ["p", "q"]
+    assert len(waits.job.make_questions(NOW + LISTS_AGAIN, lists_help=True)) == 1
+
+
+def test_one_jobs_refused_list_costs_no_other_job_its_own(reader):
+    for _ in range(2 * UNHELPFUL):
+        refused_list(reader, JOB)
+    assert lists_help(reader)
+    assert Waits(reader, "a", "b", runnable=job(2)).questions == [(["a", "b"], None)]
+
+
+def test_where_several_jobs_lists_are_refused_no_more_are_asked_for_until_later(reader, caplog):
+    for number in range(UNHELPFUL):
+        assert lists_help(reader)
+        refused_list(reader, job(number))
+    assert not lists_help(reader)
+    assert sum("do not help here" in line for line in caplog.messages) == 1
+    assert Waits(reader, "a", "b").questions == ["a", "b"]
+    assert lists_help(reader, Kind.JOB_GROUP)
+    assert not lists_help(reader, later=LISTS_AGAIN - 1)
+    assert lists_help(reader, later=LISTS_AGAIN)
+
+
+def test_a_list_that_helps_in_between_keeps_them(reader):
+    for number in range(3 * UNHELPFUL):
+        refused_list(reader, job(number))
+        Waits(reader, "a", "b").answer(page({"a": RUNNING, "b": RUNNING}))
+    assert lists_help(reader)
 
 
 @pytest.mark.parametrize("error", LIST_REFUSED, ids=name_of)
@@ -260,7 +298,7 @@ def test_where_a_run_alone_is_refused_as_well_the_list_is_tried_again(waits, err
     waits.answer(error)
     assert waits.answer(error, "a") == {"a": error}
     assert waits.questions == [(["a", "b"], None)]
-    assert waits.reader.lists_help
+    assert lists_help(waits.reader)
 
 
 @pytest.mark.parametrize("error", PASSING, ids=name_of)
@@ -268,7 +306,7 @@ def test_a_single_question_that_fails_in_passing_settles_nothing(waits, error, c
     waits.answer(LIST_REFUSED[0])
     assert waits.answer(error, "a") == {"a": error}
     assert waits.questions == ["a", "b"]
-    assert waits.reader.lists_help
+    assert lists_help(waits.reader)
     assert caplog.messages == []
 
 
@@ -283,7 +321,7 @@ def test_trouble_that_passes_between_a_list_and_a_run_does_not_cost_the_lists(re
         waits.answer(LIST_REFUSED[4])
         waits.answer(shown("a", RUNNING), "a")
         assert len(waits.answer(page({"a": RUNNING, "b": RUNNING}))) == 2
-    assert reader.lists_help
+    assert lists_help(reader)
 
 
 def test_a_further_page_that_is_refused_has_its_runs_asked_for_alone(reader, waits):
@@ -296,53 +334,59 @@ def test_a_further_page_that_is_refused_has_its_runs_asked_for_alone(reader, wai
 # --- lists that tell nothing ---
 
 
-def useless_list(reader):
-    waits = Waits(reader, "p", "q")
+def useless_list(reader, number):
+    waits = Waits(reader, "p", "q", runnable=job(number))
     waits.answer(page({"other": RUNNING}))
-    waits.answer(shown("p", RUNNING), "p")
+    waits.answer(shown("p", GOES_ON, job(number)), "p")
 
 
 def test_lists_are_not_given_up_over_runs_that_cannot_be_seen_alone_either(reader):
-    for _ in range(2 * USELESS_LISTS):
-        waits = Waits(reader, "p", "q")
+    for number in range(2 * UNHELPFUL):
+        waits = Waits(reader, "p", "q", runnable=job(number))
         waits.answer(page({"other": RUNNING}))
         waits.answer(errors.NotFound("GET /x", 404, "no"), "p")
-    assert reader.lists_help
+    assert lists_help(reader)
 
 
-def test_lists_are_given_up_after_some_in_a_row_that_tell_nothing(reader, caplog):
-    for _ in range(USELESS_LISTS):
-        assert reader.lists_help
+def test_lists_are_given_up_after_some_jobs_in_a_row_whose_tell_nothing(reader, caplog):
+    for number in range(UNHELPFUL):
+        assert lists_help(reader)
         assert caplog.messages == []
-        useless_list(reader)
-    assert not reader.lists_help
+        useless_list(reader, number)
+    assert not lists_help(reader)
     (line,) = caplog.messages
-    assert "they do not show the runs, or no status of them" in line
+    assert f"those of {UNHELPFUL} jobs in a row do not show the runs, or cannot be read" in line
     assert Waits(reader, "a", "b").questions == ["a", "b"]
 
 
 @pytest.mark.parametrize("fields", [RUNNING, WHOLE, SCANT], ids=["running", "whole", "scant"])
 def test_a_list_that_tells_about_one_run_is_useful(reader, fields):
     for _ in range(3):
-        for _ in range(USELESS_LISTS - 1):
-            useless_list(reader)
+        for number in range(UNHELPFUL - 1):
+            useless_list(reader, number)
         Waits(reader, "a", "b").answer(page({"a": fields}))
-    assert reader.lists_help
+    assert lists_help(reader)
 
 
 def test_a_page_that_names_another_one_is_not_useless(reader):
-    for _ in range(2 * USELESS_LISTS):
+    for _ in range(2 * UNHELPFUL):
         Waits(reader, "a", "b").answer(page({}, next_url="http://x/2"))
-    assert reader.lists_help
+    assert lists_help(reader)
 
 
 def test_lists_that_were_on_their_way_when_lists_were_given_up_are_not_told_of(reader, caplog):
-    waits = [Waits(reader, "a", "b") for _ in range(USELESS_LISTS)]
-    on_their_way = [(*one._questions, one) for one in waits]
-    refused = Waits(reader, "p", "q")
-    refused.answer(LIST_REFUSED[0])
-    refused.answer(shown("p", RUNNING), "p")
-    refused.answer(LIST_REFUSED[0])
-    for question, _ in on_their_way:
+    waits = [Waits(reader, "a", "b", runnable=job(number)) for number in range(2 * UNHELPFUL)]
+    on_their_way = [(one, *one._questions) for one in waits]
+    for one, question in on_their_way:
         reader.read(question, page({}), NOW)
+        one.answer(shown("a", GOES_ON, one.job.runnable), "a")
     assert len(caplog.messages) == 1
+
+
+def test_a_last_look_is_not_put_off_to_find_out_about_another_run(reader):
+    waits = Waits(reader, "a", "b", "c")
+    waits.answer(page({"a": SCANT, "b": SCANT, "c": SCANT}))
+    assert waits.questions == ["a", (["b", "c"], None)]  # the first one for all
+    waits.job.runs["b"].urgent = True
+    waits.answer(page({"b": SCANT, "c": SCANT}), "b")
+    assert waits.questions == ["a", "b", "c"]
