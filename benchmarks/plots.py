@@ -22,7 +22,7 @@ Row = dict[str, Any]
 INTRODUCTION = """# Benchmark
 
 Made by `make benchmark`: the triggers of this provider, of dbt Cloud's and of Databricks's (their
-releases are in `dev/pins/benchmark-py3.11.txt`), each in a process of its own on one machine, against a
+releases are in `dev/pins/benchmark.txt`), each in a process of its own on one machine, against a
 simulated service over TLS, all with `poke_interval=30`. Whether the peers' runs belong to 50 jobs or
 more makes no difference to them.
 """
@@ -32,7 +32,8 @@ UNLIMITED = """
 
 Against a service without a limit, while no run ends. CPU is that of the process in a steady minute,
 memory what the waits add to it. The longest hold of the event loop includes the start of all waits at
-once.
+once, and passes of Python's garbage collector over what the waits have in memory; what is left without
+these is shown beside it.
 """
 
 LIMITED = """
@@ -77,6 +78,7 @@ UNLIMITED_COLUMNS: dict[str, Callable[[Row], str]] = {
     "CPU ms for each wait and minute": _figure("cpu", ".3f"),
     "KB for each wait": _figure("memory", ".1f"),
     "longest hold of the loop, ms": _figure("hold"),
+    "without the garbage collector, ms": _figure("own_hold"),
 }
 LIMITED_COLUMNS: dict[str, Callable[[Row], str]] = {
     "provider": lambda case: NAMES[case["provider"]],
@@ -110,16 +112,19 @@ def _markdown(rows: list[Row], columns: dict[str, Callable[[Row], str]]) -> str:
 
 
 def _ratios(unlimited: list[Row]) -> str:
-    """Say how the peers compare at each number of waits over 50 jobs."""
+    """Say how the peers compare at each number of waits and jobs."""
     said = []
-    by = {(case["provider"], case["waits"]): case["figures"] for case in unlimited if case["jobs"] == 50}
-    for count in sorted({case["waits"] for case in unlimited}):
+    peers = {(case["provider"], case["waits"]): case["figures"] for case in unlimited if case["jobs"] == 50}
+    for case in unlimited:
+        if case["provider"] != "datarecs":
+            continue
+        ours, where = case["figures"], f"{case['waits']:,} waits over {case['jobs']:,} jobs"
         for peer in ("databricks", "dbt"):
-            ours, theirs = by["datarecs", count], by[peer, count]
+            theirs = peers[peer, case["waits"]]
+            wins = " **It wins.**" if theirs["cpu"] < ours["cpu"] or theirs["memory"] < ours["memory"] else ""
             said.append(
-                f"- {count:,} waits over 50 jobs: {NAMES[peer]} takes "
-                f"{theirs['cpu'] / ours['cpu']:.1f} times the CPU and "
-                f"{theirs['memory'] / ours['memory']:.1f} times the memory."
+                f"- {where}: {NAMES[peer]} takes {theirs['cpu'] / ours['cpu']:.1f} times the CPU and "
+                f"{theirs['memory'] / ours['memory']:.1f} times the memory.{wins}"
             )
     return "\n" + "\n".join(said)
 

@@ -147,6 +147,7 @@ def figures_of(
         "refused": requests["refused"] / minutes,
         "refused_share": requests["refused"] / max(1, requests["requests"]),
         "hold": max(one["hold"] for one in measured) * 1000.0,
+        "own_hold": max(one["own_hold"] for one in measured) * 1000.0,
     }
     if not case.limit:
         figures["cpu"] = sum(one["cpu"] for one in measured) * 60_000.0 / case.waits

@@ -24,9 +24,10 @@ from services import Services
 
 from airflow_provider_datarecs import __version__
 from airflow_provider_datarecs.api.contract import Kind
-from airflow_provider_datarecs.simulator import ApiKey, Plan, SeenRequest, Simulator, default_world
+from airflow_provider_datarecs.simulator import ApiKey, Plan, Simulator, default_world
 
 if TYPE_CHECKING:
+    from airflow_provider_datarecs.simulator.app import SeenRequest
     from airflow_provider_datarecs.simulator.world import World
 
 ROOT = Path(__file__).resolve().parent.parent

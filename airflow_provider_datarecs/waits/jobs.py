@@ -37,7 +37,7 @@ class Wait:
     :param now: the time, by the clock of the event loop
     """
 
-    __slots__ = ("_context", "_interval", "_looks", "due", "event", "interval", "timer", "watch")
+    __slots__ = ("_interval", "_looks", "context", "due", "event", "interval", "timer", "watch")
 
     def __init__(
         self, watch: Watch, interval: Callable[[int], float], event: asyncio.Future[Event], now: float
@@ -46,7 +46,7 @@ class Wait:
         self.event = event
         self.timer: asyncio.TimerHandle | None = None
         self.due = now
-        self._context = contextvars.copy_context()  # by it Airflow tells whose log a line belongs to
+        self.context = contextvars.copy_context()  # by it Airflow tells whose log a line belongs to
         self._interval = interval
         self._looks = 0
         self.interval = self._next_interval()
@@ -60,7 +60,7 @@ class Wait:
 
     def judge(self, look: Run | DataRecsError) -> Event | None:
         """Let the watch judge a look, with what it logs in its task's log."""
-        return self._context.run(self.watch.judge, look)
+        return self.context.run(self.watch.judge, look)
 
     def _next_interval(self) -> float:
         return max(watch.MIN_POKE_INTERVAL, self._interval(self._looks))
