@@ -74,7 +74,7 @@ PROVIDERS: dict[str, tuple[Callable[..., Any], Callable[[dict[str, Any]], str]]]
 
 
 class LoopHolds:
-    """Measure how long each callback holds the event loop, with and without what the collector takes of it."""
+    """Measure how long each callback holds the event loop, with and without the garbage collector."""
 
     def __init__(self) -> None:
         self.longest = 0.0
