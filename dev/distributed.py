@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
+from airflow import __version__ as airflow_version
 from rig import COMPONENTS, Airflow, RigError
 from services import Services
 
 from airflow_provider_datarecs import __version__
 from airflow_provider_datarecs.api.contract import Kind
-from airflow_provider_datarecs.simulator import ApiKey, Plan, Simulator, default_world
+from airflow_provider_datarecs.simulator import ApiKey, Plan, RateLimit, Simulator, default_world
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.simulator.app import SeenRequest
@@ -92,7 +93,7 @@ class Deployment(Airflow):
 
 
 def main() -> int:
-    folder = ROOT / ".distributed"
+    folder = ROOT / ".distributed" / airflow_version
     shutil.rmtree(folder, ignore_errors=True)
     dags = folder / "dags"
     dags.mkdir(parents=True)
@@ -124,6 +125,7 @@ def main() -> int:
 def make_world() -> World:
     world = default_world()
     world.api_keys = [ApiKey(secrets.token_hex(16))]
+    world.rate_limit = RateLimit(sliding=True)  # so that no minute, whenever it begins, has more
     for number in range(JOBS):
         seconds = SHORTEST + (LONGEST - SHORTEST) * number / JOBS
         status = "FAILED" if number % FAILING == 0 else "COMPLETED"
@@ -184,7 +186,7 @@ def print_requests(requests: list[SeenRequest]) -> None:
         by_process[named.get(host, "others")].append(seen)
     titles = ("process", "requests", "starts", "looks", "refused (429)", "most in a minute")
     lines = [titles, *(line_of(name, seen) for name, seen in (*by_process.items(), ("all", requests)))]
-    print(f"\nAirflow {airflow_version()}, provider {__version__}, limit 100 requests a minute")
+    print(f"\nAirflow {airflow_version}, provider {__version__}, limit 100 requests a minute")
     for line in lines:
         print(" | ".join(f"{part!s:>16}" for part in line))
     print(flush=True)
@@ -200,12 +202,6 @@ def line_of(name: str, seen: list[SeenRequest]) -> tuple[Any, ...]:
 
 def address_of(component: str) -> str:
     return f"127.0.0.{PROCESSES.index(component) + 2}"
-
-
-def airflow_version() -> str:
-    from airflow import __version__ as version
-
-    return version
 
 
 def say(message: str) -> None:
