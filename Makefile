@@ -35,9 +35,9 @@ distributed: $(UV) services
 	@.envs/distributed-3.3/bin/python dev/distributed.py
 
 # What becomes of deferred waits when Airflow 2.11 is upgraded to 3.3.
-upgrade: $(UV)
-	@$(PYTHON) dev/environments.py make 2.11 3.3
-	@.envs/3.3/bin/python dev/upgrade.py
+upgrade: $(UV) services
+	@$(PYTHON) dev/environments.py make distributed-2.11 distributed-3.3
+	@.envs/distributed-3.3/bin/python dev/upgrade.py
 
 # PostgreSQL and Redis, of Debian.
 services:

@@ -138,9 +138,14 @@ def run(airflow: Deployment, world: World) -> None:
     """Run the DAG to its end, and kill a worker and a triggerer on the way."""
     airflow.trigger_dag(DAG_ID, "run")
     say(f"{DAG_ID} is triggered: {WAITS} runs of {JOBS} jobs, and a wait for each")
+
+    def has_ended() -> bool:
+        return airflow.run_state(DAG_ID, "run") in ("success", "failed")
+
     airflow.wait_until(
-        lambda: len(world.runs[Kind.JOB]) >= STARTED_BEFORE_WORKER_DIES, "some runs are started", PATIENCE
-    )
+        lambda: len(world.runs[Kind.JOB]) >= STARTED_BEFORE_WORKER_DIES or has_ended(),
+        "some runs are started", PATIENCE,
+    )  # fmt: skip
     say("killing worker.1 with all its tasks; it is started again")
     airflow.kill("worker.1")
     airflow.start("worker.1")
@@ -149,14 +154,13 @@ def run(airflow: Deployment, world: World) -> None:
         return Counter(airflow.states().values())["deferred"]
 
     airflow.wait_until(
-        lambda: deferred() >= DEFERRED_BEFORE_TRIGGERER_DIES, "many waits are deferred", PATIENCE
-    )
+        lambda: deferred() >= DEFERRED_BEFORE_TRIGGERER_DIES or has_ended(),
+        "many waits are deferred", PATIENCE,
+    )  # fmt: skip
     say(f"killing triggerer.1 while {deferred()} waits are deferred; it is started again")
     airflow.kill("triggerer.1")
     airflow.start("triggerer.1")
-    airflow.wait_until(
-        lambda: airflow.run_state(DAG_ID, "run") in ("success", "failed"), "the DAG run has ended", PATIENCE
-    )
+    airflow.wait_until(has_ended, "the DAG run has ended", PATIENCE)
     say("the DAG run has ended")
 
 

@@ -56,7 +56,10 @@ SUPPORTED = {
 }
 OTHERS = {
     "benchmark": Environment("3.3.2", "2026-09-30", tools=(*PEERS, "matplotlib", "psutil", "trustme")),
-    "distributed-2.11": Environment("2.11.2", "2026-03-18", tools=DISTRIBUTED),
+    # The Celery provider of that day (3.17.1) sends tasks on 2.x that its own workers do not know.
+    "distributed-2.11": Environment(
+        "2.11.2", "2026-03-18", tools=(*DISTRIBUTED, "apache-airflow-providers-celery<3.13")
+    ),
     "distributed-3.3": Environment("3.3.2", "2026-09-30", tools=DISTRIBUTED),
 }
 ENVIRONMENTS = {**SUPPORTED, **OTHERS}
