@@ -31,8 +31,10 @@ if TYPE_CHECKING or AIRFLOW_VERSION >= (3, 2):
         AirflowException,
         AirflowFailException,
         AirflowNotFoundException,
+        AirflowRescheduleException,
         AirflowSensorTimeout,
         AirflowSkipException,
+        AirflowTaskTimeout,
         TaskDeferralError,
     )
 
@@ -44,8 +46,10 @@ else:
         AirflowException,
         AirflowFailException,
         AirflowNotFoundException,
+        AirflowRescheduleException,
         AirflowSensorTimeout,
         AirflowSkipException,
+        AirflowTaskTimeout,
         TaskDeferralError,
     )
 
@@ -60,8 +64,10 @@ __all__ = [
     "AirflowException",
     "AirflowFailException",
     "AirflowNotFoundException",
+    "AirflowRescheduleException",
     "AirflowSensorTimeout",
     "AirflowSkipException",
+    "AirflowTaskTimeout",
     "BaseHook",
     "BaseOperator",
     "BaseSensorOperator",
@@ -70,17 +76,25 @@ __all__ = [
     "first_reschedule",
     "is_deferral_timeout",
     "load_stats",
+    "resume_margin",
 ]
 
 
-def is_deferral_timeout(error: TaskDeferralError) -> bool:
+def is_deferral_timeout(error: BaseException) -> bool:
     """
     Say whether Airflow ended a deferral because its time was over, rather than because the trigger failed.
 
     :param error: what Airflow raised in place of resuming the task
     """
-    # 2.x has no class of its own for it; the sensors of 3.x make an AirflowSensorTimeout of theirs.
-    return AIRFLOW_VERSION < (3, 0) and "timeout" in str(error).lower()
+    if AIRFLOW_VERSION >= (3, 0):
+        return type(error).__name__ == "TaskDeferralTimeout"
+    return isinstance(error, TaskDeferralError) and "timeout" in str(error).lower()
+
+
+def resume_margin() -> float:
+    """Give the seconds before a task's ``execution_timeout`` at which a deferred wait must have ended."""
+    # 2.x resumes no task whose time is over: it ends it without a word of what was waited for.
+    return 20.0 if AIRFLOW_VERSION < (3, 0) else 0.0
 
 
 def load_stats() -> Any:

@@ -6,7 +6,12 @@ from contextlib import contextmanager
 from typing import Iterator
 
 from airflow_provider_datarecs.api import errors
-from airflow_provider_datarecs.compat import CONFIG_EXCEPTIONS, AirflowException, AirflowFailException
+from airflow_provider_datarecs.compat import (
+    CONFIG_EXCEPTIONS,
+    AirflowException,
+    AirflowFailException,
+    AirflowSensorTimeout,
+)
 
 
 class DataRecsConfigException(*CONFIG_EXCEPTIONS, AirflowFailException):  # type: ignore[misc]
@@ -23,6 +28,14 @@ class DataRecsRunUncertain(AirflowFailException):
     A run may have been started, but nobody knows its id.
 
     An ``AirflowFailException``: a retry of the task could start a second run.
+    """
+
+
+class DataRecsRunNotSeen(AirflowSensorTimeout):
+    """
+    A wait's time is over, and its run could not be seen of late: whether it has ended is unknown.
+
+    An ``AirflowSensorTimeout``, so that the task is not retried.
     """
 
 

@@ -32,8 +32,8 @@ UNLIMITED = """
 
 Against a service without a limit, while no run ends. CPU is that of the process in a steady minute,
 memory what the waits add to it. The longest hold of the event loop includes the start of all waits at
-once, and passes of Python's garbage collector over what the waits have in memory; what is left without
-these is shown beside it.
+once, and passes of Python's garbage collector over what the waits have in memory, which make the most of
+it where there are many.
 """
 
 LIMITED = """
@@ -106,6 +106,7 @@ SCHEDULE_COLUMNS: dict[str, Callable[[Row], str]] = {
 
 
 def _markdown(rows: list[Row], columns: dict[str, Callable[[Row], str]]) -> str:
+    columns = {title: show for title, show in columns.items() if any(show(row) != "-" for row in rows)}
     lines = [" | ".join(columns), " | ".join("---" for _ in columns)]
     lines += [" | ".join(show(row) for show in columns.values()) for row in rows]
     return "\n".join(f"| {line} |" for line in lines)

@@ -55,12 +55,13 @@ def main() -> None:
 
 def test(name: str, *, quick: bool) -> tuple[bool, str]:
     """Run the tests in an environment, print all that they say at once, and give their closing line."""
-    python, log = ENVS / name / "bin" / "python", ENVS / name / "pytest.log"
+    # Not python -m, which would put the source tree before the installed wheel.
+    pytest, log = ENVS / name / "bin" / "pytest", ENVS / name / "pytest.log"
     began = time.monotonic()
     chosen = SHORT if quick and name not in WHOLE else ()
     with log.open("w") as output:
         done = subprocess.run(
-            [python, "-m", "pytest", "--airflow", SUPPORTED[name].airflow, *chosen],
+            [pytest, "--airflow", SUPPORTED[name].airflow, *chosen],
             cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, check=False,
         )  # fmt: skip
     text = log.read_text(errors="replace")

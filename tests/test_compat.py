@@ -51,6 +51,7 @@ def test_all_that_is_offered_exists():
 
 def test_a_trigger_that_failed_is_no_timeout():
     assert not compat.is_deferral_timeout(compat.TaskDeferralError("Trigger failure"))
+    assert not compat.is_deferral_timeout(compat.AirflowException("timeout"))
 
 
 def test_a_branch_for_a_version_dies_with_its_support():

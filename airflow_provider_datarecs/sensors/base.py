@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, Iterator, NoReturn
 
 from airflow_provider_datarecs.api.runs import Runnable, check_id
 from airflow_provider_datarecs.compat import (
     AirflowException,
+    AirflowRescheduleException,
     AirflowSensorTimeout,
     AirflowSkipException,
+    AirflowTaskTimeout,
     BaseSensorOperator,
     PokeReturnValue,
-    TaskDeferralError,
     first_reschedule,
     is_deferral_timeout,
+    resume_margin,
 )
 from airflow_provider_datarecs.exceptions import as_airflow_exceptions
 from airflow_provider_datarecs.operators.base import HasHook
@@ -33,6 +36,14 @@ if TYPE_CHECKING:
 BACKSTOP = timedelta(minutes=10)
 
 
+class _Ended(AirflowSkipException):
+    """Carries the end of a wait out of Airflow's poke loop, which changes every exception but a skip."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 class RunSensor(HasHook, BaseSensorOperator):
     """
     Wait for a run and push its result.
@@ -45,6 +56,7 @@ class RunSensor(HasHook, BaseSensorOperator):
 
     kind: ClassVar[Kind]
     _watch: Watch | None = None
+    _began: float | None = None  # epoch seconds
 
     def __init__(
         self,
@@ -67,9 +79,11 @@ class RunSensor(HasHook, BaseSensorOperator):
 
         :param context: the task's context
         """
-        if self.deferrable:
-            self._defer()
-        return super().execute(context)
+        with self._outcome():
+            if self.deferrable:
+                self._defer(context)
+            self._began = time.time()
+            return super().execute(context)
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
         """
@@ -84,13 +98,24 @@ class RunSensor(HasHook, BaseSensorOperator):
         return result
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Resume; a deferral that Airflow ended for its time is an AirflowSensorTimeout on every version."""
-        try:
-            return super().resume_execution(next_method, next_kwargs, context)
-        except TaskDeferralError as error:
-            if is_deferral_timeout(error):
-                raise AirflowSensorTimeout(str(error)) from error
-            raise
+        """
+        Resume, and let the wait end as it would in any mode and on any Airflow.
+
+        :param next_method: as it was given to ``defer``, or Airflow's own for a deferral that failed
+        :param next_kwargs: the event, or why the deferral failed
+        :param context: the task's context
+        """
+        with self._outcome():
+            try:
+                # Not what Airflow's sensors do here, which differs from version to version.
+                return super(BaseSensorOperator, self).resume_execution(next_method, next_kwargs, context)
+            except AirflowException as error:
+                if not is_deferral_timeout(error):
+                    raise
+                raise AirflowSensorTimeout(
+                    f"Run {self.run_id!r} of {self._runnable()}: no triggerer has ended this wait in time, "
+                    "so nobody knows how the run stands. Look at DataRecs, and whether a triggerer runs."
+                ) from error
 
     def poke(self, context: Context) -> bool | PokeReturnValue:
         """
@@ -98,32 +123,57 @@ class RunSensor(HasHook, BaseSensorOperator):
 
         :param context: the task's context
         """
+        try:
+            return self._look(context)
+        except (AirflowException, AirflowTaskTimeout) as error:
+            raise _Ended(error) from error
+
+    def _look(self, context: Context) -> bool | PokeReturnValue:
         runnable = self._runnable()
         if self._watch is None:
-            first_look = (first_reschedule(self, context) if self.reschedule else None) or time.time()
+            since = (
+                (first_reschedule(self, context) if self.reschedule else None) or self._began or time.time()
+            )
             self._watch = Watch(
                 runnable,
                 self.run_id,
                 conn_id=self.conn_id,
                 log=self.log,
-                since=first_look,
-                first_look=first_look,
+                since=since,
+                deadline=since + self.timeout,
+                first_look=since,
             )
-        if time.time() < self._watch.not_before:
-            return False
-        event = self._watch.judge(self.hook.look(runnable, self.run_id))
+        now, event = time.time(), None
+        if now >= self._watch.not_before:
+            event = self._watch.judge(self.hook.look(runnable, self.run_id))
+        elif now >= self._watch.deadline:
+            event = self._watch.give_up()
         if event is None:
             return False
-        try:
-            result = self.execute_complete(context, event)
-        except AirflowException as error:
-            # As after a deferral: of itself, Airflow 3 would skip only some failures here.
-            if self.soft_fail:
-                raise AirflowSkipException(str(error)) from error
-            raise
-        return PokeReturnValue(is_done=True, xcom_value=result)
+        return PokeReturnValue(is_done=True, xcom_value=self.execute_complete(context, event))
 
-    def _defer(self) -> NoReturn:
+    @contextmanager
+    def _outcome(self) -> Iterator[None]:
+        """Let every end but a COMPLETED skip the task where the user wants that, whatever Airflow does."""
+        error: BaseException
+        try:
+            yield
+        except _Ended as ended:
+            error = ended.error
+        except (AirflowSkipException, AirflowRescheduleException):
+            raise
+        except (AirflowException, AirflowTaskTimeout) as raised:
+            error = raised
+        else:
+            return
+        if isinstance(error, AirflowTaskTimeout) and self._watch:
+            error = AirflowTaskTimeout(self._watch.timeout_message(events.EXECUTION_TIMEOUT))
+        if self.soft_fail or getattr(self, "never_fail", False):  # the latter since Airflow 2.10
+            self.log.error("The task is skipped where it would fail: %s", error)
+            raise AirflowSkipException(str(error)) from error
+        raise error
+
+    def _defer(self, context: Context) -> NoReturn:
         runnable = self._runnable()
         self.hook.get_settings()  # a connection that cannot be right is refused here, not hours later
         self.log.info(
@@ -133,6 +183,13 @@ class RunSensor(HasHook, BaseSensorOperator):
             timedelta(seconds=self.timeout),
         )
         now = time.time()
+        deadline, limit = now + self.timeout, events.TIMEOUT
+        if self.execution_timeout:
+            # It counts from the start of this try.
+            left = context["ti"].start_date.timestamp() + self.execution_timeout.total_seconds() - now
+            margin = min(resume_margin(), left / 2.0)
+            if now + left - margin < deadline:
+                deadline, limit = now + left - margin, events.EXECUTION_TIMEOUT
         self.defer(
             trigger=self._trigger_class()(
                 **{runnable.kind.id_field: runnable.id},
@@ -141,7 +198,8 @@ class RunSensor(HasHook, BaseSensorOperator):
                 conn_id=self.conn_id,
                 poke_interval=self.poke_interval,
                 since=now,
-                deadline=now + self.timeout,
+                deadline=deadline,
+                limit=limit,
                 exponential_backoff=bool(self.exponential_backoff),
                 max_wait=self.max_wait.total_seconds() if self.max_wait else None,
             ),

@@ -12,6 +12,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from asgiref.sync import sync_to_async
 
 from airflow_provider_datarecs.api.runs import Runnable
+from airflow_provider_datarecs.waits.events import TIMEOUT
 from airflow_provider_datarecs.waits.watch import Watch
 
 if TYPE_CHECKING:
@@ -41,9 +42,11 @@ class RunTrigger(BaseTrigger):
     :param deadline: epoch seconds at which it ends, after one last look
     :param exponential_backoff: double the interval after each look, default False
     :param max_wait: the longest interval that this leads to in seconds, default no limit
+    :param limit: which of the task's limits the deadline comes from, default its ``timeout``
     """
 
     kind: ClassVar[Kind]
+    _poller: ClassVar[Any] = None
 
     def __init__(
         self,
@@ -57,6 +60,7 @@ class RunTrigger(BaseTrigger):
         deadline: float,
         exponential_backoff: bool = False,
         max_wait: float | None = None,
+        limit: str = TIMEOUT,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.runnable_id = runnable_id
@@ -68,6 +72,7 @@ class RunTrigger(BaseTrigger):
         self.deadline = deadline
         self.exponential_backoff = exponential_backoff
         self.max_wait = max_wait
+        self.limit = limit
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Give the class path and the arguments that make this trigger again; no secret is among them."""
@@ -81,6 +86,7 @@ class RunTrigger(BaseTrigger):
             "deadline": self.deadline,
             "exponential_backoff": self.exponential_backoff,
             "max_wait": self.max_wait,
+            "limit": self.limit,
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -90,8 +96,10 @@ class RunTrigger(BaseTrigger):
     async def _wait(self) -> dict[str, Any]:
         # Off the event loop: the first wait of a triggerer imports aiohttp and the hook here, which
         # takes tenths of a second and reads files. Not at the top, since a worker that defers needs none
-        # of it.
-        poller = await sync_to_async(import_module)(POLLER)
+        # of it. Not from sys.modules either, where it is before it is whole.
+        if RunTrigger._poller is None:
+            RunTrigger._poller = await sync_to_async(import_module)(POLLER)
+        poller = RunTrigger._poller
         await asyncio.sleep(max(0.0, min(random.uniform(*FIRST_LOOK), self.deadline - time.time())))
         watch = Watch(
             Runnable(self.kind, self.runnable_id, self.workspace_id),
@@ -100,6 +108,7 @@ class RunTrigger(BaseTrigger):
             log=self.log,
             since=self.since,
             deadline=self.deadline,
+            limit=self.limit,
         )
         event: dict[str, Any] = await poller.wait_for(watch, self._interval)
         return event

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Dict
 
 from airflow_provider_datarecs.api import contract
-from airflow_provider_datarecs.compat import AirflowException, AirflowSensorTimeout
-from airflow_provider_datarecs.exceptions import by_meaning, meaning_of, message_of
+from airflow_provider_datarecs.compat import AirflowException, AirflowSensorTimeout, AirflowTaskTimeout
+from airflow_provider_datarecs.exceptions import DataRecsRunNotSeen, by_meaning, meaning_of, message_of
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.errors import DataRecsError
@@ -16,6 +16,9 @@ FINISHED = "finished"
 TIMED_OUT = "timed_out"
 REFUSED = "refused"
 
+TIMEOUT = "timeout"
+EXECUTION_TIMEOUT = "execution_timeout"
+
 Event = Dict[str, Any]
 
 
@@ -24,9 +27,19 @@ def finished(runnable: Runnable, run: Run) -> Event:
     return _event(FINISHED, runnable, run.id, result=run.result)
 
 
-def timed_out(runnable: Runnable, run_id: str, message: str) -> Event:
-    """Make the event of a wait whose time is over."""
-    return _event(TIMED_OUT, runnable, run_id, message=message)
+def timed_out(
+    runnable: Runnable, run_id: str, message: str, *, limit: str = TIMEOUT, seen: bool = True
+) -> Event:
+    """
+    Make the event of a wait whose time is over.
+
+    :param runnable: the job or job group
+    :param run_id: the run's id
+    :param message: what is known of the run
+    :param limit: which of the task's limits it was
+    :param seen: whether the run could be seen at the end
+    """
+    return _event(TIMED_OUT, runnable, run_id, message=message, limit=limit, seen=seen)
 
 
 def refused(runnable: Runnable, run_id: str, error: DataRecsError, conn_id: str) -> Event:
@@ -44,7 +57,9 @@ def result_of(event: Any, runnable: Runnable, run_id: str) -> dict[str, Any]:
     :param event: what the wait ended with
     :param runnable: the job or job group that the task waits for
     :param run_id: the run that the task waits for
-    :raises AirflowSensorTimeout: when the wait's time was over; the task is not retried
+    :raises AirflowSensorTimeout: when the wait's ``timeout`` was over; the task is not retried
+    :raises DataRecsRunNotSeen: when it was, and the run could not be seen at the end
+    :raises AirflowTaskTimeout: when the task's ``execution_timeout`` was over
     :raises AirflowException: when the run is FAILED or CANCELLED, when DataRecs refused, or when the event
         is not one of this wait
     """
@@ -58,7 +73,9 @@ def result_of(event: Any, runnable: Runnable, run_id: str) -> dict[str, Any]:
             "unknown. Look at DataRecs, then clear the task to wait again."
         )
     if outcome == TIMED_OUT:
-        raise AirflowSensorTimeout(message)
+        if event.get("limit") == EXECUTION_TIMEOUT:
+            raise AirflowTaskTimeout(message)
+        raise (AirflowSensorTimeout if event.get("seen", True) else DataRecsRunNotSeen)(message)
     if outcome == REFUSED:
         raise by_meaning(str(event.get("meaning")))(message)
     result: Any = event.get("result")

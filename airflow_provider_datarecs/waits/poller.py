@@ -106,11 +106,8 @@ class Poller:
         run.waits.append(wait)
         run.alone = None
         self._waits += 1
-        if watch.deadline is not None:
-            left = max(0.0, watch.deadline - time.time())
-            wait.timer = self._loop.call_later(
-                left, self._deadline_reached, job, run, wait, context=wait.context
-            )
+        left = max(0.0, watch.deadline - time.time())
+        wait.timer = self._loop.call_later(left, self._deadline_reached, job, run, wait, context=wait.context)
         self._note_change(job)
         return wait
 

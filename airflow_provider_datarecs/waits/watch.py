@@ -37,8 +37,8 @@ class Watch:
     :param conn_id: the connection's id, for messages
     :param log: the task's logger: a standard one on Airflow 2, a structured one on Airflow 3
     :param since: epoch seconds at which the wait began
-    :param deadline: epoch seconds at which it ends, None where Airflow keeps the time (poke and reschedule
-        mode)
+    :param deadline: epoch seconds at which it ends, after one last look
+    :param limit: which of the task's limits the deadline comes from
     :param first_look: epoch seconds of the wait's first look, default now
     """
 
@@ -51,6 +51,7 @@ class Watch:
         "_status",
         "conn_id",
         "deadline",
+        "limit",
         "log",
         "not_before",
         "run_id",
@@ -66,7 +67,8 @@ class Watch:
         conn_id: str,
         log: Any,
         since: float,
-        deadline: float | None = None,
+        deadline: float,
+        limit: str = events.TIMEOUT,
         first_look: float | None = None,
     ) -> None:
         self.runnable = runnable
@@ -75,6 +77,7 @@ class Watch:
         self.log = log
         self.since = since
         self.deadline = deadline
+        self.limit = limit
         self._first_look = first_look or time.time()
         self._status: str | None = None
         self._failed_since: float | None = None
@@ -84,8 +87,7 @@ class Watch:
 
     def give_up(self) -> events.Event:
         """Give the event of a wait whose time is over, without a last look."""
-        message = f"{self._timeout_message()} There was no room for a last look within the rate limit."
-        return events.timed_out(self.runnable, self.run_id, message)
+        return self._timed_out(" There was no room for a last look within the rate limit.")
 
     def judge(self, look: Run | DataRecsError) -> events.Event | None:
         """
@@ -103,9 +105,11 @@ class Watch:
             self._note_run(look)
             if look.is_finished:
                 return events.finished(self.runnable, look)
-        if self.deadline is not None and time.time() >= self.deadline:
-            return events.timed_out(self.runnable, self.run_id, self._timeout_message())
-        return None
+        return self._timed_out() if time.time() >= self.deadline else None
+
+    def _timed_out(self, more: str = "") -> events.Event:
+        message, seen = f"{self.timeout_message()}{more}", self._failed_since is None
+        return events.timed_out(self.runnable, self.run_id, message, limit=self.limit, seen=seen)
 
     def _may_yet_appear(self, error: DataRecsError) -> bool:
         in_grace = time.time() < self._first_look + contract.NOT_VISIBLE_GRACE
@@ -153,8 +157,14 @@ class Watch:
     def _heartbeat_due(self) -> bool:
         return time.time() >= self._logged_at + HEARTBEAT
 
-    def _timeout_message(self) -> str:
-        subject = f"Run {self.run_id!r} of {self.runnable} did not finish within {_ago(self.since)}"
+    def timeout_message(self, limit: str | None = None) -> str:
+        """
+        Say how long the wait has lasted, and what is known of the run.
+
+        :param limit: which of the task's limits ended it, default the deadline's
+        """
+        waited = f"{_ago(self.since)} (the task's {limit or self.limit})"
+        subject = f"Run {self.run_id!r} of {self.runnable} did not finish within {waited}"
         if self._failed_since is None:
             return f"{subject}; its last status was {self._status}. It goes on at DataRecs."
         return (

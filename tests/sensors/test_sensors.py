@@ -83,6 +83,7 @@ def test_the_trigger_gets_what_the_sensor_was_given_as_plain_values(simulator, c
         "poke_interval": 30.0,
         "exponential_backoff": True,
         "max_wait": 300.0,
+        "limit": "timeout",
     }
     assert "demo-key" not in json.dumps(arguments)
 

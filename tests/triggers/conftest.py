@@ -125,7 +125,10 @@ def hasty(simulator, connect, monkeypatch):
     """Let time pass at once while nothing is asked, with the rate limit as it is documented."""
     from hasty import HastyClock
 
+    from airflow_provider_datarecs.triggers.base import RunTrigger
     from airflow_provider_datarecs.waits import poller
+
+    monkeypatch.setattr(RunTrigger, "_poller", poller)  # importing it takes real time
 
     def busy():
         return any(one._requests for pollers in list(poller._by_loop.values()) for one in pollers.values())

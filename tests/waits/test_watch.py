@@ -87,7 +87,9 @@ def test_the_deadline_tells_how_long_and_the_last_status(watch, clock):
     clock[0] += 7200
     event = watch.judge(run("RUNNING"))
     assert event["outcome"] == "timed_out"
-    assert "did not finish within 2:00:00; its last status was RUNNING" in event["message"]
+    assert (
+        "did not finish within 2:00:00 (the task's timeout); its last status was RUNNING" in event["message"]
+    )
 
 
 def test_the_deadline_of_a_run_that_cannot_be_seen_says_so(watch, clock):
@@ -122,7 +124,7 @@ def test_a_run_that_was_seen_may_not_be_missing(watch):
 
 
 def test_the_grace_counts_from_the_first_look_of_all(clock, log):
-    watch = Watch(JOB, "r", conn_id="c", log=log, since=clock[0], first_look=clock[0] - 61)
+    watch = Watch(JOB, "r", conn_id="c", log=log, since=0.0, deadline=9e9, first_look=clock[0] - 61)
     assert watch.judge(MISSING)["outcome"] == "refused"
 
 
