@@ -24,6 +24,7 @@ SHORT = (
     "tests/packaging",
     "tests/sensors",
     "tests/triggers/test_triggers.py",
+    "tests/live/test_connections.py",
     "tests/live/test_deferral.py",
     "tests/live/test_examples.py",
     "tests/test_compat.py",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from rig import IS_AIRFLOW_3
+from airflow_provider_datarecs.compat import AIRFLOW_VERSION
 
-if IS_AIRFLOW_3:
+if AIRFLOW_VERSION >= (2, 9):
 
     def test_dags_test_runs_the_wait_without_a_triggerer(airflow):
         run_ids = {row["run_id"] for row in airflow.rows("select run_id from dag_run")}
