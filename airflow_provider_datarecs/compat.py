@@ -61,6 +61,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AIRFLOW_VERSION",
     "CONFIG_EXCEPTIONS",
+    "TRIGGERS_ARE_TOLD_OF_KILLS",
     "AirflowException",
     "AirflowFailException",
     "AirflowNotFoundException",
@@ -75,10 +76,14 @@ __all__ = [
     "TaskDeferralError",
     "first_reschedule",
     "is_deferral_timeout",
+    "is_killed",
     "load_stats",
     "resume_margin",
     "task_state_store",
 ]
+
+# 3.3 and later call on_kill() of a trigger; before, its cancellation is all that it learns.
+TRIGGERS_ARE_TOLD_OF_KILLS = AIRFLOW_VERSION >= (3, 3)
 
 
 def is_deferral_timeout(error: BaseException) -> bool:
@@ -96,6 +101,51 @@ def resume_margin() -> float:
     """Give the seconds before a task's ``execution_timeout`` at which a deferred wait must have ended."""
     # 2.x resumes no task whose time is over: it ends it without a word of what was waited for.
     return 20.0 if AIRFLOW_VERSION < (3, 0) else 0.0
+
+
+def is_killed(ti: Any, trigger_id: int | None = None) -> bool:
+    """
+    Ask Airflow whether a user has killed, cleared or marked a task instance; False in doubt. Blocks.
+
+    :param ti: the task instance, or what a trigger has of it
+    :param trigger_id: the trigger that the task was deferred to, None if it runs in a process
+    :raises LookupError: when Airflow does not know the task instance
+    """
+    state, awaited = _state_of(ti)
+    if trigger_id is None:
+        return state in ENDED_BY_USERS
+    if state == "deferred":
+        return awaited not in (None, trigger_id)  # cleared, and deferred anew
+    return state in ENDED_BY_USERS | CLEARED
+
+
+ENDED_BY_USERS = {"failed", "success", "removed", "restarting"}  # the last is a running task that was cleared
+CLEARED = {None, "scheduled", "queued", "running"}
+
+
+def _state_of(ti: Any) -> tuple[str | None, int | None]:
+    """Give the state of a task instance, and the id of the trigger that it waits for if that can be known."""
+    if AIRFLOW_VERSION >= (3, 0):
+        from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+        states = RuntimeTaskInstance.get_task_states(
+            dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=ti.map_index
+        )
+        key = ti.task_id if ti.map_index < 0 else f"{ti.task_id}_{ti.map_index}"
+        return states[ti.run_id][key], None
+
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        row = (
+            session.query(TaskInstance.state, TaskInstance.trigger_id)
+            .filter_by(dag_id=ti.dag_id, task_id=ti.task_id, run_id=ti.run_id, map_index=ti.map_index)
+            .one_or_none()
+        )
+    if row is None:
+        raise LookupError(f"task {ti.task_id} of DAG run {ti.run_id} is gone")
+    return row.state, row.trigger_id
 
 
 def task_state_store(context: Context) -> Any:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
+import threading
 import time
 from contextlib import contextmanager
 from datetime import timedelta
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 # The trigger ends the wait at its deadline; Airflow's own timeout is for when no triggerer runs the trigger
 # any more.
 BACKSTOP = timedelta(minutes=10)
+ON_KILL_WITHIN = 30.0  # seconds; Airflow 3 gives a task 5 of them, and Airflow 2 a minute
 
 
 class _Ended(AirflowSkipException):
@@ -51,12 +55,15 @@ class RunSensor(HasHook, BaseSensorOperator):
     :param workspace_id: the id of the workspace (templated)
     :param run_id: the run's id (templated)
     :param deferrable: wait on the triggerer, default True; False waits in ``mode``
+    :param cancel_run_on_kill: cancel the run at DataRecs when a user kills, clears or marks the waiting task,
+        default False; never on a restart or a timeout, nor where Airflow cannot say what happened
     :param conn_id: the DataRecs connection (templated), default ``datarecs_default``
     """
 
     kind: ClassVar[Kind]
     _watch: Watch | None = None
     _began: float | None = None  # epoch seconds
+    _waiting: Any = None  # the task instance, while this process waits
 
     def __init__(
         self,
@@ -64,6 +71,7 @@ class RunSensor(HasHook, BaseSensorOperator):
         workspace_id: str,
         run_id: str,
         deferrable: bool = True,
+        cancel_run_on_kill: bool = False,
         conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,
     ) -> None:
@@ -71,6 +79,7 @@ class RunSensor(HasHook, BaseSensorOperator):
         self.workspace_id = workspace_id
         self.run_id = run_id
         self.deferrable = deferrable
+        self.cancel_run_on_kill = cancel_run_on_kill
         self.conn_id = conn_id
 
     def execute(self, context: Context) -> Any:
@@ -83,6 +92,7 @@ class RunSensor(HasHook, BaseSensorOperator):
             if self.deferrable:
                 self._defer(context)
             self._began = time.time()
+            self._waiting = context["ti"]
             return super().execute(context)
 
     def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
@@ -116,6 +126,30 @@ class RunSensor(HasHook, BaseSensorOperator):
                     f"Run {self.run_id!r} of {self._runnable()}: no triggerer has ended this wait in time, "
                     "so nobody knows how the run stands. Look at DataRecs, and whether a triggerer runs."
                 ) from error
+
+    def on_kill(self) -> None:
+        """Cancel the run if a user has ended the task, for ``deferrable=False``."""
+        is_timeout = isinstance(sys.exc_info()[1], AirflowTaskTimeout)
+        if not self.cancel_run_on_kill or self._waiting is None or is_timeout:
+            return
+        # This comes as a signal, in the midst of anything: of a request, or of a talk with Airflow.
+        thread = threading.Thread(target=self._cancel_if_killed, daemon=True)
+        thread.start()
+        thread.join(ON_KILL_WITHIN)
+
+    def _cancel_if_killed(self) -> None:
+        from airflow_provider_datarecs.waits.kill import cancel_if_killed
+
+        asyncio.run(
+            cancel_if_killed(
+                self._runnable(),
+                self.run_id,
+                conn_id=self.conn_id,
+                ti=self._waiting,
+                trigger_id=None,
+                log=self.log,
+            )
+        )
 
     def poke(self, context: Context) -> bool | PokeReturnValue:
         """
@@ -202,6 +236,7 @@ class RunSensor(HasHook, BaseSensorOperator):
                 limit=limit,
                 exponential_backoff=bool(self.exponential_backoff),
                 max_wait=self.max_wait.total_seconds() if self.max_wait else None,
+                cancel_run_on_kill=self.cancel_run_on_kill,
             ),
             method_name="execute_complete",
             timeout=timedelta(seconds=self.timeout) + BACKSTOP,

@@ -25,6 +25,8 @@ class JobGroupRunSensor(RunSensor):
     :param workspace_id: the id of the job group's workspace (templated)
     :param run_id: the run's id (templated)
     :param deferrable: wait on the triggerer, holding no worker slot, default True; False waits in ``mode``
+    :param cancel_run_on_kill: cancel the run at DataRecs when a user kills, clears or marks the waiting task,
+        default False; never on a restart or a timeout, nor where Airflow cannot say what happened
     :param conn_id: the DataRecs connection (templated), default ``datarecs_default``
     :param poke_interval: seconds or timedelta between two looks, at least 1 s, default 60 s
     :param timeout: seconds or timedelta after which the wait ends, with one last look, default that of

@@ -12,6 +12,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from asgiref.sync import sync_to_async
 
 from airflow_provider_datarecs.api.runs import Runnable
+from airflow_provider_datarecs.compat import TRIGGERS_ARE_TOLD_OF_KILLS
 from airflow_provider_datarecs.waits.events import TIMEOUT
 from airflow_provider_datarecs.waits.watch import Watch
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 # does not burst.
 FIRST_LOOK = (8.0, 12.0)
 POLLER = "airflow_provider_datarecs.waits.poller"
+KILL = "airflow_provider_datarecs.waits.kill"
+
+_at_work: set[asyncio.Task[None]] = set()  # the event loop alone keeps no task alive
 
 
 class RunTrigger(BaseTrigger):
@@ -43,6 +47,7 @@ class RunTrigger(BaseTrigger):
     :param exponential_backoff: double the interval after each look, default False
     :param max_wait: the longest interval that this leads to in seconds, default no limit
     :param limit: which of the task's limits the deadline comes from, default its ``timeout``
+    :param cancel_run_on_kill: cancel the run when a user kills, clears or marks the task, default False
     """
 
     kind: ClassVar[Kind]
@@ -61,6 +66,7 @@ class RunTrigger(BaseTrigger):
         exponential_backoff: bool = False,
         max_wait: float | None = None,
         limit: str = TIMEOUT,
+        cancel_run_on_kill: bool = False,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.runnable_id = runnable_id
@@ -73,6 +79,8 @@ class RunTrigger(BaseTrigger):
         self.exponential_backoff = exponential_backoff
         self.max_wait = max_wait
         self.limit = limit
+        self.cancel_run_on_kill = cancel_run_on_kill
+        self._has_fired = False
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Give the class path and the arguments that make this trigger again; no secret is among them."""
@@ -87,11 +95,45 @@ class RunTrigger(BaseTrigger):
             "exponential_backoff": self.exponential_backoff,
             "max_wait": self.max_wait,
             "limit": self.limit,
+            "cancel_run_on_kill": self.cancel_run_on_kill,
         }
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and fire the one event that the wait ends with."""
-        yield TriggerEvent(await self._wait())  # type: ignore[no-untyped-call]
+        try:
+            event = await self._wait()
+        except asyncio.CancelledError:
+            if not TRIGGERS_ARE_TOLD_OF_KILLS:
+                await self._cancel_run_if_killed()
+            raise
+        self._has_fired = True
+        yield TriggerEvent(event)  # type: ignore[no-untyped-call]
+
+    async def on_kill(self) -> None:
+        """Cancel the run if a user has ended the task; Airflow 3.3 and later call it, and not only then."""
+        await self._cancel_run_if_killed()
+
+    async def _cancel_run_if_killed(self) -> None:
+        # At the deadline it may be Airflow's own timeout that ends the deferral.
+        is_over = self._has_fired or time.time() >= self.deadline
+        if not self.cancel_run_on_kill or is_over or self.task_instance is None:
+            return
+        # Shielded, since Airflow cancels a trigger again a second later.
+        work = asyncio.get_running_loop().create_task(self._ask_and_cancel())
+        _at_work.add(work)
+        work.add_done_callback(_at_work.discard)
+        await asyncio.shield(work)
+
+    async def _ask_and_cancel(self) -> None:
+        kill = await sync_to_async(import_module)(KILL)
+        await kill.cancel_if_killed(
+            Runnable(self.kind, self.runnable_id, self.workspace_id),
+            self.run_id,
+            conn_id=self.conn_id,
+            ti=self.task_instance,
+            trigger_id=self.trigger_id,
+            log=self.log,
+        )
 
     async def _wait(self) -> dict[str, Any]:
         # Off the event loop: the first wait of a triggerer imports aiohttp and the hook here, which

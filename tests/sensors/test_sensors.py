@@ -84,6 +84,7 @@ def test_the_trigger_gets_what_the_sensor_was_given_as_plain_values(simulator, c
         "exponential_backoff": True,
         "max_wait": 300.0,
         "limit": "timeout",
+        "cancel_run_on_kill": False,
     }
     assert "demo-key" not in json.dumps(arguments)
 
