@@ -16,6 +16,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import closing, suppress
 from functools import cached_property
@@ -150,11 +151,19 @@ class Airflow:
             raise RigError(f"airflow {arguments[0]} {arguments[1]} failed:\n{done.stdout}\n{done.stderr}")
         return done.stdout
 
-    def trigger_dag(self, dag_id: str, run_id: str) -> None:
+    def trigger_dag(self, dag_id: str, run_id: str, conf: dict[str, Any] | None = None) -> None:
         """Start a run of a DAG, once Airflow has parsed it."""
         query = "select 1 from serialized_dag where dag_id = :dag_id"
         self.wait_until(lambda: self.rows(query, dag_id=dag_id), f"DAG {dag_id} is parsed")
-        self.cli("dags", "trigger", dag_id, "--run-id", run_id)
+        self.cli("dags", "trigger", dag_id, "--run-id", run_id, "--conf", json.dumps(conf or {}))
+
+    def set_connection(self, conn_id: str, host: str, api_key: str, **extra: Any) -> None:
+        """Add a connection, or replace one in one go."""
+        content = {"conn_type": "datarecs", "host": host, "password": api_key, "extra": json.dumps(extra)}
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            json.dump({conn_id: content}, file)
+            file.flush()
+            self.cli("connections", "import", "--overwrite", file.name)
 
     def scheduled_run(self, dag_id: str) -> str:
         """Wait for the run that Airflow starts of its own, for the last interval of a DAG with a schedule."""
@@ -191,7 +200,9 @@ class Airflow:
             " where dag_id = :dag_id and run_id = :run_id and task_id = :task_id and key = :key",
             dag_id=dag_id, run_id=run_id, task_id=task_id, key=key,
         )  # fmt: skip
-        return json.loads(rows[0]["value"]) if rows else None
+        value = rows[0]["value"] if rows else None
+        # SQLite gives text, PostgreSQL bytes on 2.x.
+        return value if value is None else json.loads(value if isinstance(value, str) else bytes(value))
 
     def rows(self, query: str, **values: Any) -> list[dict[str, Any]]:
         """Give what a query finds in Airflow's database."""

@@ -63,6 +63,7 @@ class Plan:
 
     :param status: how they end
     :param queued: seconds before they run
+    :param queued_status: what they are until then
     :param running: seconds they run
     :param rows_processed: counts of a run that ends COMPLETED, None to leave one out
     :param rows_matched: see ``rows_processed``
@@ -73,6 +74,7 @@ class Plan:
 
     status: str = contract.COMPLETED
     queued: float = 0.5
+    queued_status: str = "QUEUED"
     running: float = 2.0
     rows_processed: int | None = 1000
     rows_matched: int | None = 1000
@@ -115,7 +117,7 @@ class Run:
         if self.cancelled_at is not None and self.cancelled_at < self.ends_at:
             return contract.CANCELLED
         if now < self.created_at + self.plan.queued:
-            return "QUEUED"
+            return self.plan.queued_status
         return "RUNNING" if now < self.ends_at else self.plan.status
 
     @property
@@ -214,7 +216,7 @@ class World:
         """Give a run as an answer shows it, with keys in snake_case."""
         now = self.clock()
         status, plan = run.status(now), run.plan
-        ended = status not in ("QUEUED", "RUNNING")
+        ended = status in contract.TERMINAL
         starts_at = run.created_at + plan.queued
         started = starts_at <= min(now, run.cancelled_at or now)
         shown: dict[str, Any] = {
