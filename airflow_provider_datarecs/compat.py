@@ -77,6 +77,7 @@ __all__ = [
     "is_deferral_timeout",
     "load_stats",
     "resume_margin",
+    "task_state_store",
 ]
 
 
@@ -95,6 +96,15 @@ def resume_margin() -> float:
     """Give the seconds before a task's ``execution_timeout`` at which a deferred wait must have ended."""
     # 2.x resumes no task whose time is over: it ends it without a word of what was waited for.
     return 20.0 if AIRFLOW_VERSION < (3, 0) else 0.0
+
+
+def task_state_store(context: Context) -> Any:
+    """
+    Give the store that a task instance keeps over its retries, None before Airflow 3.3.
+
+    :param context: the task's context
+    """
+    return context.get("task_state_store") if AIRFLOW_VERSION >= (3, 3) else None
 
 
 def load_stats() -> Any:

@@ -21,12 +21,13 @@ from airflow_provider_datarecs.exceptions import (
 JOB = Runnable(Kind.JOB, "j", "w")
 CALL = "GET /jobs/j/runs/r"
 MEANINGS = [
+    (errors.NothingStarted(JOB, "no answer"), AirflowException),
     (errors.Unauthorized(CALL, 401, "Invalid or expired API key"), DataRecsConfigException),
     (errors.InvalidSettings("Host is empty"), DataRecsConfigException),
     (errors.InvalidInput("job_id is empty"), AirflowFailException),
     (errors.Forbidden(CALL, 403, "no"), AirflowFailException),
     (
-        errors.RunMayHaveStarted(JOB, errors.MaybeArrived("POST /jobs/j/run", "no answer")),
+        errors.RunMayHaveStarted(JOB, "no answer"),
         DataRecsRunUncertain,
     ),
     (errors.NotFound(CALL, 404, "Resource not found: run 'r'"), AirflowException),

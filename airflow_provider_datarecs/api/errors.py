@@ -112,12 +112,21 @@ class RunMayHaveStarted(DataRecsError):
     A request to start a run was sent and its answer is lost or unreadable: the run may exist.
 
     :param what: the job or job group, in words
-    :param cause: why there is no answer
+    :param why: why that is not known
     """
 
-    def __init__(self, what: Any, cause: RequestError) -> None:
-        super().__init__(
-            f"A run of {what} may have started at DataRecs, but its id is unknown ({cause}). Nothing was "
-            "sent again. Look at the run history there before you start another run."
-        )
-        self.cause = cause
+    def __init__(self, what: Any, why: Any) -> None:
+        super().__init__(f"A run of {what} may have started at DataRecs, but its id is unknown: {why}")
+        self.why = why
+
+
+class NothingStarted(DataRecsError):
+    """
+    The answer to a start is lost, and the run history proves that it started nothing.
+
+    :param what: the job or job group, in words
+    :param why: why there is no answer
+    """
+
+    def __init__(self, what: Any, why: Any) -> None:
+        super().__init__(f"No run of {what} was started, as its run history shows: {why}")

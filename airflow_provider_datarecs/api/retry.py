@@ -6,10 +6,17 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tenacity import AsyncRetrying
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt
 from tenacity.wait import wait_exponential_jitter
 
-from airflow_provider_datarecs.api.errors import MaybeArrived, NeverArrived, RateLimited, Unavailable
+from airflow_provider_datarecs.api.errors import (
+    MaybeArrived,
+    NeverArrived,
+    NothingStarted,
+    RateLimited,
+    RunMayHaveStarted,
+    Unavailable,
+)
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState
@@ -18,6 +25,7 @@ log = logging.getLogger(__name__)
 
 REQUEST_TIMEOUT = 30.0  # seconds for one request, connecting and reading included
 CONNECT_TIMEOUT = 10.0  # seconds of them for the connection alone: beyond, the request provably never arrived
+START_ATTEMPTS = 3  # requests to start a run whose answers are lost, each with a look in the history after it
 MIN_LIMIT_WAIT = 1.0  # seconds to wait after a 429 that says "now": such answers are not counted as attempts
 MAX_LIMIT_WAIT = 900.0  # seconds after which to ask again, whatever a 429 says
 UNKNOWN_LIMIT_WAIT = 15.0  # seconds to wait after a 429 that does not say how long
@@ -57,6 +65,22 @@ def retrying(patience: Patience, *, repeatable: bool) -> AsyncRetrying:
         wait=tries.pause,
         stop=tries.are_over,
         before_sleep=tries.announce,
+        reraise=True,
+    )
+
+
+def starting(*, may_repeat: bool) -> AsyncRetrying:
+    """
+    Make the retrying for a start whose answers are lost.
+
+    :param may_repeat: whether to send again even where the run history cannot tell whether a run was started
+    """
+    errors = (NothingStarted, RunMayHaveStarted) if may_repeat else (NothingStarted,)
+    return AsyncRetrying(
+        retry=retry_if_exception_type(errors),
+        wait=_backoff,
+        stop=stop_after_attempt(START_ATTEMPTS),
+        before_sleep=lambda state: log.warning("%s. Starting it again.", str(_error(state)).rstrip(".")),
         reraise=True,
     )
 

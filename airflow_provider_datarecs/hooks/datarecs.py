@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from airflow_provider_datarecs.api.retry import Patience
     from airflow_provider_datarecs.api.runs import Run, Runnable
     from airflow_provider_datarecs.api.settings import ClientSettings
+    from airflow_provider_datarecs.api.start import Wish
 
 T = TypeVar("T")
 
@@ -101,6 +102,21 @@ class DataRecsHook(BaseHook):
         with as_airflow_exceptions(self.conn_id):
             check_text(argument, value)
 
+    def check_choice(self, argument: str, value: Any, choices: tuple[str, ...]) -> None:
+        """
+        Refuse what is none of the choices.
+
+        :param argument: the argument's name, for the message
+        :param value: what it holds
+        :param choices: what it may hold
+        :raises AirflowFailException: naming the argument and the choices
+        """
+        from airflow_provider_datarecs.api.errors import InvalidInput
+
+        with as_airflow_exceptions(self.conn_id):
+            if value not in choices:
+                raise InvalidInput(f"{argument} is {value!r}; it can be {' or '.join(map(repr, choices))}")
+
     def call(self, ask: Callable[[DataRecsClient], Awaitable[T]]) -> T:
         """
         Open a client, let it do something and close it again, blocking until that is done.
@@ -148,6 +164,25 @@ class DataRecsHook(BaseHook):
         """
         return self.call(
             lambda client: client.start_run(runnable, idempotency_key=idempotency_key, run_label=run_label)
+        )
+
+    def start_run_once(
+        self, runnable: Runnable, wish: Wish, *, sent_at: float | None, may_repeat: bool
+    ) -> str:
+        """
+        Start a run unless this wish already has one, and give its id.
+
+        :param runnable: the job or job group
+        :param wish: what the task instance wants
+        :param sent_at: epoch seconds at which an earlier try of the task may have sent the request, None if
+            it cannot have
+        :param may_repeat: whether to send again where nobody can say whether there is a run
+        :raises DataRecsRunUncertain: where nobody can say, unless ``may_repeat``
+        """
+        from airflow_provider_datarecs.api.start import start_once
+
+        return self.call(
+            lambda client: start_once(client, runnable, wish, sent_at=sent_at, may_repeat=may_repeat)
         )
 
     def get_run(self, runnable: Runnable, run_id: str) -> Run:

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import logging
+import time
 import uuid
+from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_datarecs.compat import BaseOperator
+from airflow_provider_datarecs.compat import AirflowException, BaseOperator, task_state_store
+from airflow_provider_datarecs.exceptions import DataRecsRunUncertain
 from airflow_provider_datarecs.provider_info import DEFAULT_CONN_ID
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.runs import Runnable
+    from airflow_provider_datarecs.api.start import Wish
     from airflow_provider_datarecs.compat import Context
     from airflow_provider_datarecs.hooks.datarecs import DataRecsHook
+
+log = logging.getLogger(__name__)
+
+FAIL, RETRY = "fail", "retry"
+LABEL_PART = 60  # characters of a DAG's or task's id that go into a label
 
 
 class HasHook:
@@ -42,38 +52,146 @@ class DataRecsOperator(HasHook, BaseOperator):
 
 class StartRunOperator(DataRecsOperator):
     """
-    Start a run and push its ids.
+    Start a run and push its ids: one run for each wish of a task instance, whatever is lost on the way.
 
     :param run_label: a label for the run (templated), default none
+    :param unique_label: the run's label is that of no other task instance, so that a run can be told by it.
+        Default False; True sends a label of the provider's making where ``run_label`` is not given
+    :param on_uncertain: what to do where nobody can say whether a run was started: ``fail`` (default),
+        without Airflow's retries, or ``retry``, which sends the request again
     """
 
-    def __init__(self, *, run_label: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        run_label: str | None = None,
+        unique_label: bool = False,
+        on_uncertain: str = FAIL,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.run_label = run_label
+        self.unique_label = unique_label
+        self.on_uncertain = on_uncertain
 
-    def start(self, context: Context, runnable: Runnable) -> str:
+    def execute(self, context: Context) -> str:
         """
-        Start a run of a job or job group, push its ids as XComs and return the run's id.
+        Start the run, push its ids as XComs and return its id.
 
         :param context: the task's context
-        :param runnable: the job or job group
         """
-        run_id = self.hook.start_run(runnable, idempotency_key=wish_of(context), run_label=self.run_label)
-        self.log.info("Started run %s of %s", run_id, runnable)
-        ti = context["ti"]
-        ti.xcom_push(key="run_id", value=run_id)
-        ti.xcom_push(key=runnable.kind.id_field, value=runnable.id)
-        ti.xcom_push(key="workspace_id", value=runnable.workspace_id)
-        return run_id
+        self.hook.check_choice("on_uncertain", self.on_uncertain, (FAIL, RETRY))
+        wish = self._wish(context)
+        memory = Memory(context, wish.key)
+        ids = memory.ids
+        if ids:
+            self.log.info("Run %s was started by an earlier try of this task", ids["run_id"])
+        else:
+            ids = self._start(context, wish, memory)
+            memory.keep(ids)
+        for key, value in ids.items():
+            context["ti"].xcom_push(key=key, value=value)
+        return ids["run_id"]
+
+    def _start(self, context: Context, wish: Wish, memory: Memory) -> dict[str, str]:
+        runnable = self._find()
+        sent_before = memory.was_sent if memory.is_there else self._is_retry(context)
+        memory.note_sent()
+        try:
+            run_id = self.hook.start_run_once(
+                runnable,
+                wish,
+                sent_at=self._last_try_ended() if sent_before else None,
+                may_repeat=self.on_uncertain == RETRY,
+            )
+        except DataRecsRunUncertain:
+            raise
+        except AirflowException:
+            if not sent_before:  # else an earlier try may have started one
+                memory.forget()
+            raise
+        return {"run_id": run_id, runnable.kind.id_field: runnable.id, "workspace_id": runnable.workspace_id}
+
+    def _find(self) -> Runnable:
+        """Give the job or job group to run."""
+        raise NotImplementedError
+
+    def _wish(self, context: Context) -> Wish:
+        from airflow_provider_datarecs.api.start import Wish
+
+        ti: Any = context["ti"]
+        # max_tries is what a clear raises and a retry leaves alone.
+        parts = (ti.dag_id, ti.run_id, ti.task_id, str(ti.map_index), str(ti.max_tries))
+        key = str(uuid.uuid5(uuid.NAMESPACE_URL, "datarecs:" + "\0".join(parts)))
+        label = self.run_label
+        if self.run_label:
+            self.hook.check_text("run_label", self.run_label)
+        elif self.unique_label:
+            label = f"{ti.dag_id[:LABEL_PART]}.{ti.task_id[:LABEL_PART]} {key}"
+        started: Any = getattr(context.get("dag_run"), "start_date", None)
+        return Wish(
+            key=key,
+            label=label or None,
+            is_label_unique=self.unique_label,
+            since=started.timestamp() if started else None,
+        )
+
+    def _is_retry(self, context: Context) -> bool:
+        """Say whether there was a try before this one since the last clear."""
+        ti: Any = context["ti"]
+        return bool(ti.try_number > max(1, ti.max_tries - self.retries + 1))
+
+    def _last_try_ended(self) -> float:
+        """Give the epoch seconds before which the try before this one has ended."""
+        pauses = (self.retry_delay, self.max_retry_delay)
+        seconds = [pause.total_seconds() for pause in pauses if isinstance(pause, timedelta)]
+        return time.time() - min(seconds, default=0.0)
 
 
-def wish_of(context: Context) -> str:
+class Memory:
     """
-    Name what this task instance wishes for: the same for each of its retries, and new after a clear.
+    Remember between the tries of a task what it has started, where Airflow has a store for that (3.3).
 
     :param context: the task's context
+    :param key: names the wish, since a clear leaves the store as it is
     """
-    ti: Any = context["ti"]
-    # max_tries is what a clear raises and a retry leaves alone.
-    parts = (ti.dag_id, ti.run_id, ti.task_id, str(ti.map_index), str(ti.max_tries))
-    return str(uuid.uuid5(uuid.NAMESPACE_URL, "datarecs:" + "\0".join(parts)))
+
+    def __init__(self, context: Context, key: str) -> None:
+        self._store = task_state_store(context)
+        self._key = f"datarecs-{key}"
+        self._kept: Any = (self._store.get(self._key) or {}) if self.is_there else {}
+
+    @property
+    def is_there(self) -> bool:
+        """Say whether Airflow has a store."""
+        return self._store is not None
+
+    @property
+    def ids(self) -> dict[str, str] | None:
+        """The ids of the run that was started, if that is known."""
+        ids: dict[str, str] | None = self._kept.get("ids")
+        return ids
+
+    @property
+    def was_sent(self) -> bool:
+        """Say whether an earlier try may have sent the request."""
+        return bool(self._kept)
+
+    def note_sent(self) -> None:
+        """Remember that the request is about to be sent."""
+        if self.is_there:
+            self._store.set(self._key, {"sent": True})
+
+    def forget(self) -> None:
+        """Remember that the request started nothing."""
+        if self.is_there:
+            self._store.delete(self._key)
+
+    def keep(self, ids: dict[str, str]) -> None:
+        """Remember the run that was started."""
+        if not self.is_there:
+            return
+        try:
+            self._store.set(self._key, {"ids": ids})
+        except Exception:
+            log.exception("The task state store does not take run %s; its XComs hold it", ids["run_id"])

@@ -8,7 +8,7 @@ from airflow_provider_datarecs.api.contract import Kind
 from airflow_provider_datarecs.operators.base import StartRunOperator
 
 if TYPE_CHECKING:
-    from airflow_provider_datarecs.compat import Context
+    from airflow_provider_datarecs.api.runs import Runnable
 
 
 class TriggerJobRunOperator(StartRunOperator):
@@ -20,21 +20,23 @@ class TriggerJobRunOperator(StartRunOperator):
     :param job_id: the job's id (templated)
     :param workspace_id: the id of the job's workspace (templated)
     :param run_label: a label for the run (templated), default none
+    :param unique_label: the run's label is that of no other task instance, so that a run can be told by it.
+        Default False; True sends a label of the provider's making where ``run_label`` is not given
+    :param on_uncertain: what to do where nobody can say whether a run was started: ``fail`` (default),
+        without Airflow's retries, or ``retry``, which sends the request again
     :param conn_id: the DataRecs connection (templated), default ``datarecs_default``
     :raises AirflowFailException: when an id cannot be one, before anything is sent
-    :raises DataRecsRunUncertain: when the answer is lost, so that the run may exist; the task is not retried
+    :raises DataRecsRunUncertain: when an answer is lost and nobody can say whether the run exists, unless
+        ``on_uncertain="retry"``; the task is not retried
     :raises AirflowException: when DataRecs refuses, or cannot be reached; nothing was started
     """
 
     template_fields: Sequence[str] = ("job_id", "workspace_id", "run_label", "conn_id")
 
-    def __init__(
-        self, *, job_id: str, workspace_id: str, run_label: str | None = None, **kwargs: Any
-    ) -> None:
-        super().__init__(run_label=run_label, **kwargs)
+    def __init__(self, *, job_id: str, workspace_id: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.job_id = job_id
         self.workspace_id = workspace_id
 
-    def execute(self, context: Context) -> str:
-        """Start the run and return its id."""
-        return self.start(context, self.hook.runnable(Kind.JOB, self.job_id, self.workspace_id))
+    def _find(self) -> Runnable:
+        return self.hook.runnable(Kind.JOB, self.job_id, self.workspace_id)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Sequence
 from airflow_provider_datarecs.operators.base import StartRunOperator
 
 if TYPE_CHECKING:
-    from airflow_provider_datarecs.compat import Context
+    from airflow_provider_datarecs.api.runs import Runnable
 
 
 class TriggerJobRunByNameOperator(StartRunOperator):
@@ -19,24 +19,26 @@ class TriggerJobRunByNameOperator(StartRunOperator):
     :param workspace_name: the name of the job's workspace, exact and case-sensitive (templated)
     :param job_name: the job's name, exact and case-sensitive (templated)
     :param run_label: a label for the run (templated), default none
+    :param unique_label: the run's label is that of no other task instance, so that a run can be told by it.
+        Default False; True sends a label of the provider's making where ``run_label`` is not given
+    :param on_uncertain: what to do where nobody can say whether a run was started: ``fail`` (default),
+        without Airflow's retries, or ``retry``, which sends the request again
     :param conn_id: the DataRecs connection (templated), default ``datarecs_default``
     :raises AirflowFailException: when a name is empty, before anything is sent
-    :raises DataRecsRunUncertain: when the answer is lost, so that the run may exist; the task is not retried
+    :raises DataRecsRunUncertain: when an answer is lost and nobody can say whether the run exists, unless
+        ``on_uncertain="retry"``; the task is not retried
     :raises AirflowException: when a name is missing or not unique, when DataRecs refuses, or cannot be
         reached; nothing was started
     """
 
     template_fields: Sequence[str] = ("workspace_name", "job_name", "run_label", "conn_id")
 
-    def __init__(
-        self, *, workspace_name: str, job_name: str, run_label: str | None = None, **kwargs: Any
-    ) -> None:
-        super().__init__(run_label=run_label, **kwargs)
+    def __init__(self, *, workspace_name: str, job_name: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.workspace_name = workspace_name
         self.job_name = job_name
 
-    def execute(self, context: Context) -> str:
-        """Find the job, start the run and return its id."""
+    def _find(self) -> Runnable:
         job = self.hook.find_job(workspace_name=self.workspace_name, job_name=self.job_name)
         self.log.info("Job %r in workspace %r is %s", self.job_name, self.workspace_name, job)
-        return self.start(context, job)
+        return job

@@ -154,12 +154,11 @@ async def test_no_error_shows_the_api_key(server, client, job, status):
         assert "demo-key" not in f"{error} {error!r} {vars(error) if error else ''}"
 
 
-def test_a_run_that_may_have_started_tells_what_to_do(job):
-    cause = errors.MaybeArrived("POST /jobs/j1/run", "no answer")
-    error = errors.RunMayHaveStarted(job, cause)
-    assert error.cause is cause
+def test_a_run_that_may_have_started_tells_why_that_is_not_known(job):
+    why = errors.MaybeArrived("POST /jobs/j1/run", "no answer")
+    error = errors.RunMayHaveStarted(job, why)
+    assert error.why is why
     assert str(error) == (
-        "A run of job 'j1' in workspace 'w1' may have started at DataRecs, but its id is unknown (no answer "
-        "(POST /jobs/j1/run)). Nothing was sent again. Look at the run history there before you start "
-        "another run."
+        "A run of job 'j1' in workspace 'w1' may have started at DataRecs, but its id is unknown: no answer "
+        "(POST /jobs/j1/run)"
     )

@@ -51,7 +51,7 @@ async def test_a_trigger_that_may_have_arrived_is_never_sent_again(
     server.faults.append(Fault(times=None, **fault))
     with pytest.raises(errors.RunMayHaveStarted, match="may have started") as caught:
         await client.start_run(runnable, idempotency_key="wish-1")
-    assert type(caught.value.cause) is kind
+    assert type(caught.value.why) is kind
     assert [request.method for request in server.requests] == ["POST"]
 
 

@@ -7,11 +7,9 @@ import json
 import pytest
 
 from airflow_provider_datarecs.compat import AirflowException, AirflowFailException
-from airflow_provider_datarecs.exceptions import DataRecsRunUncertain
 from airflow_provider_datarecs.operators.trigger_job_group_run import TriggerJobGroupRunOperator
 from airflow_provider_datarecs.operators.trigger_job_run import TriggerJobRunOperator
 from airflow_provider_datarecs.operators.trigger_job_run_by_name import TriggerJobRunByNameOperator
-from airflow_provider_datarecs.simulator import Fault
 
 
 def by_ids(**more):
@@ -55,41 +53,6 @@ def test_a_run_is_started_and_its_ids_are_pushed(simulator, context, ti, make, p
 def test_without_a_label_there_is_no_body(simulator, context, make, path, ids):
     make().execute(context)
     assert simulator.requests[-1].body == ""
-
-
-@ALL
-def test_a_retry_repeats_the_idempotency_key_and_a_clear_makes_a_new_one(
-    simulator, context, ti, make, path, ids
-):
-    runs = []
-    for try_number, max_tries in ((1, 1), (2, 1), (3, 3)):
-        ti.try_number, ti.max_tries = try_number, max_tries
-        runs.append(make().execute(context))
-    keys = [seen.headers["Idempotency-Key"] for seen in simulator.requests if seen.method == "POST"]
-    assert keys[0] == keys[1] != keys[2]
-    assert runs[0] == runs[1] != runs[2]
-
-
-@pytest.mark.parametrize("field", ["dag_id", "run_id", "task_id", "map_index"])
-def test_another_task_instance_has_another_idempotency_key(simulator, context, ti, field):
-    by_ids().execute(context)
-    setattr(ti, field, 7 if field == "map_index" else "other")
-    by_ids().execute(context)
-    first, second = (seen.headers["Idempotency-Key"] for seen in simulator.requests)
-    assert first != second
-
-
-@ALL
-@pytest.mark.parametrize("fault", [{"drop": "after"}, {"status": 502}, {"status": 201, "body": "<html>"}])
-def test_a_lost_answer_fails_without_a_second_post_and_without_retries(
-    simulator, context, ti, make, path, ids, fault
-):
-    simulator.faults.append(Fault(method="POST", times=None, **fault))
-    with pytest.raises(DataRecsRunUncertain, match=r"may have started") as caught:
-        make().execute(context)
-    assert isinstance(caught.value, AirflowFailException)
-    assert [seen.path for seen in simulator.requests if seen.method == "POST"] == [path]
-    assert ti.xcoms == {}
 
 
 def test_a_key_that_may_not_start_runs_is_told_so(simulator, context, connect):

@@ -1,0 +1,224 @@
+"""Starts one run for one wish, whatever is lost: looks in the run history before anything is sent again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, AsyncIterator, Mapping
+
+from airflow_provider_datarecs.api import contract
+from airflow_provider_datarecs.api.errors import (
+    DataRecsError,
+    Forbidden,
+    NotFound,
+    NothingStarted,
+    Redirected,
+    Rejected,
+    RunMayHaveStarted,
+    Unauthorized,
+)
+from airflow_provider_datarecs.api.retry import starting
+from airflow_provider_datarecs.api.runs import epoch, run_from, run_id_of
+
+if TYPE_CHECKING:
+    from airflow_provider_datarecs.api.client import DataRecsClient
+    from airflow_provider_datarecs.api.runs import Runnable
+
+log = logging.getLogger(__name__)
+
+CLOCK_SKEW = 300.0  # seconds that DataRecs' clock may be behind this machine's
+MAX_PAGES = 100  # of a run history that are read; at 100 requests a minute more would take too long
+NO_HISTORY = (Forbidden, NotFound, Rejected, Redirected)  # no later look will see more
+
+
+@dataclass(frozen=True)
+class Wish:
+    """
+    What a task instance wants started, once.
+
+    :param key: the Idempotency-Key of every attempt
+    :param label: the run's label, None for none
+    :param is_label_unique: whether no other wish has this label, so that it proves whose a run is
+    :param since: epoch seconds before which no run of this wish can have begun, None where that is unknown
+    """
+
+    key: str
+    label: str | None = None
+    is_label_unique: bool = False
+    since: float | None = None
+
+    @property
+    def not_before(self) -> float:
+        """The earliest time, by DataRecs' clock, at which a run of this wish can have begun."""
+        return float("-inf") if self.since is None else self.since - CLOCK_SKEW
+
+
+@dataclass(frozen=True)
+class Finding:
+    """
+    What the run history tells of a wish; that nothing was started, where it has neither of these.
+
+    :param run_id: the one run of this wish
+    :param doubt: why nobody can say whether there is one
+    """
+
+    run_id: str | None = None
+    doubt: str | None = None
+
+
+async def start_once(
+    client: DataRecsClient, runnable: Runnable, wish: Wish, *, sent_at: float | None, may_repeat: bool
+) -> str:
+    """
+    Start a run unless this wish already has one, and give its id.
+
+    :param client: an open client
+    :param runnable: the job or job group
+    :param wish: what the task instance wants
+    :param sent_at: epoch seconds at which an earlier try of the task may have sent the request, None if it
+        cannot have
+    :param may_repeat: whether to send again where the run history cannot tell whether there is a run
+    :raises RunMayHaveStarted: where it cannot tell, unless ``may_repeat``
+    :raises NothingStarted: when answers were lost, and the history proves that nothing was started
+    """
+    if sent_at is not None:
+        found = await _look_before_start(client, runnable, wish, sent_at)
+        if found.run_id is not None:
+            return found.run_id
+        if found.doubt and not may_repeat:
+            earlier = f"an earlier try of this task may have sent the request, and {found.doubt}"
+            raise RunMayHaveStarted(runnable, f"{earlier}. {_advice(wish)}")
+
+    async def attempt() -> str:
+        sent = time.time()
+        try:
+            run_id = await client.start_run(runnable, idempotency_key=wish.key, run_label=wish.label)
+        except RunMayHaveStarted as lost:
+            log.warning("The answer to a start of %s is lost (%s); looking in its runs", runnable, lost.why)
+            try:
+                found = await look_for_run(client, runnable, wish, sent)
+            except DataRecsError as error:
+                found = Finding(doubt=f"its run history cannot be read ({error})")
+            if found.run_id is not None:
+                return found.run_id
+            if found.doubt:
+                raise RunMayHaveStarted(runnable, f"{lost.why}, and {found.doubt}. {_advice(wish)}") from lost
+            raise NothingStarted(runnable, lost.why) from lost
+        log.info("Started run %s of %s", run_id, runnable)
+        return run_id
+
+    started: str = await starting(may_repeat=may_repeat)(attempt)
+    return started
+
+
+async def look_for_run(client: DataRecsClient, runnable: Runnable, wish: Wish, sent_at: float) -> Finding:
+    """
+    Look for the run of a wish in the run history.
+
+    A history without it proves nothing until the time is over in which a new run may not show.
+
+    :param client: an open client
+    :param runnable: the job or job group
+    :param wish: what was wanted
+    :param sent_at: epoch seconds at which the request was sent
+    """
+    found = await _look(client, runnable, wish)
+    unseen_for = sent_at + contract.NOT_VISIBLE_GRACE - time.time()
+    if found == Finding() and unseen_for > 0:
+        log.info("No run of %s shows yet; looking again in %.0f s", runnable, unseen_for)
+        await asyncio.sleep(unseen_for)
+        found = await _look(client, runnable, wish)
+    if found.run_id is not None:
+        log.info("Run %s of %s carries this task's label: adopted", found.run_id, runnable)
+    return found
+
+
+async def _look_before_start(
+    client: DataRecsClient, runnable: Runnable, wish: Wish, sent_at: float
+) -> Finding:
+    try:
+        return await look_for_run(client, runnable, wish, sent_at)
+    except NO_HISTORY as error:
+        return Finding(doubt=f"its run history is refused ({error})")
+    except Unauthorized:
+        raise
+    except DataRecsError as error:
+        # Not an end of the task: its next try looks again.
+        raise DataRecsError(
+            f"{error}. Nothing was started in this try; whether an earlier try of this task started a run of "
+            f"{runnable} could not be seen, which the next try looks for before it starts one."
+        ) from error
+
+
+async def _look(client: DataRecsClient, runnable: Runnable, wish: Wish) -> Finding:
+    """Read the history as far as this wish's run can be, and say what it tells."""
+    mine: list[str] = []
+    others: list[str] = []
+    history = _History(client, runnable, wish)
+    async for item in history.runs():
+        is_mine = wish.is_label_unique and wish.label and item.get(contract.RUN_LABEL) == wish.label
+        (mine if is_mine else others).append(run_id_of(item) or "one without an id")
+    if len(mine) == 1:
+        return Finding(run_id=mine[0])
+    if mine:
+        return Finding(doubt=f"several runs carry its label: {', '.join(mine)}")
+    if others:
+        return Finding(doubt=f"of its runs since then each could be it: {', '.join(others[:10])}")
+    return Finding() if history.is_complete else Finding(doubt="its run history cannot be read to the end")
+
+
+class _History:
+    """
+    Give the runs, newest first, that can be of a wish; ``is_complete`` says whether none is left out.
+
+    The order is an assumption, so the walk ends early only where all it has read is in that order.
+    """
+
+    def __init__(self, client: DataRecsClient, runnable: Runnable, wish: Wish) -> None:
+        self.is_complete = False
+        self._client = client
+        self._runnable = runnable
+        self._wish = wish
+        self._begun: list[float] = []
+
+    async def runs(self) -> AsyncIterator[dict[str, Any]]:
+        url: str | None = None
+        asked: set[str | None] = set()
+        while url not in asked and len(asked) < MAX_PAGES:
+            asked.add(url)
+            page = await self._client.runs_page(self._runnable, url)
+            for item in page.items:
+                begun = self._begin_of(item)
+                self._begun.append(begun)
+                if begun >= self._wish.not_before:
+                    yield item
+            url = page.next_url
+            if url is None or not page.items or self._rest_is_older():
+                self.is_complete = True
+                return
+
+    def _begin_of(self, item: Mapping[str, Any]) -> float:
+        run = run_from(item, self._runnable)
+        times = [epoch(run.result[name]) for name in ("started_at", "completed_at")] if run else []
+        return next((time for time in times if time is not None), float("inf"))  # it has not begun
+
+    def _rest_is_older(self) -> bool:
+        begun = self._begun
+        in_order = begun[0] > begun[-1] and all(a >= b for a, b in zip(begun, begun[1:]))
+        return in_order and begun[-1] < self._wish.not_before
+
+
+def _advice(wish: Wish) -> str:
+    since = "" if wish.since is None else f" begun after {_shown(wish.not_before)}"
+    label = f" with the label {wish.label!r}" if wish.label else ""
+    return (
+        f"Look at DataRecs for a run{since}{label}. If there is none, clear the task, which starts one; if "
+        "there is one, wait for it by its id, or cancel it first."
+    )
+
+
+def _shown(moment: float) -> str:
+    return datetime.fromtimestamp(moment, timezone.utc).isoformat(timespec="seconds")

@@ -1,0 +1,227 @@
+"""One run for one wish, whatever is lost on the way."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from airflow_provider_datarecs.api import contract, errors
+from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.start import Wish, start_once
+from airflow_provider_datarecs.simulator import Fault, Plan
+
+LABEL = "dag.task wish-1"
+LOST = {"drop": "after"}
+NEVER_CAME = {"drop": "before"}
+OLD = 600.0  # seconds: before the DAG run, whatever the clocks say
+BOTH_KINDS = pytest.mark.parametrize("runnable", ["job", "group"], indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def runs_show_at_once(monkeypatch):
+    monkeypatch.setattr(contract, "NOT_VISIBLE_GRACE", 0.0)
+
+
+@pytest.fixture
+def runnable(request, job):
+    return request.getfixturevalue(getattr(request, "param", "job"))
+
+
+@pytest.fixture
+def start(server, client, runnable):
+    """Start a run for a wish, where the first answers are spoilt."""
+
+    async def start(*faults, label=LABEL, is_label_unique=True, sent_before=False, may_repeat=False):
+        server.faults.extend(Fault(**{"method": "POST", **fault}) for fault in faults)
+        wish = Wish(key="wish-1", label=label, is_label_unique=is_label_unique, since=time.time())
+        sent_at = time.time() if sent_before else None
+        return await start_once(client, runnable, wish, sent_at=sent_at, may_repeat=may_repeat)
+
+    return start
+
+
+@pytest.fixture
+def forgetful(world):
+    """Let the service ignore the Idempotency-Key, as it may."""
+    world.behaviour.honours_idempotency_key = False
+
+
+def another_run(world, runnable, *, age=0.0, label=None):
+    run = world.start_run(runnable.kind, world.owners[runnable.kind][runnable.id], label=label)
+    for one in (run, *run.parts):
+        one.created_at -= age
+    return run.id
+
+
+def calls(server, method):
+    return [seen for seen in server.requests if seen.method == method]
+
+
+def runs_of(world, runnable):
+    return [run.id for run in world.runs[runnable.kind]]
+
+
+async def test_an_answer_that_comes_needs_no_look(start, server, world, job):
+    assert await start() == runs_of(world, job)[0]
+    assert len(server.requests) == 1
+
+
+@BOTH_KINDS
+async def test_a_run_with_the_label_of_the_wish_is_adopted(start, server, world, runnable, forgetful):
+    another_run(world, runnable, label="of another task")
+    run_id = await start(LOST)
+    assert len(calls(server, "POST")) == 1
+    (mine,) = [run.id for run in world.runs[runnable.kind] if run.label == LABEL]
+    assert run_id == mine
+
+
+@pytest.mark.parametrize("fault", [{"status": 502}, {"status": 201, "body": "<html>"}], ids=str)
+async def test_an_answer_that_says_nothing_is_as_good_as_lost(start, server, world, job, fault):
+    run_id = another_run(world, job, label=LABEL)  # as if by the request that is answered so
+    assert await start(fault) == run_id
+    assert len(calls(server, "POST")) == 1
+
+
+async def test_a_label_that_others_may_have_proves_nothing(start, server, world, job):
+    with pytest.raises(errors.RunMayHaveStarted) as caught:
+        await start(LOST, is_label_unique=False)
+    (run_id,) = runs_of(world, job)
+    assert f"of its runs since then each could be it: {run_id}" in str(caught.value)
+    assert f"a run begun after {time.strftime('%Y-%m-%dT', time.gmtime())}" in str(caught.value)
+    assert f"with the label {LABEL!r}" in str(caught.value)
+    assert "If there is none, clear the task" in str(caught.value)
+    assert len(calls(server, "POST")) == 1
+
+
+@BOTH_KINDS
+@pytest.mark.parametrize("label", [LABEL, None])
+async def test_a_history_without_a_new_run_proves_that_nothing_was_started(
+    start, server, world, runnable, forgetful, label
+):
+    old = another_run(world, runnable, age=OLD, label=LABEL)
+    run_id = await start(NEVER_CAME, NEVER_CAME, label=label)
+    assert len(calls(server, "POST")) == 3
+    assert {seen.headers["Idempotency-Key"] for seen in calls(server, "POST")} == {"wish-1"}
+    assert runs_of(world, runnable) == [old, run_id]
+
+
+async def test_a_run_begun_within_the_skew_of_the_clocks_may_be_it(start, world, job):
+    another_run(world, job, age=280.0)
+    with pytest.raises(errors.RunMayHaveStarted, match="each could be it"):
+        await start(NEVER_CAME)
+
+
+async def test_a_run_that_has_not_begun_may_be_it(start, world, job):
+    world.owners[Kind.JOB]["j1"].plan = Plan(queued=3600)
+    another_run(world, job, age=OLD)
+    with pytest.raises(errors.RunMayHaveStarted, match="each could be it"):
+        await start(NEVER_CAME)
+
+
+async def test_several_runs_with_the_label_are_not_chosen_from(start, world, job, forgetful):
+    first = another_run(world, job, label=LABEL)
+    with pytest.raises(errors.RunMayHaveStarted, match=f"several runs carry its label: .*{first}"):
+        await start(LOST)
+
+
+async def test_a_new_run_may_show_late(start, server, world, job, forgetful, monkeypatch):
+    monkeypatch.setattr(contract, "NOT_VISIBLE_GRACE", 0.6)
+    world.owners[Kind.JOB]["j1"].plan = Plan(hidden=0.3)
+    run_id = await start(LOST)
+    assert runs_of(world, job) == [run_id]
+    assert len(calls(server, "GET")) == 2
+
+
+async def test_without_any_proof_it_is_sent_again_only_on_demand(start, server, world, job):
+    run_id = await start(LOST, LOST, label=None, may_repeat=True)
+    assert len(calls(server, "POST")) == 3
+    assert runs_of(world, job) == [run_id]  # the service knows the Idempotency-Key
+
+
+async def test_answers_that_are_always_lost_end_the_task_with_what_is_known(start, server, world, job):
+    with pytest.raises(errors.NothingStarted, match=r"as its run history shows: .*503"):
+        await start({"status": 503, "times": None})
+    assert len(calls(server, "POST")) == 3
+    assert runs_of(world, job) == []
+
+
+async def test_a_history_that_cannot_be_read_proves_nothing(start, server):
+    with pytest.raises(errors.RunMayHaveStarted, match=r"its run history cannot be read \(.*500"):
+        await start(LOST, {"method": "GET", "status": 500, "times": None})
+    assert len(calls(server, "POST")) == 1
+
+
+class TestAfterAnEarlierTry:
+    """The task is retried, and nobody knows whether its earlier try sent the request."""
+
+    async def test_its_run_is_adopted(self, start, server, world, job):
+        run_id = another_run(world, job, label=LABEL)
+        assert await start(sent_before=True) == run_id
+        assert calls(server, "POST") == []
+
+    async def test_nothing_is_sent_where_another_run_could_be_its(self, start, server, world, job):
+        run_id = another_run(world, job)
+        with pytest.raises(errors.RunMayHaveStarted, match=f"an earlier try of this task may .*{run_id}"):
+            await start(sent_before=True)
+        assert calls(server, "POST") == []
+
+    async def test_it_is_sent_again_on_demand(self, start, server, world, job):
+        another_run(world, job)
+        assert await start(sent_before=True, may_repeat=True) == runs_of(world, job)[-1]
+
+    async def test_a_history_without_a_new_run_lets_it_start(self, start, world, job):
+        assert await start(sent_before=True) == runs_of(world, job)[0]
+
+    async def test_a_history_that_is_refused_proves_nothing(self, start, server):
+        with pytest.raises(errors.RunMayHaveStarted, match=r"its run history is refused .*403"):
+            await start({"method": "GET", "status": 403}, sent_before=True)
+
+    async def test_an_outage_is_left_to_the_next_try(self, start, server):
+        with pytest.raises(errors.DataRecsError, match="Nothing was started in this try") as caught:
+            await start({"method": "GET", "status": 503, "times": None}, sent_before=True)
+        assert type(caught.value) is errors.DataRecsError
+        assert calls(server, "POST") == []
+
+    async def test_a_refused_key_is_told_as_such(self, start, server):
+        with pytest.raises(errors.Unauthorized):
+            await start({"method": "GET", "status": 401}, sent_before=True)
+
+
+def page(*runs, cursor=None):
+    """Spoil a list of runs: what they are and when they began, in seconds before now."""
+    items = [
+        {"id": run_id, "status": "RUNNING", "started_at": contract_time(time.time() - age)}
+        for run_id, age in runs
+    ]
+    return {"method": "GET", "status": 200, "body": {"items": items, "next_cursor": cursor}}
+
+
+def contract_time(moment):
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))
+
+
+class TestPages:
+    async def test_older_pages_are_left_alone_while_runs_come_newest_first(self, start, server):
+        await start(NEVER_CAME, page(("r9", 700), ("r8", 800), cursor="2"))
+        assert len(calls(server, "GET")) == 1
+
+    async def test_a_history_in_another_order_is_read_to_its_end(self, start, server):
+        with pytest.raises(errors.RunMayHaveStarted, match="each could be it: r3"):
+            await start(NEVER_CAME, page(("r1", 900), ("r2", 800), cursor="2"), page(("r3", 10)))
+        assert len(calls(server, "GET")) == 2
+
+    async def test_one_run_shows_no_order(self, start, server):
+        with pytest.raises(errors.RunMayHaveStarted, match="each could be it: r2"):
+            await start(NEVER_CAME, page(("r1", 900), cursor="2"), page(("r2", 10)))
+
+    async def test_pages_without_end_prove_nothing(self, start, server):
+        same = page(("r1", 900), ("r2", 900), cursor="2")
+        with pytest.raises(errors.RunMayHaveStarted, match="cannot be read to the end"):
+            await start(NEVER_CAME, {**same, "times": None})
+        assert len(calls(server, "GET")) == 2
+
+    async def test_a_run_without_an_id_may_be_it(self, start, server):
+        nameless = {"method": "GET", "status": 200, "body": [{"run_label": LABEL}]}
+        with pytest.raises(errors.RunMayHaveStarted, match="each could be it: one without an id"):
+            await start(NEVER_CAME, nameless, is_label_unique=False)
