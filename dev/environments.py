@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 UV = ROOT / ".venv" / "bin" / "uv"
 ENVS = ROOT / ".envs"
-TOOLS = ("psutil", "pytest", "pytest-asyncio", "statsd")
+TOOLS = ("hypothesis", "psutil", "pytest", "pytest-asyncio", "statsd")
 DATABASE = ("psycopg2-binary",)  # for the semantics, whose Airflows run on PostgreSQL
 PEERS = ("apache-airflow-providers-databricks", "apache-airflow-providers-dbt-cloud")
 DISTRIBUTED = ("apache-airflow[celery,postgres]", "psutil")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -69,6 +70,16 @@ def parse_dags():
     else:
         from airflow.models.dagbag import DagBag
     return lambda path: DagBag(dag_folder=str(path))
+
+
+@pytest.fixture
+def ipv6():
+    """Skip where this machine has no IPv6 loopback, as containers often have not."""
+    with socket.socket(socket.AF_INET6) as one:
+        try:
+            one.bind(("::1", 0))
+        except OSError:
+            pytest.skip("there is no ::1 here")
 
 
 @pytest.fixture

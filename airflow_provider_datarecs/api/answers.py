@@ -230,9 +230,11 @@ def id_text(value: Any) -> str | None:
 
 def _loads(body: bytes) -> Any:
     """Read JSON; what Airflow could not store or pass on becomes what it can."""
-    answer = json.loads(body, parse_int=_int, parse_float=_finite, parse_constant=lambda _: None)
-    # A half of a pair, as of an emoji that was cut in two, cannot be written as UTF-8.
-    return _whole_characters(answer) if rb"\ud" in body.lower() else answer
+    text = body.decode("utf-8-sig", "surrogatepass")
+    answer = json.loads(text, parse_int=_int, parse_float=_finite, parse_constant=lambda _: None)
+    # A half of a pair, as of an emoji that was cut in two, cannot be written as UTF-8; it comes as an escape,
+    # or as bytes, of which ED is the first.
+    return _whole_characters(answer) if rb"\ud" in body.lower() or b"\xed" in body else answer
 
 
 def _int(text: str) -> int | str:

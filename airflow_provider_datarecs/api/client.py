@@ -286,6 +286,7 @@ async def _read_body(call: str, response: aiohttp.ClientResponse) -> bytes:
     async for chunk in response.content.iter_any():
         body += chunk
         if len(body) > MAX_ANSWER:
+            body.clear()  # what has been read would live as long as the error's traceback
             raise UnreadableAnswer(call, f"the answer is larger than {MAX_ANSWER} bytes")
     return bytes(body)
 

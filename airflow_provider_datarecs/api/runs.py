@@ -15,8 +15,8 @@ from airflow_provider_datarecs.api.errors import InvalidInput, UnreadableAnswer
 LONGEST_ERROR = 10_000  # characters of a run's error that are kept
 DEEPEST_ERROR = 20  # levels of one that is an object
 
-# The fields a run is shown with, and the shapes of the job runs inside a group's.
-Shape = Tuple[FrozenSet[str], FrozenSet[Any]]
+# The fields a run is shown with, and those of the job runs inside a group's.
+Shape = Tuple[FrozenSet[str], FrozenSet[FrozenSet[str]]]
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Run:
     @property
     def shape(self) -> Shape:
         """Say which fields the run was shown with."""
-        return _shape_of(self.item)
+        return frozenset(self.item), frozenset(frozenset(snake_keys(entry)) for entry in _job_runs(self.item))
 
     @property
     def is_whole(self) -> bool:
@@ -105,7 +105,7 @@ class Run:
         fields, jobs = self.shape
         if "runs" not in self.result:
             return fields >= contract.RESULT_FIELDS
-        return bool(jobs) and all(job_fields >= contract.RESULT_FIELDS for job_fields, _ in jobs)
+        return bool(jobs) and all(job_fields >= contract.RESULT_FIELDS for job_fields in jobs)
 
 
 def read_run(call: str, answer: Any, runnable: Runnable, run_id: str) -> Run:
@@ -198,10 +198,6 @@ def _group_result(item: Mapping[str, Any]) -> dict[str, Any]:
     own["completed_at"] = own["completed_at"] or _pick(max, (run["completed_at"] for run in runs))
     own["error"] = own["error"] or next((run["error"] for run in runs if run["error"]), None)
     return {**own, "runs": runs}
-
-
-def _shape_of(item: Mapping[str, Any]) -> Shape:
-    return frozenset(snake_keys(item)), frozenset(map(_shape_of, _job_runs(item)))
 
 
 def _job_runs(item: Mapping[str, Any]) -> list[dict[str, Any]]:

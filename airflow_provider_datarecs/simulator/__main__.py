@@ -27,7 +27,8 @@ def main() -> None:
     keys = "as given" if options.api_key else ", ".join(key.key for key in world.api_keys)
 
     def announce(_: str) -> None:  # by run_app, when it listens
-        print(f"DataRecs simulator on http://{options.host}:{options.port}, API keys: {keys}", flush=True)
+        host = f"[{options.host}]" if ":" in options.host else options.host
+        print(f"DataRecs simulator on http://{host}:{options.port}, API keys: {keys}", flush=True)
 
     web.run_app(
         SimulatorApp(world, faults).make(),

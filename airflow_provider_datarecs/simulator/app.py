@@ -13,6 +13,7 @@ from aiohttp import web
 
 from airflow_provider_datarecs.api import contract
 from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.simulator.sending import SpoiltAnswer
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.simulator.faults import Fault
@@ -104,17 +105,17 @@ class SimulatorApp:
             return await handler(request)
         if fault.delay:
             await asyncio.sleep(fault.delay)
-        if fault.drop:
-            if fault.drop == "after":
-                await handler(request)
+        answer = await handler(request) if fault.carries_out else web.Response()
+        if fault.drop in ("before", "after"):
             if request.transport is not None:
                 request.transport.abort()
-            return web.Response()  # never leaves: its connection is gone
-        if fault.status is None:
-            return await handler(request)
-        if isinstance(fault.body, str):
-            return web.Response(status=fault.status, text=fault.body, headers=fault.headers)
-        return _json(fault.body, status=fault.status, headers=fault.headers)
+            return answer  # never leaves: its connection is gone
+        if fault.status is not None and isinstance(fault.body, str):
+            answer = web.Response(status=fault.status, text=fault.body)
+        elif fault.status is not None:
+            answer = _json(fault.body, status=fault.status)
+        answer.headers.update(fault.headers)
+        return SpoiltAnswer(answer, fault) if fault.spoils_the_way else answer
 
     @web.middleware
     async def _let_in(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -240,8 +241,8 @@ class SimulatorApp:
         return value
 
 
-def _json(value: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
-    return web.json_response(value, status=status, headers=headers)
+def _json(value: Any, *, status: int = 200) -> web.Response:
+    return web.json_response(value, status=status)
 
 
 def _error(status: int, message: str, **more: Any) -> web.Response:

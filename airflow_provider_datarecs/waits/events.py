@@ -80,7 +80,7 @@ def result_of(event: Any, runnable: Runnable, run_id: str) -> dict[str, Any]:
         raise by_meaning(str(event.get("meaning")))(message)
     result: Any = event.get("result")
     status = result.get("status") if isinstance(result, dict) else None
-    if outcome != FINISHED or status not in contract.TERMINAL:
+    if outcome != FINISHED or not isinstance(status, str) or status not in contract.TERMINAL:
         raise AirflowException(
             f"{subject}: the trigger's event is not understood (outcome {outcome!r}, status {status!r}), so "
             "the outcome is unknown. Look at DataRecs, then clear the task to wait again."
@@ -106,10 +106,11 @@ def _event(outcome: str, runnable: Runnable, run_id: str, **more: Any) -> Event:
 def _details(result: dict[str, Any]) -> str:
     """Say why a run ended, with the error as DataRecs gave it and those of a group's jobs."""
     parts = [f"Error: {_error_text(result.get('error'))}"]
+    runs = result.get("runs")
     parts += (
         f"Job {run.get('job_id')!r}: {run.get('status')}, {_error_text(run.get('error'))}"
-        for run in result.get("runs") or []
-        if run.get("status") != contract.COMPLETED
+        for run in (runs if isinstance(runs, list) else [])
+        if isinstance(run, dict) and run.get("status") != contract.COMPLETED
     )
     parts.append(
         f"Rows: {result.get('rows_processed')} processed, {result.get('rows_matched')} matched, "

@@ -45,8 +45,9 @@ class Watch:
     # There may be tens of thousands.
     __slots__ = (
         "_failed_since",
+        "_failure",
+        "_failure_kind",
         "_first_look",
-        "_last_failure",
         "_logged_at",
         "_status",
         "conn_id",
@@ -81,7 +82,9 @@ class Watch:
         self._first_look = first_look or time.time()
         self._status: str | None = None
         self._failed_since: float | None = None
-        self._last_failure: DataRecsError | None = None
+        # Not the error itself, which holds on to the answer that it is about.
+        self._failure_kind: type[DataRecsError] | None = None
+        self._failure = ""
         self._logged_at = 0.0
         self.not_before = 0.0
 
@@ -116,8 +119,8 @@ class Watch:
         return isinstance(error, NotFound) and self._status is None and in_grace
 
     def _note_failure(self, error: DataRecsError) -> None:
-        previous, self._last_failure = self._last_failure, error
-        if self._failed_since is None or type(error) is not type(previous):
+        previous, self._failure_kind, self._failure = self._failure_kind, type(error), str(error)
+        if self._failed_since is None or type(error) is not previous:
             self._failed_since = self._failed_since or time.time()
             self.log.warning(
                 "Cannot see run %s of %s: %s. This says nothing about the run; looking again.",
@@ -140,7 +143,7 @@ class Watch:
     def _note_run(self, run: Run) -> None:
         if self._failed_since is not None:
             self.log.info("Run %s is seen again after %s", self.run_id, _ago(self._failed_since))
-            self._failed_since = self._last_failure = None
+            self._failed_since = self._failure_kind = None
         if run.status != self._status:
             known = run.is_finished or run.status in contract.STILL_GOING
             note = "" if known else " (a status this provider does not know, taken as still going)"
@@ -169,7 +172,7 @@ class Watch:
             return f"{subject}; its last status was {self._status}. It goes on at DataRecs."
         return (
             f"{subject} as far as is known: it could not be seen for the last {_ago(self._failed_since)} "
-            f"({self._last_failure}); before that its status was {self._status or 'never seen'}. Whether it "
+            f"({self._failure}); before that its status was {self._status or 'never seen'}. Whether it "
             "has ended is unknown; look at DataRecs."
         )
 

@@ -244,6 +244,8 @@ def test_a_trigger_answer_without_a_run_id_is_unreadable(answer):
         (rb'{"error": "cut \uD83D"}', {"error": "cut ?"}),
         (rb'{"error": ["\udc00", {"\ud83d": 1}]}', {"error": ["?", {"?": 1}]}),
         (rb'{"error": "whole \ud83d\ude00"}', {"error": "whole \U0001f600"}),
+        (b'{"error": "cut \xed\xa0\xbd"}', {"error": "cut ?"}),
+        ('{"error": "whole \uc5f4 \ud7ff"}'.encode(), {"error": "whole \uc5f4 \ud7ff"}),
         (rb'{"count": 9223372036854775807}', {"count": 2**63 - 1}),
         (rb'{"count": 9223372036854775808}', {"count": "9223372036854775808"}),
         (rb'{"count": -9223372036854775809}', {"count": "-9223372036854775809"}),

@@ -342,6 +342,13 @@ def test_the_shape_of_a_group_run_tells_the_fields_of_its_job_runs_but_not_how_m
     assert group_run().shape != shape
 
 
+def test_job_runs_that_have_job_runs_without_end_have_a_shape_all_the_same():
+    job_run = {}
+    for _ in range(20_000):  # more than some Pythons' JSON reads, but far less than others'
+        job_run = {"runs": [job_run]}
+    assert group_run(job_run).shape == group_run({"runs": []}).shape
+
+
 def test_a_run_made_of_nothing_shown_has_an_empty_shape():
     run = Run("r1", "COMPLETED", {})
     assert run.shape == (frozenset(), frozenset())

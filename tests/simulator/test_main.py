@@ -29,14 +29,15 @@ def run(*arguments):
 
 
 @contextmanager
-def running(*arguments):
+def running(*arguments, host="127.0.0.1"):
     """Run the command on a free port; gives its URL and what it printed when it was ready."""
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as unused:
+        unused.bind((host, 0))
         port = unused.getsockname()[1]
-    with run("--port", str(port), *arguments) as process:
+    with run("--host", host, "--port", str(port), *arguments) as process:
         try:
-            yield f"http://127.0.0.1:{port}", process.stdout.readline()
+            shown = f"[{host}]" if ":" in host else host
+            yield f"http://{shown}:{port}", process.stdout.readline()
         finally:
             process.send_signal(signal.SIGINT)
             _, errors = process.communicate(timeout=20)
@@ -58,6 +59,13 @@ def test_it_serves_the_demo_until_interrupted():
         assert line == f"DataRecs simulator on {url}, API keys: demo-key, read-only-key\n"
         assert status(f"{url}/workspaces", "demo-key") == 200
         assert status(f"{url}/v1/job-groups/grp_nightly/runs?workspace_id=ws_production", "demo-key") == 200
+
+
+@pytest.mark.usefixtures("ipv6")
+def test_it_serves_over_ipv6():
+    with running(host="::1") as (url, line):
+        assert line.startswith(f"DataRecs simulator on {url}, ")
+        assert status(f"{url}/workspaces", "demo-key") == 200
 
 
 def test_a_scenario_and_keys_of_ones_own(tmp_path):

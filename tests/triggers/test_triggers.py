@@ -82,9 +82,20 @@ FAILURES = [
     {"status": 302, "headers": {"Location": "https://login.test"}},
     {"drop": "before"},
     {"drop": "after"},
+    {"drop": "half"},
+    {"slow": 600},
+    {"padding": -1, "slow": 0.01},
+    {"padding": 20_000_000},
+    {"status": 200, "body": '{"items":[' * 5_000},
 ]
 
 
+@pytest.fixture
+def _impatient(monkeypatch):
+    monkeypatch.setattr("airflow_provider_datarecs.api.client.REQUEST_TIMEOUT", 0.1)
+
+
+@pytest.mark.usefixtures("_impatient")
 @pytest.mark.parametrize("fault", FAILURES)
 async def test_a_failed_look_is_not_a_failed_run(
     started, simulator, loop_guard, fault, trigger_for, event_of, requests
@@ -98,6 +109,7 @@ async def test_a_failed_look_is_not_a_failed_run(
     assert loop_guard.offences == []
 
 
+@pytest.mark.usefixtures("_impatient")
 @pytest.mark.parametrize("fault", FAILURES)
 async def test_looks_that_fail_until_the_deadline_leave_the_fate_unknown(
     started, simulator, fault, trigger_for, event_of

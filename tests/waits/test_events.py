@@ -46,6 +46,7 @@ def test_a_completed_run_gives_its_result():
         {**finished("COMPLETED"), "result": None},
         {**finished("COMPLETED"), "result": "COMPLETED"},
         {**finished("COMPLETED"), "result": {}},
+        finished(["COMPLETED"]),
         finished("RUNNING"),
         finished("completed"),
         finished(""),
@@ -81,6 +82,12 @@ def test_a_group_that_failed_names_the_jobs_that_did():
     with pytest.raises(AirflowException, match="Job 'bad': FAILED, disk full") as caught:
         events.result_of(finished("FAILED", runs=runs), JOB, "r")
     assert "good" not in str(caught.value)
+
+
+@pytest.mark.parametrize("runs", [None, 7, "COMPLETED", {"status": "FAILED"}, ["COMPLETED", None, []]])
+def test_job_runs_that_are_none_leave_a_failure_what_it_is(runs):
+    with pytest.raises(AirflowException, match=r"FAILED\. Error: disk full\. Rows:"):
+        events.result_of(finished("FAILED", error="disk full", runs=runs), JOB, "r")
 
 
 def test_a_timeout_is_a_sensor_timeout_with_its_message():

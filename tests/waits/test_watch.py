@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 
 from airflow_provider_datarecs.api import errors
@@ -148,3 +151,13 @@ def test_after_a_429_the_next_look_comes_when_it_says(watch, clock, wait, pause)
     assert watch.not_before == clock[0] + pause
     watch.judge(run("RUNNING"))
     assert watch.not_before == clock[0] + 1.0
+
+
+def test_what_went_wrong_is_not_kept_with_the_answer_that_it_is_about(watch):
+    error = errors.UnreadableAnswer("GET /x", "not JSON")
+    gone = weakref.ref(error)
+    watch.judge(error)
+    del error
+    gc.collect()
+    assert gone() is None
+    assert "not JSON" in watch.timeout_message()

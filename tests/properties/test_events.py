@@ -1,0 +1,112 @@
+"""Nothing but an event that says COMPLETED for this very run lets a wait succeed."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.errors import NotFound
+from airflow_provider_datarecs.api.runs import Run, Runnable
+from airflow_provider_datarecs.compat import AirflowException, AirflowTaskTimeout
+from airflow_provider_datarecs.waits import events
+
+RUNNABLES = [Runnable(Kind.JOB, "j", "w"), Runnable(Kind.JOB_GROUP, "j", "w"), Runnable(Kind.JOB, "r", "w")]
+RUN_IDS = ["r", "r2", "j"]
+STATUSES = ["COMPLETED", "FAILED", "CANCELLED", "RUNNING", "completed", ""]
+RESULTS = st.fixed_dictionaries(
+    {
+        "status": st.sampled_from(STATUSES),
+        "rows_processed": st.one_of(st.none(), st.integers()),
+        "error": st.none(),
+    },
+    optional={"runs": st.lists(st.fixed_dictionaries({"status": st.sampled_from(STATUSES)}), max_size=2)},
+)
+JUNK = st.recursive(
+    st.one_of(
+        st.none(), st.booleans(), st.integers(), st.sampled_from([*STATUSES, *RUN_IDS, "job", "finished"])
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(st.sampled_from(["outcome", "kind", "id", "run_id", "result", "status"]), inner),
+    ),
+    max_leaves=6,
+)
+
+
+@st.composite
+def real_events(draw):
+    runnable, run_id = draw(st.sampled_from(RUNNABLES)), draw(st.sampled_from(RUN_IDS))
+    result = draw(RESULTS)
+    return draw(
+        st.sampled_from([
+            events.finished(runnable, Run(run_id, result["status"], result)),
+            events.timed_out(runnable, run_id, "too long"),
+            events.timed_out(runnable, run_id, "too long", limit=events.EXECUTION_TIMEOUT),
+            events.timed_out(runnable, run_id, "too long", seen=False),
+            events.refused(runnable, run_id, NotFound("GET /x", 404, "no"), "c"),
+        ])
+    )  # fmt: skip
+
+
+@st.composite
+def mutated_events(draw):
+    """An event with fields of another one, with junk in them, or without them."""
+    event, other = copy.deepcopy(draw(real_events())), draw(real_events())
+    for _ in range(draw(st.integers(0, 3))):
+        place = (
+            draw(st.sampled_from([event, event["result"]]))
+            if isinstance(event.get("result"), dict)
+            else event
+        )
+        key = draw(st.sampled_from(sorted({*place, *other})))
+        change = draw(st.sampled_from(["drop", "junk", "swap"]))
+        if change == "drop":
+            place.pop(key, None)
+        else:
+            place[key] = draw(JUNK) if change == "junk" else copy.deepcopy(other.get(key))
+    return event
+
+
+def says_completed(event, runnable, run_id):
+    result = event.get("result") if isinstance(event, dict) else None
+    return (
+        isinstance(result, dict)
+        and result.get("status") == "COMPLETED"
+        and event.get("outcome") == "finished"
+        and event.get("kind") == runnable.kind.noun
+        and [event.get(name) for name in ("id", "workspace_id", "run_id")]
+        == [runnable.id, runnable.workspace_id, run_id]
+    )
+
+
+def check(event, runnable, run_id):
+    before = copy.deepcopy(event)
+    if says_completed(event, runnable, run_id):
+        assert events.result_of(event, runnable, run_id) == event["result"]
+    else:
+        with pytest.raises((AirflowException, AirflowTaskTimeout)):
+            events.result_of(event, runnable, run_id)
+    assert event == before
+
+
+@settings(max_examples=500)
+@given(mutated_events(), st.sampled_from(RUNNABLES), st.sampled_from(RUN_IDS))
+def test_an_event_that_was_tampered_with(event, runnable, run_id):
+    check(event, runnable, run_id)
+
+
+@settings(max_examples=500)
+@given(real_events())
+def test_an_event_for_the_one_who_waits(event):
+    runnable = next(one for one in RUNNABLES if (one.kind.noun, one.id) == (event["kind"], event["id"]))
+    check(event, runnable, event["run_id"])
+
+
+@settings(max_examples=500)
+@given(JUNK, st.sampled_from(RUNNABLES), st.sampled_from(RUN_IDS))
+def test_anything_for_an_event(event, runnable, run_id):
+    check(event, runnable, run_id)
