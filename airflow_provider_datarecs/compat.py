@@ -61,6 +61,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AIRFLOW_VERSION",
     "CONFIG_EXCEPTIONS",
+    "KILLED_TASKS_GO_ON",
     "TRIGGERS_ARE_TOLD_OF_KILLS",
     "AirflowException",
     "AirflowFailException",
@@ -84,6 +85,8 @@ __all__ = [
 
 # 3.3 and later call on_kill() of a trigger; before, its cancellation is all that it learns.
 TRIGGERS_ARE_TOLD_OF_KILLS = AIRFLOW_VERSION >= (3, 3)
+# 3.x leaves a task 5 s after on_kill() has returned to the talk with Airflow that it came into; 2.x ends it.
+KILLED_TASKS_GO_ON = AIRFLOW_VERSION >= (3, 0)
 
 
 def is_deferral_timeout(error: BaseException) -> bool:

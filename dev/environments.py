@@ -52,7 +52,7 @@ SUPPORTED = {
     "3.0": Environment("3.0.6", "2025-09-02"),
     "3.1": Environment("3.1.8", "2026-03-16"),
     "3.2": Environment("3.2.2", "2026-06-02"),
-    "3.3": Environment("3.3.2", "2026-09-30", tools=(*TOOLS, *DATABASE, *LINTERS)),
+    "3.3": Environment("3.3.2", "2026-09-30", tools=(*TOOLS, *DATABASE, "asyncpg", *LINTERS)),
     "3.3-py3.13": Environment("3.3.2", "2026-09-30", "3.13"),
 }
 OTHERS = {

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 from types import SimpleNamespace
 
 # Before anything imports Airflow, which reads them at once.
@@ -23,6 +24,15 @@ pytest_plugins = ["airflow_provider_datarecs.simulator.pytest_plugin"]
 
 def pytest_addoption(parser):
     parser.addoption("--airflow", help="the Airflow that this must be")
+    parser.addoption(
+        "--semantics", action="store_true", help="test how waits end on a real Airflow, nothing else"
+    )
+
+
+def pytest_ignore_collect(collection_path, config):
+    if collection_path.parent == Path(__file__).parent and collection_path.is_dir():
+        return config.getoption("--semantics") != (collection_path.name == "semantics")
+    return None
 
 
 def pytest_report_header(config):

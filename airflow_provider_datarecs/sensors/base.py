@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Iterator, NoReturn
 
 from airflow_provider_datarecs.api.runs import Runnable, check_id
 from airflow_provider_datarecs.compat import (
+    KILLED_TASKS_GO_ON,
     AirflowException,
     AirflowRescheduleException,
     AirflowSensorTimeout,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 # The trigger ends the wait at its deadline; Airflow's own timeout is for when no triggerer runs the trigger
 # any more.
 BACKSTOP = timedelta(minutes=10)
-ON_KILL_WITHIN = 30.0  # seconds; Airflow 3 gives a task 5 of them, and Airflow 2 a minute
+ON_KILL_WITHIN = 30.0  # seconds; Airflow 2 gives a task a minute
 
 
 class _Ended(AirflowSkipException):
@@ -132,12 +133,14 @@ class RunSensor(HasHook, BaseSensorOperator):
         is_timeout = isinstance(sys.exc_info()[1], AirflowTaskTimeout)
         if not self.cancel_run_on_kill or self._waiting is None or is_timeout:
             return
-        # This comes as a signal, in the midst of anything: of a request, or of a talk with Airflow.
-        thread = threading.Thread(target=self._cancel_if_killed, daemon=True)
+        # This comes as a signal in the midst of anything, be it a request or a talk with Airflow.
+        thread = threading.Thread(target=self._cancel_if_killed, args=(self._waiting,), name="cancel-run")
+        self._waiting = None
         thread.start()
-        thread.join(ON_KILL_WITHIN)
+        if not KILLED_TASKS_GO_ON:
+            thread.join(ON_KILL_WITHIN)
 
-    def _cancel_if_killed(self) -> None:
+    def _cancel_if_killed(self, ti: Any) -> None:
         from airflow_provider_datarecs.waits.kill import cancel_if_killed
 
         asyncio.run(
@@ -145,7 +148,7 @@ class RunSensor(HasHook, BaseSensorOperator):
                 self._runnable(),
                 self.run_id,
                 conn_id=self.conn_id,
-                ti=self._waiting,
+                ti=ti,
                 trigger_id=None,
                 log=self.log,
             )

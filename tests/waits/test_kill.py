@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
+import threading
 import time
 from types import SimpleNamespace
 
@@ -152,17 +153,25 @@ def poking(ti, run):
     return sensor
 
 
+def kill_task(sensor):
+    """Kill a task as Airflow does, and wait for what it does about that."""
+    sensor.on_kill()
+    for thread in threading.enumerate():
+        if thread.name == "cancel-run":
+            thread.join()
+
+
 @pytest.mark.parametrize("state", ["failed", "success", "restarting"])
 def test_a_task_in_its_process_cancels_its_run(simulator, run, poking, airflow_says, state):
     airflow_says(state)
-    poking.on_kill()
+    kill_task(poking)
     assert run.cancelled_at
 
 
 @pytest.mark.parametrize("state", ["running", "queued", None, "up_for_retry", "skipped"])
 def test_a_worker_that_stops_leaves_the_run_alone(simulator, run, poking, airflow_says, state):
     airflow_says(state)
-    poking.on_kill()
+    kill_task(poking)
     assert run.cancelled_at is None
 
 
@@ -171,7 +180,7 @@ def test_an_execution_timeout_in_a_process_leaves_the_run_alone(simulator, run, 
     try:
         raise AirflowTaskTimeout  # noqa: TRY301 - as Airflow does
     except AirflowTaskTimeout:
-        poking.on_kill()
+        kill_task(poking)
     assert run.cancelled_at is None
 
 
@@ -181,7 +190,7 @@ def told(poking, airflow_says, capfd, caplog):
 
     def told():
         airflow_says("failed")
-        poking.on_kill()
+        kill_task(poking)
         sys.stdout.flush()
         return caplog.text + "".join(capfd.readouterr())
 

@@ -1,0 +1,123 @@
+"""How waits end: what happens (rows) in which mode (columns), and what the task then is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from airflow_provider_datarecs.compat import AIRFLOW_VERSION
+from airflow_provider_datarecs.simulator import Plan
+
+DEFERRABLE, POKE, RESCHEDULE = "deferrable", "poke", "reschedule"
+COLUMNS = (DEFERRABLE, POKE, RESCHEDULE)
+MODES: dict[str, dict[str, Any]] = {
+    DEFERRABLE: {},
+    POKE: {"deferrable": False, "mode": "poke"},
+    RESCHEDULE: {"deferrable": False, "mode": "reschedule"},
+}
+AGAIN = {"retries": 1, "retry_delay": 1}  # seconds
+
+
+@dataclass(frozen=True)
+class Row:
+    """
+    One thing that happens to a wait.
+
+    :param name: what happens
+    :param plan: how the run goes
+    :param sensor: further arguments of the sensor
+    :param state: what the task is in the end
+    :param error: the class of the exception that its log has last, None for none
+    :param words: what the exception says
+    :param tries: the try that ends it
+    :param columns: the modes it can happen in
+    :param conn_id: its connection, where what happens is about that
+    :param short: whether it is part of the short form
+    """
+
+    name: str
+    plan: Plan
+    sensor: dict[str, Any] = field(default_factory=dict)
+    state: str = "failed"
+    error: str | None = None
+    words: str = ""
+    tries: int = 1
+    columns: tuple[str, ...] = COLUMNS
+    conn_id: str = "semantics"
+    short: bool = False
+
+
+COMPLETES = Plan(queued=1, running=15)
+FAILS = Plan(queued=1, running=5, status="FAILED", error="disk full")
+CANCELS = Plan(queued=1, running=5, status="CANCELLED")
+GOES_ON = Plan(queued=0, running=36_000)
+
+TIMEOUT = {"timeout": 15}
+TIMED_OUT = r"did not finish within 0:00:\d\d \(the task's timeout\); its last status was RUNNING"
+NOT_SEEN = r"could not be seen for the last 0:00:\d\d .*Whether it has ended is unknown; look at DataRecs"
+
+ENDS = [
+    Row("completed", COMPLETES, state="success", short=True),
+    Row("failed", FAILS, error="AirflowException", words="FAILED. Error: disk full", short=True),
+    Row("cancelled", CANCELS, error="AirflowException", words="was CANCELLED"),
+    Row("odd_status", Plan(queued=15, queued_status="SNOOZING", running=1), state="success"),
+    Row("late_to_show", COMPLETES, state="success"),
+    Row(
+        "timeout",
+        GOES_ON,
+        {**TIMEOUT, **AGAIN},
+        error="AirflowSensorTimeout",
+        words=TIMED_OUT,
+        short=True,
+    ),
+    Row("retry", FAILS, AGAIN, error="AirflowException", words="FAILED", tries=2),
+    Row(
+        "execution_timeout",
+        GOES_ON,
+        {"execution_timeout": 60},
+        error="AirflowTaskTimeout",
+        words=r"did not finish within 0:0[01]:\d\d \(the task's execution_timeout\)",
+        columns=(DEFERRABLE, POKE),  # in reschedule mode it is for each look, and none takes so long
+    ),
+    Row("soft_failed", FAILS, {"soft_fail": True}, state="skipped", words="FAILED. Error: disk full"),
+    Row("soft_timeout", GOES_ON, {**TIMEOUT, "soft_fail": True}, state="skipped", words=TIMED_OUT),
+    Row("silent", FAILS, {"silent_fail": True}, error="AirflowException", words="FAILED. Error: disk full"),
+    Row(
+        "away_past_the_deadline",
+        GOES_ON,
+        {"timeout": 25, **AGAIN},
+        error="DataRecsRunNotSeen",
+        words=NOT_SEEN,
+        conn_id="away",
+    ),
+    Row(
+        "outage",
+        COMPLETES,
+        state="success",
+        conn_id="outage",
+    ),
+    Row("rate_limited", COMPLETES, state="success", conn_id="rate_limited"),
+    Row(
+        "key_revoked",
+        GOES_ON,
+        AGAIN,
+        error="DataRecsConfigException",
+        words="Invalid or expired API key",
+        conn_id="revoked",
+    ),
+    Row("key_rotated", GOES_ON, state="success", conn_id="rotated"),
+    Row("run_deleted", GOES_ON, error="AirflowException", words="Resource not found: run"),
+]
+if AIRFLOW_VERSION >= (2, 10):
+    ENDS += [
+        Row("never_failed", FAILS, {"never_fail": True}, state="skipped", words="FAILED. Error: disk full"),
+        Row("never_timeout", GOES_ON, {**TIMEOUT, "never_fail": True}, state="skipped", words=TIMED_OUT),
+    ]
+# What a user does to the waiting task: the run is cancelled where the sensor asks for it, else it goes on.
+KILLS = [
+    Row("marked_failed", GOES_ON, columns=(DEFERRABLE, POKE), short=True),
+    Row("marked_success", GOES_ON, state="success", columns=(DEFERRABLE, POKE)),
+    Row("cleared", GOES_ON, columns=(DEFERRABLE, POKE)),
+    Row("dag_run_failed", GOES_ON, columns=(DEFERRABLE, POKE)),
+]
+DISRUPTED = Row("disrupted", GOES_ON, {"cancel_run_on_kill": True}, columns=(DEFERRABLE,))
