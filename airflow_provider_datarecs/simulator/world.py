@@ -63,24 +63,24 @@ class Plan:
 
     :param status: how they end
     :param queued: seconds before they run
-    :param queued_status: what they are until then
     :param running: seconds they run
     :param rows_processed: counts of a run that ends COMPLETED, None to leave one out
     :param rows_matched: see ``rows_processed``
     :param rows_unmatched: see ``rows_processed``
     :param error: what a run that does not complete tells: a string, an object or None
     :param hidden: seconds for which a new run answers 404
+    :param queued_status: what they are before they run
     """
 
     status: str = contract.COMPLETED
     queued: float = 0.5
-    queued_status: str = "QUEUED"
     running: float = 2.0
     rows_processed: int | None = 1000
     rows_matched: int | None = 1000
     rows_unmatched: int | None = 0
     error: Any = None
     hidden: float = 0.0
+    queued_status: str = "QUEUED"
 
 
 @dataclass
