@@ -76,8 +76,9 @@ def tell(numbers: Iterable[int], seed: int = SEED) -> Told:
 
 async def _play(numbers: Iterable[int], seed: int, simulators: list[Simulator]) -> list[Any]:
     from story import GRACE, draw
-    from story_task import Play, ready_thread
+    from story_task import Play, load_airflow, ready_thread
 
+    load_airflow("stories_0")
     room, plays = asyncio.Semaphore(AT_ONCE), []
     with ThreadPoolExecutor(AT_ONCE, initializer=ready_thread) as workers:
 

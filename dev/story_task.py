@@ -18,6 +18,7 @@ from airflow_provider_datarecs.compat import (
     AirflowFailException,
     AirflowSensorTimeout,
 )
+from airflow_provider_datarecs.hooks.datarecs import DataRecsHook
 from airflow_provider_datarecs.operators.trigger_job_group_run import TriggerJobGroupRunOperator
 from airflow_provider_datarecs.operators.trigger_job_run import TriggerJobRunOperator
 from airflow_provider_datarecs.operators.trigger_job_run_by_name import TriggerJobRunByNameOperator
@@ -223,6 +224,12 @@ class Play:
                 break
         end.ended = time.time()
         return end
+
+
+def load_airflow(conn_id: str) -> None:
+    """Load what Airflow 2 loads when it is first used, which deadlocks where many threads do so at once."""
+    import_module("airflow.decorators.base" if AIRFLOW_VERSION < (3, 0) else "airflow.sdk")
+    DataRecsHook(conn_id).get_settings()
 
 
 def ready_thread() -> None:
