@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || echo python3)
 UV = .venv/bin/uv
 
-.PHONY: demo test matrix lint benchmark stories distributed upgrade services pins clean
+.PHONY: demo test matrix semantics lint benchmark stories distributed upgrade services pins clean
 
 # A real Airflow 3.3, the simulator and the first DAG, from nothing to its result.
 demo: $(UV)
@@ -16,6 +16,10 @@ test: $(UV)
 # Every test on every Airflow, or on the one of AIRFLOW=2.9.
 matrix: $(UV)
 	@$(PYTHON) dev/matrix.py $(if $(AIRFLOW),--airflow $(AIRFLOW))
+
+# How waits end and what they survive, in every mode, on real schedulers and triggerers; takes about an hour.
+semantics: $(UV) services
+	@$(PYTHON) dev/matrix.py --semantics $(if $(AIRFLOW),--airflow $(AIRFLOW))
 
 lint: $(UV)
 	@$(PYTHON) dev/environments.py make 3.3

@@ -99,7 +99,7 @@ def main() -> int:
     dags.mkdir(parents=True)
     (dags / f"{DAG_ID}.py").write_text(DAG)
     world = make_world()
-    with Services() as services, Simulator(world, host="0.0.0.0") as simulator:  # noqa: S104
+    with Services(broker=True) as services, Simulator(world, host="0.0.0.0") as simulator:  # noqa: S104
         settings = {
             **SETTINGS,
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": services.database,

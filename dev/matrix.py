@@ -1,18 +1,22 @@
 """
 Test the built wheel on every supported Airflow, two of them at once.
 
-``python dev/matrix.py`` runs every test on each; ``--quick`` does so on the oldest, the last 2.x and the
-newest, and a shorter form on the rest; ``--airflow 2.9`` takes one Airflow, on each of its Pythons. What a
-machine lacks a Python for is left out, and the last lines say so.
+``python dev/matrix.py`` runs every test on each but those of the semantics; ``--semantics`` runs those, on
+the oldest Airflow, the last 2.x and the newest; ``--quick`` runs every test on these three, a shorter form
+on the rest, and a shorter form of the semantics. ``--airflow 2.9`` takes one Airflow, on each of its Pythons.
+What a machine lacks a Python or PostgreSQL for is left out, and the last lines say so.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
 
 from environments import ENVS, ROOT, SUPPORTED, build_wheel, find_python, make, say
 
@@ -30,46 +34,96 @@ SHORT = (
     "tests/test_compat.py",
     "tests/test_exceptions.py",
 )
+SEMANTICS = ("--semantics",)
+SEMANTICS_IN_SHORT = ("--semantics", "-m", "short")
 AT_ONCE = 2
+
+
+@dataclass(frozen=True)
+class Job:
+    """
+    Tests to run in an environment.
+
+    :param name: the environment
+    :param form: which tests, in words
+    :param chosen: what pytest is told of that
+    """
+
+    name: str
+    form: str = "in full"
+    chosen: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.name}, {self.form}"
+
+    @property
+    def lacks(self) -> str | None:
+        """What this machine has not got for it, None if nothing."""
+        if not find_python(SUPPORTED[self.name].python):
+            return f"Python {SUPPORTED[self.name].python}"
+        if "--semantics" in self.chosen and not has_postgres():
+            return "PostgreSQL, which 'make services' installs as root on Debian,"
+        return None
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--airflow", choices=sorted({name.partition("-")[0] for name in SUPPORTED}))
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--semantics", action="store_true")
     options = parser.parse_args()
-    wanted = [name for name in SUPPORTED if options.airflow in (None, name.partition("-")[0])]
+    jobs = jobs_of(quick=options.quick, semantics=options.semantics)
+    jobs = [job for job in jobs if options.airflow in (None, job.name.partition("-")[0])]
     wheel = build_wheel()
-    ready = [name for name in wanted if find_python(SUPPORTED[name].python)]
-    for name in ready:
+    lacking = {job: job.lacks for job in jobs}
+    ready = [job for job in jobs if not lacking[job]]
+    for name in dict.fromkeys(job.name for job in ready):
         make(name, wheel)
-    ready.sort(key=lambda name: name not in WHOLE)  # the long ones first
-    with ThreadPoolExecutor(AT_ONCE) as lanes:
-        results = dict(zip(ready, lanes.map(lambda name: test(name, quick=options.quick), ready)))
-    for name, (passed, closing) in results.items():
-        say(f"{name:10} {'passed' if passed else 'FAILED'}: {closing}")
-    for name in set(wanted).difference(ready):
-        say(f"{name:10} LEFT OUT: Python {SUPPORTED[name].python} is not here")
+    # One form of the semantics has dozens of processes.
+    with ThreadPoolExecutor(1 if options.semantics else AT_ONCE) as lanes:
+        results = dict(zip(ready, lanes.map(test, ready)))
+    for job, (passed, closing) in results.items():
+        say(f"{job!s:32} {'passed' if passed else 'FAILED'}: {closing}")
+    for job, what in lacking.items():
+        if what:
+            say(f"{job!s:32} LEFT OUT: {what} is not here")
     if not ready or not all(passed for passed, _ in results.values()):
         sys.exit(1)
 
 
-def test(name: str, *, quick: bool) -> tuple[bool, str]:
+def jobs_of(*, quick: bool, semantics: bool) -> list[Job]:
+    """Give what is to be run, the long ones first."""
+    if semantics:
+        return [Job(name, "semantics", SEMANTICS) for name in WHOLE]
+    if not quick:
+        return [Job(name) for name in SUPPORTED]
+    return [
+        *(Job(name) for name in WHOLE),
+        *(Job(name, "semantics in short", SEMANTICS_IN_SHORT) for name in (WHOLE[0], WHOLE[-1])),
+        *(Job(name, "in short", SHORT) for name in SUPPORTED if name not in WHOLE),
+    ]
+
+
+def test(job: Job) -> tuple[bool, str]:
     """Run the tests in an environment, print all that they say at once, and give their closing line."""
     # Not python -m, which would put the source tree before the installed wheel.
-    pytest, log = ENVS / name / "bin" / "pytest", ENVS / name / "pytest.log"
+    pytest, log = ENVS / job.name / "bin" / "pytest", ENVS / job.name / f"pytest {job.form}.log"
     began = time.monotonic()
-    chosen = SHORT if quick and name not in WHOLE else ()
     with log.open("w") as output:
         done = subprocess.run(
-            [pytest, "--airflow", SUPPORTED[name].airflow, *chosen],
+            [pytest, "--airflow", SUPPORTED[job.name].airflow, *job.chosen],
             cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, check=False,
         )  # fmt: skip
     text = log.read_text(errors="replace")
     minutes = (time.monotonic() - began) / 60.0
-    say(f"{name}, {'in short' if chosen else 'in full'}, {minutes:.1f} minutes\n{text}")
+    say(f"{job}, {minutes:.1f} minutes\n{text}")
     lines = text.strip().splitlines()
     return done.returncode == 0, lines[-1].strip("= ") if lines else "nothing was printed"
+
+
+def has_postgres() -> bool:
+    """Say whether PostgreSQL is installed, where Debian puts it or on the path."""
+    return any(Path("/usr/lib/postgresql").glob("*/bin/postgres")) or bool(shutil.which("postgres"))
 
 
 if __name__ == "__main__":

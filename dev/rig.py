@@ -201,8 +201,9 @@ class Airflow:
             dag_id=dag_id, run_id=run_id, task_id=task_id, key=key,
         )  # fmt: skip
         value = rows[0]["value"] if rows else None
-        # SQLite gives text, PostgreSQL bytes on 2.x.
-        return value if value is None else json.loads(value if isinstance(value, str) else bytes(value))
+        if value is None or (IS_AIRFLOW_3 and self._database.dialect.name == "postgresql"):
+            return value  # as it came out of a JSON column
+        return json.loads(value if isinstance(value, str) else bytes(value))
 
     def rows(self, query: str, **values: Any) -> list[dict[str, Any]]:
         """Give what a query finds in Airflow's database."""

@@ -1,5 +1,5 @@
 """
-A PostgreSQL and a Redis for a real Airflow, each on a private port and with a data folder of its own.
+A PostgreSQL, and a Redis, for a real Airflow: each on a private port and with a data folder of its own.
 
 From Debian's packages ``postgresql`` and ``redis-server``; nothing of theirs that runs already is touched.
 """
@@ -25,9 +25,14 @@ STARTING = 30.0  # seconds
 
 
 class Services:
-    """Run both, as a context manager."""
+    """
+    Run them, as a context manager.
 
-    def __init__(self) -> None:
+    :param broker: whether there is a Redis as well
+    """
+
+    def __init__(self, *, broker: bool = False) -> None:
+        self._has_broker = broker
         self._folder = Path(tempfile.mkdtemp(prefix="datarecs-services-"))
         self._postgres, self._redis = free_port(), free_port()
         self._running: list[subprocess.Popen[bytes]] = []
@@ -53,10 +58,11 @@ class Services:
             _postgres("postgres"), "-D", data, "-p", self._postgres, "-k", self._folder,
             "-c", "listen_addresses=127.0.0.1", "-c", "max_connections=300",
         )  # fmt: skip
-        self._start(
-            _found("redis-server"), "--port", self._redis, "--bind", "127.0.0.1", "--save", "",
-            "--dir", self._folder,
-        )  # fmt: skip
+        if self._has_broker:
+            self._start(
+                _found("redis-server"), "--port", self._redis, "--bind", "127.0.0.1", "--save", "",
+                "--dir", self._folder,
+            )  # fmt: skip
         asked = (_postgres("pg_isready"), "-h", "127.0.0.1", "-p", self._postgres)
         deadline = time.monotonic() + STARTING
         while self._run(*asked, check=False):

@@ -208,7 +208,7 @@ class RunSensor(HasHook, BaseSensorOperator):
         if self.soft_fail or getattr(self, "never_fail", False):  # the latter since Airflow 2.10
             self.log.error("The task is skipped where it would fail: %s", error)
             raise AirflowSkipException(str(error)) from error
-        raise error
+        raise error from error.__cause__  # not in the context of what carried it here
 
     def _defer(self, context: Context) -> NoReturn:
         runnable = self._runnable()

@@ -34,7 +34,6 @@ with DAG(
             workspace_id="ws_production",
             run_id="{{{{ dag_run.conf['" + task_id + "'] }}}}",
             conn_id=conn_id,
-            poke_interval=2,
             **arguments,
         )
 """
@@ -91,7 +90,7 @@ class Board:
         return self.airflow.task_log(self.dag_id, cell.task_id)
 
     def wait_for_state(
-        self, cell: Cell, state: str, *, tries: int | None = None, seconds: float = 420
+        self, cell: Cell, state: str, *, tries: int | None = None, seconds: float = 300
     ) -> None:
         """Wait until the task is in a state, in a certain try if one is given."""
 
@@ -122,9 +121,10 @@ class Board:
 
 def raised(log: str) -> tuple[str, str]:
     """Give the class and the message of the last exception in a log, with empty ones for none."""
-    classes = re.findall(r'"exc_type": ?"(\w+)", ?"exc_value": ?("(?:[^"\\]|\\.)*")', log)  # 3.x logs in JSON
-    if classes:
-        return classes[-1][0], json.loads(classes[-1][1])
+    told = [json.loads(line) for line in log.splitlines() if '"error_detail"' in line]  # 3.x logs in JSON
+    if told:
+        error = told[-1]["error_detail"][0]  # its causes follow
+        return error["exc_type"], error["exc_value"]
     found = re.findall(r"^(?:\w+\.)+(\w+): (.*)$", log, re.MULTILINE)
     return found[-1] if found else ("", "")
 

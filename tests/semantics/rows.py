@@ -11,9 +11,10 @@ from airflow_provider_datarecs.simulator import Plan
 DEFERRABLE, POKE, RESCHEDULE = "deferrable", "poke", "reschedule"
 COLUMNS = (DEFERRABLE, POKE, RESCHEDULE)
 MODES: dict[str, dict[str, Any]] = {
-    DEFERRABLE: {},
-    POKE: {"deferrable": False, "mode": "poke"},
-    RESCHEDULE: {"deferrable": False, "mode": "reschedule"},
+    DEFERRABLE: {"poke_interval": 2},
+    POKE: {"poke_interval": 2, "deferrable": False, "mode": "poke"},
+    # Where the next look comes sooner than the executor tells of the last, Airflow fails the task.
+    RESCHEDULE: {"poke_interval": 10, "deferrable": False, "mode": "reschedule"},
 }
 AGAIN = {"retries": 1, "retry_delay": 1}  # seconds
 
@@ -53,8 +54,8 @@ CANCELS = Plan(queued=1, running=5, status="CANCELLED")
 GOES_ON = Plan(queued=0, running=36_000)
 
 TIMEOUT = {"timeout": 15}
-TIMED_OUT = r"did not finish within 0:00:\d\d \(the task's timeout\); its last status was RUNNING"
-NOT_SEEN = r"could not be seen for the last 0:00:\d\d .*Whether it has ended is unknown; look at DataRecs"
+TIMED_OUT = r"did not finish within 0:0\d:\d\d \(the task's timeout\); its last status was RUNNING"
+NOT_SEEN = r"could not be seen for the last 0:0\d:\d\d .*Whether it has ended is unknown; look at DataRecs"
 
 ENDS = [
     Row("completed", COMPLETES, state="success", short=True),
@@ -76,7 +77,7 @@ ENDS = [
         GOES_ON,
         {"execution_timeout": 60},
         error="AirflowTaskTimeout",
-        words=r"did not finish within 0:0[01]:\d\d \(the task's execution_timeout\)",
+        words=r"did not finish within 0:0\d:\d\d \(the task's execution_timeout\)",
         columns=(DEFERRABLE, POKE),  # in reschedule mode it is for each look, and none takes so long
     ),
     Row("soft_failed", FAILS, {"soft_fail": True}, state="skipped", words="FAILED. Error: disk full"),
@@ -120,4 +121,6 @@ KILLS = [
     Row("cleared", GOES_ON, columns=(DEFERRABLE, POKE)),
     Row("dag_run_failed", GOES_ON, columns=(DEFERRABLE, POKE)),
 ]
-DISRUPTED = Row("disrupted", GOES_ON, {"cancel_run_on_kill": True}, columns=(DEFERRABLE,))
+DISRUPTED = Row(
+    "disrupted", GOES_ON, {**MODES[DEFERRABLE], "cancel_run_on_kill": True}, columns=(DEFERRABLE,)
+)
