@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || echo python3)
 UV = .venv/bin/uv
 
-.PHONY: demo test matrix semantics lint benchmark distributed upgrade services pins clean
+.PHONY: demo test matrix semantics lint benchmark stories distributed upgrade services pins clean
 
 # A real Airflow 3.3, the simulator and the first DAG, from nothing to its result.
 demo: $(UV)
@@ -31,6 +31,11 @@ lint: $(UV)
 benchmark: $(UV)
 	@$(PYTHON) dev/environments.py make benchmark
 	@.envs/benchmark/bin/python benchmarks/run.py
+
+# A thousand stories of tasks that start runs and wait for them while everything goes wrong, for docs/faults.md.
+stories: $(UV)
+	@$(PYTHON) dev/environments.py make 3.3
+	@.envs/3.3/bin/python dev/stories.py
 
 # 200 waits through several triggerers and workers, of which one each is killed; takes about half an hour.
 distributed: $(UV) services

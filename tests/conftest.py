@@ -7,7 +7,6 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from types import SimpleNamespace
 
 # Before anything imports Airflow, which reads them at once.
 os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-home-")
@@ -16,6 +15,7 @@ os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "False"
 
 import aiohttp
 import pytest
+from fakes import FakeTaskInstance
 
 from airflow_provider_datarecs.compat import AIRFLOW_VERSION
 
@@ -42,28 +42,6 @@ def pytest_report_header(config):
     if wanted and wanted != airflow.__version__:
         pytest.exit(f"this is Airflow {airflow.__version__}, not {wanted}", returncode=1)
     return f"airflow {airflow.__version__}, aiohttp {aiohttp.__version__}, python {sys.version.split()[0]}"
-
-
-class FakeTaskInstance(SimpleNamespace):
-    """What an operator asks of its task instance; outside a real Airflow there is no other."""
-
-    def __init__(self, **more):
-        super().__init__(
-            dag_id="dag",
-            run_id="manual",
-            task_id="task",
-            map_index=-1,
-            max_tries=0,
-            try_number=1,
-            xcoms={},
-            **more,
-        )
-
-    def xcom_push(self, key, value):
-        self.xcoms[key] = json.loads(json.dumps(value))  # as Airflow stores it
-
-    def get_first_reschedule_date(self, context):
-        return None
 
 
 @pytest.fixture(scope="session")

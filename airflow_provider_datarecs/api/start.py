@@ -84,34 +84,63 @@ async def start_once(
     :raises RunMayHaveStarted: where it cannot tell, unless ``may_repeat``
     :raises NothingStarted: when answers were lost, and the history proves that nothing was started
     """
-    if sent_at is not None:
-        found = await _look_before_start(client, runnable, wish, sent_at)
-        if found.run_id is not None:
-            return found.run_id
-        if found.doubt and not may_repeat:
-            earlier = f"an earlier try of this task may have sent the request, and {found.doubt}"
-            raise RunMayHaveStarted(runnable, f"{earlier}. {_advice(wish)}")
+    start = _Start(client, runnable, wish)
+    run_id = None if sent_at is None else await start.find(sent_at, may_repeat=may_repeat)
+    if run_id is not None:
+        return run_id
+    started: str = await starting(may_repeat=may_repeat)(start.attempt)
+    return started
 
-    async def attempt() -> str:
-        sent = time.time()
+
+class _Start:
+    """The attempts at one wish; ``_doubt`` is why there may be a run of what was sent so far, None if not."""
+
+    def __init__(self, client: DataRecsClient, runnable: Runnable, wish: Wish) -> None:
+        self._client = client
+        self._runnable = runnable
+        self._wish = wish
+        self._doubt: str | None = None
+
+    async def find(self, sent_at: float, *, may_repeat: bool) -> str | None:
+        found = await _look_before_start(self._client, self._runnable, self._wish, sent_at)
+        if found.doubt:
+            self._doubt = f"an earlier try of this task may have sent the request, and {found.doubt}"
+            if not may_repeat:
+                raise self._uncertain()
+        return found.run_id
+
+    async def attempt(self) -> str:
+        sent, wish = time.time(), self._wish
         try:
-            run_id = await client.start_run(runnable, idempotency_key=wish.key, run_label=wish.label)
+            run_id = await self._client.start_run(
+                self._runnable, idempotency_key=wish.key, run_label=wish.label
+            )
         except RunMayHaveStarted as lost:
-            log.warning("The answer to a start of %s is lost (%s); looking in its runs", runnable, lost.why)
-            try:
-                found = await look_for_run(client, runnable, wish, sent)
-            except DataRecsError as error:
-                found = Finding(doubt=f"its run history cannot be read ({error})")
-            if found.run_id is not None:
-                return found.run_id
-            if found.doubt:
-                raise RunMayHaveStarted(runnable, f"{lost.why}, and {found.doubt}. {_advice(wish)}") from lost
-            raise NothingStarted(runnable, lost.why) from lost
-        log.info("Started run %s of %s", run_id, runnable)
+            return await self._find_lost(lost, sent)
+        except DataRecsError as error:
+            if self._doubt is None:
+                raise
+            again = str(error).rstrip(".")
+            raise self._uncertain(f". It was sent again, without success: {again}") from error
+        log.info("Started run %s of %s", run_id, self._runnable)
         return run_id
 
-    started: str = await starting(may_repeat=may_repeat)(attempt)
-    return started
+    async def _find_lost(self, lost: RunMayHaveStarted, sent: float) -> str:
+        runnable = self._runnable
+        log.warning("The answer to a start of %s is lost (%s); looking in its runs", runnable, lost.why)
+        try:
+            found = await look_for_run(self._client, runnable, self._wish, sent)
+        except DataRecsError as error:
+            found = Finding(doubt=f"its run history cannot be read ({error})")
+        if found.run_id is not None:
+            return found.run_id
+        self._doubt = f"{lost.why}, and {found.doubt}" if found.doubt else None
+        if self._doubt is None:
+            raise NothingStarted(runnable, lost.why) from lost
+        raise self._uncertain() from lost
+
+    def _uncertain(self, more: str = "") -> RunMayHaveStarted:
+        return RunMayHaveStarted(self._runnable, f"{self._doubt}{more}. {_advice(self._wish)}")
 
 
 async def look_for_run(client: DataRecsClient, runnable: Runnable, wish: Wish, sent_at: float) -> Finding:
@@ -127,8 +156,10 @@ async def look_for_run(client: DataRecsClient, runnable: Runnable, wish: Wish, s
     """
     found = await _look(client, runnable, wish)
     unseen_for = sent_at + contract.NOT_VISIBLE_GRACE - time.time()
-    if found == Finding() and unseen_for > 0:
-        log.info("No run of %s shows yet; looking again in %.0f s", runnable, unseen_for)
+    # Its own label would tell this run from others that could be it.
+    may_clear_up = found == Finding() or (wish.is_label_unique and found.run_id is None)
+    if may_clear_up and unseen_for > 0:
+        log.info("No run of %s shows yet that is this one; looking again in %.0f s", runnable, unseen_for)
         await asyncio.sleep(unseen_for)
         found = await _look(client, runnable, wish)
     if found.run_id is not None:
@@ -143,13 +174,14 @@ async def _look_before_start(
         return await look_for_run(client, runnable, wish, sent_at)
     except NO_HISTORY as error:
         return Finding(doubt=f"its run history is refused ({error})")
-    except Unauthorized:
-        raise
     except DataRecsError as error:
+        unseen = f"whether an earlier try of this task started a run of {runnable} could not be seen"
+        if isinstance(error, Unauthorized):
+            raise Unauthorized(error.call, error.status, f"{error.problem}; {unseen}") from error
         # Not an end of the task: its next try looks again.
         raise DataRecsError(
-            f"{error}. Nothing was started in this try; whether an earlier try of this task started a run of "
-            f"{runnable} could not be seen, which the next try looks for before it starts one."
+            f"{error}. Nothing was started in this try; {unseen}, which the next try looks for before it "
+            "starts one."
         ) from error
 
 

@@ -103,6 +103,7 @@ class Run:
     plan: Plan
     created_at: float
     label: str | None = None
+    idempotency_key: str | None = None
     cancelled_at: float | None = None
     parts: list[Run] = field(default_factory=list)
 
@@ -185,7 +186,15 @@ class World:
         parts = [
             self.start_run(Kind.JOB, self.owners[Kind.JOB][job_id], label=label) for job_id in owner.job_ids
         ]
-        run = Run(f"run_{next(self._numbers):06d}", owner, owner.plan, self.clock(), label, parts=parts)
+        run = Run(
+            f"run_{next(self._numbers):06d}",
+            owner,
+            owner.plan,
+            self.clock(),
+            label,
+            idempotency_key,
+            parts=parts,
+        )
         self.runs[kind].append(run)
         if idempotency_key:
             self._by_idempotency_key[idempotency_key] = run

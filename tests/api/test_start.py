@@ -133,10 +133,48 @@ async def test_a_new_run_may_show_late(start, server, world, job, forgetful, mon
     assert len(calls(server, "GET")) == 2
 
 
+@pytest.mark.parametrize("may_repeat", [False, True])
+async def test_a_new_run_may_show_later_than_others_do(
+    start, server, world, job, forgetful, monkeypatch, may_repeat
+):
+    monkeypatch.setattr(contract, "NOT_VISIBLE_GRACE", 0.6)
+    other = another_run(world, job, label="of another task")
+    world.owners[Kind.JOB]["j1"].plan = Plan(hidden=0.3)
+    run_id = await start(LOST, may_repeat=may_repeat)
+    assert runs_of(world, job) == [other, run_id]
+    assert len(calls(server, "POST")) == 1
+
+
+async def test_others_are_not_waited_for_where_no_label_can_tell(start, server, world, job, monkeypatch):
+    monkeypatch.setattr(contract, "NOT_VISIBLE_GRACE", 600.0)
+    another_run(world, job)
+    with pytest.raises(errors.RunMayHaveStarted, match="each could be it"):
+        await start(NEVER_CAME, is_label_unique=False)
+    assert len(calls(server, "GET")) == 1
+
+
 async def test_without_any_proof_it_is_sent_again_only_on_demand(start, server, world, job):
     run_id = await start(LOST, LOST, label=None, may_repeat=True)
     assert len(calls(server, "POST")) == 3
     assert runs_of(world, job) == [run_id]  # the service knows the Idempotency-Key
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 422])
+async def test_what_refuses_another_start_does_not_hide_that_the_first_may_have_worked(
+    start, world, job, status
+):
+    refused = {"status": status, "times": None}
+    with pytest.raises(errors.RunMayHaveStarted, match=r"each could be it: .*sent again, without success:"):
+        await start(LOST, refused, label=None, may_repeat=True)
+    assert len(runs_of(world, job)) == 1
+
+
+async def test_what_refuses_a_start_is_told_as_such_once_the_first_is_proved_to_have_failed(
+    start, world, job
+):
+    with pytest.raises(errors.Rejected, match="422"):
+        await start(NEVER_CAME, {"status": 422, "times": None}, may_repeat=True)
+    assert runs_of(world, job) == []
 
 
 async def test_answers_that_are_always_lost_end_the_task_with_what_is_known(start, server, world, job):
@@ -184,8 +222,17 @@ class TestAfterAnEarlierTry:
         assert calls(server, "POST") == []
 
     async def test_a_refused_key_is_told_as_such(self, start, server):
-        with pytest.raises(errors.Unauthorized):
+        with pytest.raises(errors.Unauthorized, match=r"whether an earlier try .* could not be seen"):
             await start({"method": "GET", "status": 401}, sent_before=True)
+
+    @pytest.mark.parametrize("status", [401, 403, 404, 422])
+    async def test_what_refuses_another_start_does_not_hide_that_there_may_be_a_run(
+        self, start, world, job, status
+    ):
+        run_id = another_run(world, job)
+        refused = {"status": status, "times": None}
+        with pytest.raises(errors.RunMayHaveStarted, match=f"each could be it: {run_id}.*without success:"):
+            await start(refused, sent_before=True, may_repeat=True)
 
 
 def page(*runs, cursor=None):

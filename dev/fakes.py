@@ -1,0 +1,32 @@
+"""What stands in for Airflow's parts where there is no Airflow running."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+
+class FakeTaskInstance(SimpleNamespace):
+    """What an operator asks of its task instance; outside a real Airflow there is no other."""
+
+    def __init__(self, **more: Any) -> None:
+        fields = {"dag_id": "dag", "run_id": "manual", "task_id": "task", "map_index": -1, "xcoms": {}}
+        super().__init__(**{**fields, "max_tries": 0, "try_number": 1, **more})
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        """Take an XCom as Airflow stores it."""
+        self.xcoms[key] = json.loads(json.dumps(value))
+
+    def get_first_reschedule_date(self, context: Any) -> None:
+        """Know of no earlier look."""
+
+
+class FakeStore(dict):  # type: ignore[type-arg]
+    """What a task instance keeps over its retries on Airflow 3.3, as far as an operator sees it."""
+
+    set = dict.__setitem__
+
+    def delete(self, key: str) -> None:
+        """Forget what is kept under a key."""
+        self.pop(key, None)
