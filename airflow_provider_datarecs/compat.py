@@ -79,6 +79,7 @@ __all__ = [
     "is_deferral_timeout",
     "is_killed",
     "load_stats",
+    "note_try",
     "resume_margin",
     "task_state_store",
 ]
@@ -118,24 +119,44 @@ def is_killed(ti: Any, trigger_id: int | None = None) -> bool:
     if trigger_id is None:
         return state in ENDED_BY_USERS
     if state == "deferred":
-        return awaited not in (None, trigger_id)  # cleared, and deferred anew
+        return awaited not in (None, trigger_id)  # cleared, and deferred anew by its next try
     return state in ENDED_BY_USERS | CLEARED
 
 
+TRY_KEY = "datarecs_try"  # an XCom's
 ENDED_BY_USERS = {"failed", "success", "removed", "restarting"}  # the last is a running task that was cleared
 CLEARED = {None, "scheduled", "queued", "running"}
 
 
-def _state_of(ti: Any) -> tuple[str | None, int | None]:
-    """Give the state of a task instance, and the id of the trigger that it waits for if that can be known."""
+def note_try(ti: Any) -> None:
+    """
+    Note which try of a task defers, where :func:`is_killed` has no other way to tell it from a later one.
+
+    :param ti: the task instance
+    """
     if AIRFLOW_VERSION >= (3, 0):
+        ti.xcom_push(key=TRY_KEY, value=ti.try_number)
+
+
+def _state_of(ti: Any) -> tuple[str | None, Any]:
+    """
+    Give the state of a task instance, and what it is deferred to, None if that is not known.
+
+    That is a trigger's id on 2.x. On 3.x, where nobody tells it, it is the try that was noted, if that is
+    not the one of ``ti``.
+    """
+    if AIRFLOW_VERSION >= (3, 0):
+        from airflow.sdk.bases.xcom import BaseXCom
         from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
         states = RuntimeTaskInstance.get_task_states(
             dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=ti.map_index
         )
         key = ti.task_id if ti.map_index < 0 else f"{ti.task_id}_{ti.map_index}"
-        return states[ti.run_id][key], None
+        noted = BaseXCom.get_one(
+            key=TRY_KEY, dag_id=ti.dag_id, task_id=ti.task_id, run_id=ti.run_id, map_index=ti.map_index
+        )
+        return states[ti.run_id][key], None if noted in (None, ti.try_number) else f"try {noted}"
 
     from airflow.models.taskinstance import TaskInstance
     from airflow.utils.session import create_session

@@ -30,9 +30,9 @@ def pytest_addoption(parser):
 
 
 def pytest_ignore_collect(collection_path, config):
-    if collection_path.parent == Path(__file__).parent and collection_path.is_dir():
-        return config.getoption("--semantics") != (collection_path.name == "semantics")
-    return None
+    if collection_path.parent != Path(__file__).parent or collection_path == Path(__file__):
+        return None
+    return config.getoption("--semantics") != (collection_path.name == "semantics") or None
 
 
 def pytest_report_header(config):

@@ -22,6 +22,7 @@ from airflow_provider_datarecs.compat import (
     PokeReturnValue,
     first_reschedule,
     is_deferral_timeout,
+    note_try,
     resume_margin,
 )
 from airflow_provider_datarecs.exceptions import as_airflow_exceptions
@@ -213,6 +214,8 @@ class RunSensor(HasHook, BaseSensorOperator):
     def _defer(self, context: Context) -> NoReturn:
         runnable = self._runnable()
         self.hook.get_settings()  # a connection that cannot be right is refused here, not hours later
+        if self.cancel_run_on_kill:
+            note_try(context["ti"])
         self.log.info(
             "Waiting on the triggerer for run %s of %s, %s at most",
             self.run_id,

@@ -214,14 +214,20 @@ def test_a_key_that_was_replaced_is_read_anew(simulator, run, told, connect):
     assert f"asked DataRecs to cancel run {run.id}" in told()
 
 
-def test_a_mapped_task_is_known_by_its_index(monkeypatch, airflow_db):
-    ti = SimpleNamespace(dag_id="d", task_id="t", run_id="r", map_index=3)
+@pytest.mark.parametrize(
+    ("state", "noted", "killed"),
+    [("failed", 1, True), ("deferred", 1, False), ("deferred", None, False), ("deferred", 2, True)],
+)
+def test_a_mapped_task_is_known_by_its_index_and_its_try(monkeypatch, airflow_db, state, noted, killed):
+    ti = SimpleNamespace(dag_id="d", task_id="t", run_id="r", map_index=3, try_number=1)
     if compat.AIRFLOW_VERSION >= (3, 0):
+        from airflow.sdk.bases.xcom import BaseXCom
         from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
-        states = {"r": {"t_3": "failed", "t": "running"}}
+        states = {"r": {"t_3": state, "t": "running"}}
         monkeypatch.setattr(RuntimeTaskInstance, "get_task_states", lambda **_: states)
-        assert compat.is_killed(ti)
+        monkeypatch.setattr(BaseXCom, "get_one", lambda **_: noted)
+        assert compat.is_killed(ti, MINE) is killed
     else:
         with pytest.raises(LookupError, match="task t of DAG run r is gone"):
-            compat.is_killed(ti)
+            compat.is_killed(ti, MINE)
