@@ -225,7 +225,7 @@ class World:
         """Give a run as an answer shows it, with keys in snake_case."""
         now = self.clock()
         status, plan = run.status(now), run.plan
-        ended = status in contract.TERMINAL
+        ended = status not in (plan.queued_status, "RUNNING")
         starts_at = run.created_at + plan.queued
         started = starts_at <= min(now, run.cancelled_at or now)
         shown: dict[str, Any] = {
