@@ -198,6 +198,7 @@ class RunSensor(HasHook, BaseSensorOperator):
             yield
         except _Ended as ended:
             error = ended.error
+            ended.__cause__ = ended.__context__ = None  # Airflow 2.7 walks in circles otherwise
         except (AirflowSkipException, AirflowRescheduleException):
             raise
         except (AirflowException, AirflowTaskTimeout) as raised:

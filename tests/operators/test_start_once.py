@@ -94,10 +94,17 @@ def test_without_a_proof_the_task_fails_without_retries(simulator, task, ti, mak
 
 def test_a_label_of_the_users_own_proves_only_if_they_say_it_is_unique(simulator, task):
     lose(simulator, times=2)
+    run_id = task(run_label="nightly-1", unique_label=True)
+    assert run_id == simulator.world.runs[Kind.JOB][0].id
     with pytest.raises(DataRecsRunUncertain):
-        task(run_label="nightly")
-    run_id = task(max_tries=2, try_number=2, run_label="nightly-2", unique_label=True)
-    assert run_id == simulator.world.runs[Kind.JOB][1].id
+        task(2, max_tries=2, run_label="nightly-2")
+
+
+def test_a_label_of_the_users_own_proves_nothing_after_a_clear(simulator, task):
+    task(run_label="nightly", unique_label=True)
+    lose(simulator, drop="before")
+    with pytest.raises(DataRecsRunUncertain):
+        task(2, max_tries=2, run_label="nightly", unique_label=True)
 
 
 def test_without_a_proof_a_start_is_repeated_on_demand(simulator, task):

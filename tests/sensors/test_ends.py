@@ -136,6 +136,18 @@ def test_an_end_is_the_same_in_reschedule_mode(end_of, name):
     assert len(set(map(words_of, ends))) == 1
 
 
+@EACH_END
+@pytest.mark.parametrize("mode", [DEFERRED, POKE])
+def test_an_end_does_not_lead_back_to_itself(end_of, name, mode):
+    plan, fault, timeout, _, _ = ENDS[name]
+    pending, seen = [end_of(plan, mode, fault, timeout=timeout)], []
+    while pending:
+        error = pending.pop()
+        assert error not in seen
+        seen.append(error)
+        pending += {error.__cause__, error.__context__} - {None}
+
+
 FLAGS = ["soft_fail", "never_fail"] if AIRFLOW_VERSION >= (2, 10) else ["soft_fail"]
 
 
