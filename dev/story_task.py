@@ -135,7 +135,9 @@ class Play:
         self.ends.append(end)
 
     def _operator(self) -> Any:
-        story = self.story
+        story, label = self.story, self.story.run_label
+        if label and story.unique_label:
+            label += f" {self._ti.max_tries}"  # as the README asks for
         ids = {
             "ids": {"job_id": story.owner_id, "workspace_id": WORKSPACE},
             "names": {"job_name": story.owner_id, "workspace_name": WORKSPACE_NAME},
@@ -144,7 +146,7 @@ class Play:
         return STARTS[story.start](
             task_id="start",
             conn_id=self.conn_id,
-            run_label=story.run_label,
+            run_label=label,
             unique_label=story.unique_label,
             on_uncertain=story.on_uncertain,
             retries=story.retries,

@@ -128,13 +128,11 @@ class StartRunOperator(DataRecsOperator):
             self.hook.check_text("run_label", self.run_label)
         elif self.unique_label:
             label = f"{ti.dag_id[:LABEL_PART]}.{ti.task_id[:LABEL_PART]} {key}"
-        # The run from before a clear has the user's own label as well.
-        is_new_label = not self.run_label or ti.max_tries <= self.retries
         started: Any = getattr(context.get("dag_run"), "start_date", None)
         return Wish(
             key=key,
             label=label or None,
-            is_label_unique=self.unique_label and is_new_label,
+            is_label_unique=self.unique_label,
             since=started.timestamp() if started else None,
         )
 

@@ -100,13 +100,6 @@ def test_a_label_of_the_users_own_proves_only_if_they_say_it_is_unique(simulator
         task(2, max_tries=2, run_label="nightly-2")
 
 
-def test_a_label_of_the_users_own_proves_nothing_after_a_clear(simulator, task):
-    task(run_label="nightly", unique_label=True)
-    lose(simulator, drop="before")
-    with pytest.raises(DataRecsRunUncertain):
-        task(2, max_tries=2, run_label="nightly", unique_label=True)
-
-
 def test_without_a_proof_a_start_is_repeated_on_demand(simulator, task):
     lose(simulator)
     assert task(on_uncertain="retry") == simulator.world.runs[Kind.JOB][1].id
