@@ -198,13 +198,28 @@ class DataRecsHook(BaseHook):
         """
         Ask for one run with a single request, and give what went wrong rather than raise it.
 
+        Where DataRecs refuses the API key (401), the connection is read again first, and asked with if it has
+        changed.
+
         :param runnable: the job or job group
         :param run_id: the run's id
         """
+        from airflow_provider_datarecs.api.errors import Unauthorized
+
+        settings = self.get_settings()
+        look = self._look_with(settings, runnable, run_id)
+        if isinstance(look, Unauthorized):
+            # Keys are rotated while tasks wait.
+            renewed = self.get_settings()
+            if renewed != settings:
+                return self._look_with(renewed, runnable, run_id)
+        return look
+
+    def _look_with(self, settings: ClientSettings, runnable: Runnable, run_id: str) -> Run | DataRecsError:
         from airflow_provider_datarecs.api.retry import ONE_LOOK
 
         try:
-            return self._run(lambda client: client.get_run(runnable, run_id), ONE_LOOK)
+            return self._run(lambda client: client.get_run(runnable, run_id), ONE_LOOK, settings)
         except DataRecsError as error:
             return error
 
@@ -220,12 +235,17 @@ class DataRecsHook(BaseHook):
             return False, str(error)
         return True, f"Connected to {settings.base_url}; the API key sees {len(workspaces)} workspaces"
 
-    def _run(self, ask: Callable[[DataRecsClient], Awaitable[T]], patience: Patience | None = None) -> T:
+    def _run(
+        self,
+        ask: Callable[[DataRecsClient], Awaitable[T]],
+        patience: Patience | None = None,
+        settings: ClientSettings | None = None,
+    ) -> T:
         from airflow_provider_datarecs.api.client import DataRecsClient
         from airflow_provider_datarecs.api.rate_limit import SeenLimit
         from airflow_provider_datarecs.api.retry import OPERATOR
 
-        settings = self.get_settings()
+        settings = settings or self.get_settings()
         self._seen_limit = self._seen_limit or SeenLimit()  # for all that a task asks
 
         async def open_and_ask() -> T:

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
+from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.errors import Unauthorized
 from airflow_provider_datarecs.compat import (
     AIRFLOW_VERSION,
     AirflowFailException,
     AirflowNotFoundException,
 )
 from airflow_provider_datarecs.hooks.datarecs import DataRecsHook
-from airflow_provider_datarecs.simulator import Fault
+from airflow_provider_datarecs.simulator import ApiKey, Fault
 
 # Airflow 3.0 and 3.1 give no connection at all whose extra is not an object.
 BAD_EXTRA = "isn't defined" if (3, 0) <= AIRFLOW_VERSION <= (3, 1) else "Extra must be a JSON object"
@@ -98,3 +103,27 @@ def test_the_form_relabels_the_password_and_hides_what_means_nothing():
 def test_a_missing_connection_says_what_to_create():
     with pytest.raises(AirflowNotFoundException, match="Create connection 'nowhere' of type 'datarecs'"):
         DataRecsHook(conn_id="nowhere").get_settings()
+
+
+def test_a_key_that_is_replaced_while_it_is_refused_is_read_anew(simulator, connect):
+    world = simulator.world
+    run = world.start_run(Kind.JOB, world.owners[Kind.JOB]["job_ledger"])
+    refusal = Fault(status=401, delay=0.5)
+    simulator.faults.append(refusal)
+    hook = DataRecsHook()
+    job = hook.runnable(Kind.JOB, "job_ledger", "ws_production")
+    with ThreadPoolExecutor(1) as pool:
+        look = pool.submit(hook.look, job, run.id)
+        while refusal.times:  # the old key is not on its way yet
+            time.sleep(0.01)
+        connect(simulator.url, password="the-new-one")
+        world.api_keys = [ApiKey("the-new-one")]
+        assert look.result().id == run.id
+
+
+def test_a_key_that_is_refused_and_not_replaced_is_told_after_one_request(simulator):
+    simulator.world.api_keys = []
+    hook = DataRecsHook()
+    look = hook.look(hook.runnable(Kind.JOB, "job_ledger", "ws_production"), "r")
+    assert isinstance(look, Unauthorized)
+    assert len(simulator.requests) == 1
