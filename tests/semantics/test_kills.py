@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 from cells import Board, Cell
-from rows import KILLS, MODES, POKE
+from rows import DEFERRABLE, KILLS, MODES, POKE
 from users import User
+
+from airflow_provider_datarecs.compat import AIRFLOW_VERSION
 
 CELLS = {
     (row.name, column, cancel): Cell(
@@ -17,6 +19,7 @@ CELLS = {
     for column in row.columns
     for cancel in (False, True)
 }
+UNCOUNTED = AIRFLOW_VERSION < (2, 10)  # a try that was deferred when it was cleared
 DAG_OF = {"dag_run_failed": "failed_as_a_whole"}
 EACH = [
     pytest.param(row.name, column, id=f"{row.name}-{column}", marks=[pytest.mark.short] if row.short else [])
@@ -63,9 +66,10 @@ def test_a_user_ends_the_task(boards, row, column):
     assert f"A user has ended the task: asked DataRecs to cancel run {run.id}" in board.log(cancelled)
     if row == "cleared":
         # Both wait anew: one for a run that was cancelled, one for a run that goes on.
-        board.wait_for_state(cancelled, "failed", tries=2)
+        tries = 1 if column == DEFERRABLE and UNCOUNTED else 2
+        board.wait_for_state(cancelled, "failed", tries=tries)
         board.services["semantics"].world.finish_runs(kept.task_id)
-        board.wait_for_state(kept, "success", tries=2)
+        board.wait_for_state(kept, "success", tries=tries)
     else:
         state = "success" if row == "marked_success" else "failed"
         for cell in (kept, cancelled):
