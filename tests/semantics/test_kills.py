@@ -13,7 +13,8 @@ CELLS = {
     (row.name, column, cancel): Cell(
         row,
         f"{row.name}__{column}{'__cancels' if cancel else ''}",
-        {**MODES[column], **({"cancel_run_on_kill": True} if cancel else {})},
+        # On 2.x a running task that is cleared waits as for a retry.
+        {**MODES[column], "retry_delay": 1, **({"cancel_run_on_kill": True} if cancel else {})},
     )
     for row in KILLS
     for column in row.columns
