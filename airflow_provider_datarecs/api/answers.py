@@ -6,6 +6,7 @@ import json
 import math
 import re
 import time
+from codecs import BOM_UTF8
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
@@ -230,7 +231,8 @@ def id_text(value: Any) -> str | None:
 
 def _loads(body: bytes) -> Any:
     """Read JSON; what Airflow could not store or pass on becomes what it can."""
-    text = body.decode("utf-8-sig", "surrogatepass")
+    # Not as utf-8-sig, which Python loads from a file when it first meets it: on the event loop.
+    text = body[len(BOM_UTF8) if body.startswith(BOM_UTF8) else 0 :].decode("utf-8", "surrogatepass")
     answer = json.loads(text, parse_int=_int, parse_float=_finite, parse_constant=lambda _: None)
     # A half of a pair, as of an emoji that was cut in two, cannot be written as UTF-8; it comes as an escape,
     # or as bytes, of which ED is the first.
