@@ -265,3 +265,7 @@ def test_a_header_that_is_no_utf8_can_be_shown():
     with pytest.raises(Redirected) as caught:
         answers.read("GET /x", "x", 302, {"Location": "http://x/\udcff"}, b"")
     str(caught.value).encode()
+
+
+def test_a_byte_order_mark_is_no_part_of_an_answer():
+    assert answers.read("GET /jobs", "jobs", 200, {}, b'\xef\xbb\xbf{"items": []}') == {"items": []}
