@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 IS_AIRFLOW_3 = airflow_version.startswith("3.")
 COMPONENTS = (
-    ("api-server", "dag-processor", "scheduler", "triggerer") if IS_AIRFLOW_3 else ("scheduler", "triggerer")
+    ("api-server", "dag-processor", "triggerer", "scheduler") if IS_AIRFLOW_3 else ("triggerer", "scheduler")
 )
 # Without serving logs, which takes fixed ports; {0} is the component's name.
 COMMANDS = {
@@ -50,6 +50,12 @@ def free_port() -> int:
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def is_open(port: int) -> bool:
+    """Say whether something listens on a port of this machine."""
+    with closing(socket.socket()) as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 class Airflow:
@@ -98,6 +104,9 @@ class Airflow:
             self.cli("connections", "add", "datarecs_default", "--conn-type", "datarecs", *connection)
         self.say(f"starting Airflow {airflow_version}: {', '.join(self.components)}")
         for component in self.components:
+            if component == "scheduler" and "api-server" in self.processes:
+                # A task that cannot reach it fails.
+                self.wait_until(lambda: is_open(self.port), "the API server answers")
             self.start(component)
         return self
 
@@ -231,7 +240,8 @@ class Airflow:
                 if process.poll() is not None:
                     raise RigError(f"{component} ended with {process.returncode}:\n{self.log_of(component)}")
             time.sleep(0.25)
-        raise RigError(f"not reached in {seconds:.0f} s: {what}\n{self.log_of('scheduler')}")
+        last = "scheduler" if "scheduler" in self.processes else next(iter(self.processes))
+        raise RigError(f"not reached in {seconds:.0f} s: {what}\n{self.log_of(last)}")
 
     def log_of(self, component: str, lines: int = 40) -> str:
         """Give the end of a component's log."""
