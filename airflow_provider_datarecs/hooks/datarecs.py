@@ -44,6 +44,7 @@ class DataRecsHook(BaseHook):
         super().__init__()
         self.conn_id = conn_id
         self._seen_limit: SeenLimit | None = None
+        self._settings: ClientSettings | None = None  # as they were last read
 
     def get_settings(self) -> ClientSettings:
         """
@@ -67,13 +68,26 @@ class DataRecsHook(BaseHook):
                 f"{error}. Create connection {self.conn_id!r} of type {self.conn_type!r}: Host is the URL of "
                 "the DataRecs API, API Key (its password) the key from DataRecs."
             ) from error
-        return ClientSettings.from_fields(
+        self._settings = ClientSettings.from_fields(
             host=connection.host,
             api_key=connection.password,
             schema=connection.schema,
             port=connection.port,
             extra=connection.extra_dejson,
         )
+        return self._settings
+
+    def run_url(self, runnable: Runnable, run_id: str) -> str | None:
+        """
+        Give the URL at which users look at a run, None where the connection's extra has no ``console_url``.
+
+        :param runnable: the job or job group
+        :param run_id: the run's id
+        """
+        from airflow_provider_datarecs.api.urls import console_link
+
+        console_url = (self._settings or self.get_settings()).console_url
+        return console_link(console_url, runnable, run_id) if console_url else None
 
     def runnable(self, kind: Kind, runnable_id: str, workspace_id: str) -> Runnable:
         """
