@@ -22,6 +22,7 @@ DOCUMENTED = {
     "operators.get_job_run_result": "GetJobRunResultOperator",
     "sensors.job_run": "JobRunSensor",
     "sensors.job_group_run": "JobGroupRunSensor",
+    "task_groups.reconcile": "reconcile",
     "hooks.datarecs": "DataRecsHook",
 }
 PACKAGE = Path(airflow_provider_datarecs.__file__).parent
