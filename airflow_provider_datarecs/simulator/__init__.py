@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from airflow_provider_datarecs.simulator.faults import Fault
 from airflow_provider_datarecs.simulator.rate_limit import RateLimit
-from airflow_provider_datarecs.simulator.scenario import default_world, load_scenario
+from airflow_provider_datarecs.simulator.scenario import build_world, default_world, load_scenario
 from airflow_provider_datarecs.simulator.server import Simulator
 from airflow_provider_datarecs.simulator.world import ApiKey, Behaviour, Plan, World
 
@@ -25,6 +25,7 @@ __all__ = [
     "RateLimit",
     "Simulator",
     "World",
+    "build_world",
     "default_world",
     "load_scenario",
 ]
