@@ -7,6 +7,8 @@ runs it: ``python -m airflow_provider_datarecs.simulator --port 8790``, or from 
 
     with Simulator(load_scenario("scenario.yaml")) as simulator:
         ...  # simulator.url, simulator.world, simulator.requests
+
+In pytest, the fixture ``datarecs_simulator`` is such a simulator.
 """
 
 from __future__ import annotations

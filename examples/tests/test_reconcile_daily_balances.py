@@ -1,5 +1,3 @@
-"""A DAG's tests against a simulated DataRecs, with the fixture that comes with the provider."""
-
 from __future__ import annotations
 
 import pytest
@@ -8,50 +6,47 @@ from airflow.models import DagBag
 
 from airflow_provider_datarecs.simulator import Fault, Plan
 
-AIRFLOW = tuple(map(int, airflow_version.split(".")[:2]))
+AIRFLOW = tuple(int(part) for part in airflow_version.split(".")[:2])
 
 
 @pytest.fixture
 def dag():
-    """The DAG, which looks at its run each second, not each half minute."""
     dag = DagBag().dags["reconcile_daily_balances"]
     wait = dag.get_task("wait")
-    wait.poke_interval = 1
-    wait.deferrable = AIRFLOW >= (2, 9)  # before, dag.test() runs no trigger: the task itself waits
+    wait.poke_interval = 1  # second, for the DAG's 30
+    wait.deferrable = AIRFLOW >= (2, 9)  # before, dag.test() runs no triggers: let the task itself wait
     return dag
-
-
-def starts_in(simulator):
-    return [seen.path for seen in simulator.requests if seen.method == "POST"]
 
 
 def test_the_result_arrives(dag, datarecs_simulator):
     plan = Plan(polls=1, rows_matched=990, rows_unmatched=10)
     datarecs_simulator.world.plan_runs("job_daily_balance", plan)
+
     dag_run = dag.test()
+
     assert dag_run.state == "success"
     result = dag_run.get_task_instance("result").xcom_pull(task_ids="result", key="run_result")
     assert (result["status"], result["rows_matched"], result["rows_unmatched"]) == ("COMPLETED", 990, 10)
 
 
-def test_one_run_is_started(dag, datarecs_simulator):
-    datarecs_simulator.world.plan_runs("job_daily_balance", Plan(polls=2))
-    dag.test()
-    assert starts_in(datarecs_simulator) == ["/jobs/job_daily_balance/run"]
-
-
 def test_a_job_that_fails_after_three_polls_fails_the_dag(dag, datarecs_simulator):
-    plan = Plan(status="FAILED", polls=3, error="source 'ledger' is locked")
+    plan = Plan(status="FAILED", polls=3, error="the ledger is locked")
     datarecs_simulator.world.plan_runs("job_daily_balance", plan)
+
     dag_run = dag.test()
+
     assert dag_run.state == "failed"
     states = {ti.task_id: ti.state for ti in dag_run.get_task_instances()}
     assert states == {"trigger": "success", "wait": "failed", "result": "upstream_failed"}
 
 
-def test_429_for_a_while_is_survived(dag, datarecs_simulator):
+def test_429_for_a_while_is_survived_and_one_run_is_started(dag, datarecs_simulator):
     datarecs_simulator.world.plan_runs("job_daily_balance", Plan(polls=1))
     datarecs_simulator.faults.append(Fault(status=429, headers={"Retry-After": "1"}, times=None, seconds=3))
-    assert dag.test().state == "success"
+
+    dag_run = dag.test()
+
+    assert dag_run.state == "success"
     assert 429 in [seen.status for seen in datarecs_simulator.requests]
-    assert len(starts_in(datarecs_simulator)) == 1
+    started = [seen.path for seen in datarecs_simulator.requests if seen.method == "POST"]
+    assert started == ["/jobs/job_daily_balance/run"]
