@@ -24,7 +24,10 @@ class GetJobRunResultOperator(DataRecsOperator):
     :param workspace_id: the id of the job's workspace (templated)
     :param run_id: the run's id (templated)
     :param conn_id: the DataRecs connection (templated), default ``datarecs_default``
-    :raises AirflowFailException: when an id cannot be one, before anything is sent
+    :raises AirflowFailException: when an id cannot be one, before anything is sent, or when the API key
+        lacks a permission; the task is not retried
+    :raises DataRecsConfigException: when the connection cannot be right, or DataRecs refuses the API key;
+        the task is not retried
     :raises AirflowException: when the run is not finished, when DataRecs refuses, or cannot be reached
     """
 
