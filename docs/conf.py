@@ -42,6 +42,7 @@ release = version = __version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
 exclude_patterns = ["_build"]
+highlight_language = "text"  # where a block names none
 nitpicky = True
 # What other projects define. Their own documentation has it, and a build needs no network.
 nitpick_ignore_regex = [
