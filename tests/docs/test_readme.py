@@ -39,3 +39,9 @@ def test_a_relative_link_leads_somewhere(page):
         assert target.exists(), link
         assert not anchor or anchor in anchors(target), link
     assert links or page.name != "README.md"
+
+
+@pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.stem)
+def test_an_example_is_shown(example):
+    shown = "\n".join(page.read_text() for page in PAGES)
+    assert f"{{literalinclude}} ../examples/{example.name}\n" in shown
