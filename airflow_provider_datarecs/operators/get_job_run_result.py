@@ -34,7 +34,10 @@ class GetJobRunResultOperator(GivesResult, DataRecsOperator):
     :param outlets: assets, or datasets before Airflow 3, which are updated when the task succeeds; the event
         has the result as its extra from Airflow 2.10 on
     :param conn_id: the DataRecs connection (templated), default ``datarecs_default``
-    :raises AirflowFailException: when an id cannot be one, before anything is sent
+    :raises AirflowFailException: when an id cannot be one, before anything is sent, or when the API key
+        lacks a permission; the task is not retried
+    :raises DataRecsConfigException: when the connection cannot be right, or DataRecs refuses the API key;
+        the task is not retried
     :raises DataRecsRowsUnmatched: when more is unmatched than the limits allow, with ``on_unmatched="fail"``
     :raises DataRecsCountsMissing: when there is a limit, and the run is not COMPLETED or DataRecs gives no
         counts, whatever ``on_unmatched`` says

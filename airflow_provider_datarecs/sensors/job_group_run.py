@@ -41,6 +41,8 @@ class JobGroupRunSensor(RunSensor):
         Airflow's sensors, 7 days; counted anew for each try
     :param mode: ``poke`` or ``reschedule``, for ``deferrable=False``; accepted and without effect otherwise
     :raises AirflowSensorTimeout: when the time is over; the run goes on, and the task is not retried
+    :raises DataRecsRunNotSeen: the same, when the run could not be seen at the end
+    :raises AirflowTaskTimeout: when the task's ``execution_timeout`` is over; retried if it has retries
     :raises AirflowFailException: when an id cannot be one, or the API key lacks a permission; the task is
         not retried
     :raises DataRecsConfigException: when the connection cannot be right, or DataRecs refuses the API key;

@@ -82,6 +82,13 @@ def test_what_agrees_is_published(airflow):
     assert "publishing 119988 balances" in airflow.task_log("reconcile_then_publish", "publish")
 
 
+def test_the_hook_serves_a_task_of_your_own(airflow):
+    airflow.trigger_dag("reconcile_with_the_hook", "by-hand")
+    run_to_the_end(airflow, "reconcile_with_the_hook", "by-hand")
+    jobs = airflow.xcom("reconcile_with_the_hook", "by-hand", "jobs_by_workspace", "return_value")
+    assert jobs["Staging"] == ["daily-balance-check"]
+
+
 def test_no_task_log_has_an_error(airflow):
     for log in airflow.home.glob("logs/dag_id=*reconcile_*/**/*.log*"):
         assert "Traceback" not in log.read_text(errors="replace"), log
