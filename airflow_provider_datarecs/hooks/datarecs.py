@@ -44,6 +44,7 @@ class DataRecsHook(BaseHook):
         super().__init__()
         self.conn_id = conn_id
         self._seen_limit: SeenLimit | None = None
+        self._look_settings: ClientSettings | None = None
 
     def get_settings(self) -> ClientSettings:
         """
@@ -198,21 +199,22 @@ class DataRecsHook(BaseHook):
         """
         Ask for one run with a single request, and give what went wrong rather than raise it.
 
-        Where DataRecs refuses the API key (401), the connection is read again first, and asked with if it has
-        changed.
+        The connection is read for the first look, and again where DataRecs refuses the API key (401); if it
+        has changed, it is asked with at once.
 
         :param runnable: the job or job group
         :param run_id: the run's id
         """
         from airflow_provider_datarecs.api.errors import Unauthorized
 
-        settings = self.get_settings()
+        # Kept, since each reading is a request on Airflow 3, and a line in the task's log on Airflow 2.
+        settings = self._look_settings = self._look_settings or self.get_settings()
         look = self._look_with(settings, runnable, run_id)
         if isinstance(look, Unauthorized):
             # Keys are rotated while tasks wait.
-            renewed = self.get_settings()
-            if renewed != settings:
-                return self._look_with(renewed, runnable, run_id)
+            self._look_settings = self.get_settings()
+            if self._look_settings != settings:
+                return self._look_with(self._look_settings, runnable, run_id)
         return look
 
     def _look_with(self, settings: ClientSettings, runnable: Runnable, run_id: str) -> Run | DataRecsError:

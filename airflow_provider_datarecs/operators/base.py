@@ -85,7 +85,7 @@ class StartRunOperator(DataRecsOperator):
         memory = Memory(context, wish.key)
         ids = memory.ids
         if ids:
-            self.log.info("Run %s was started by an earlier try of this task", ids["run_id"])
+            self.log.info("Run %s was started by an earlier try of this task: %s", ids["run_id"], ids)
         else:
             ids = self._start(context, wish, memory)
             memory.keep(ids)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Sequence
 from airflow_provider_datarecs.api.contract import Kind
 from airflow_provider_datarecs.compat import AirflowException
 from airflow_provider_datarecs.operators.base import DataRecsOperator
+from airflow_provider_datarecs.waits import events
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.compat import Context
@@ -45,6 +46,6 @@ class GetJobRunResultOperator(DataRecsOperator):
                 f"Run {self.run_id!r} of {job} is not finished (status {run.status or 'unknown'}), so it has "
                 "no result yet. Wait for it with a JobRunSensor first."
             )
-        self.log.info("Result of run %s of %s: %s", self.run_id, job, run.result)
+        self.log.info("Run %s of %s is %s", self.run_id, job, events.describe(run.result))
         context["ti"].xcom_push(key="run_result", value=run.result)
         return run.result

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Iterator, NoReturn
 
-from airflow_provider_datarecs.api.runs import Runnable, check_id
+from airflow_provider_datarecs.api.runs import Runnable, check_id, shown
 from airflow_provider_datarecs.compat import (
     KILLED_TASKS_GO_ON,
     AirflowException,
@@ -105,7 +105,7 @@ class RunSensor(HasHook, BaseSensorOperator):
         :param event: what the wait ended with; nothing but a COMPLETED for this very run succeeds
         """
         result = events.result_of(event, self._runnable(), self.run_id)
-        self.log.info("Run %s is COMPLETED: %s", self.run_id, result)
+        self.log.info("Run %s of %s is %s", self.run_id, self._runnable(), events.describe(result))
         context["ti"].xcom_push(key="run_result", value=result)
         return result
 
@@ -181,9 +181,12 @@ class RunSensor(HasHook, BaseSensorOperator):
                 deadline=since + self.timeout,
                 first_look=since,
             )
+            if since == self._began:  # else an earlier process of reschedule mode has said so
+                self._tell_wait(f"in mode {self.mode}", since, since + self.timeout, events.TIMEOUT)
         now, event = time.time(), None
         if now >= self._watch.not_before:
-            event = self._watch.judge(self.hook.look(runnable, self.run_id))
+            next_look = None if self.exponential_backoff else (self.poke_interval, self.poke_interval)
+            event = self._watch.judge(self.hook.look(runnable, self.run_id), next_look)
         elif now >= self._watch.deadline:
             event = self._watch.give_up()
         if event is None:
@@ -217,12 +220,6 @@ class RunSensor(HasHook, BaseSensorOperator):
         self.hook.get_settings()  # a connection that cannot be right is refused here, not hours later
         if self.cancel_run_on_kill:
             note_try(context["ti"])
-        self.log.info(
-            "Waiting on the triggerer for run %s of %s, %s at most",
-            self.run_id,
-            runnable,
-            timedelta(seconds=self.timeout),
-        )
         now = time.time()
         deadline, limit = now + self.timeout, events.TIMEOUT
         if self.execution_timeout:
@@ -231,6 +228,7 @@ class RunSensor(HasHook, BaseSensorOperator):
             margin = min(resume_margin(), left / 2.0)
             if now + left - margin < deadline:
                 deadline, limit = now + left - margin, events.EXECUTION_TIMEOUT
+        self._tell_wait("on the triggerer", now, deadline, limit)
         self.defer(
             trigger=self._trigger_class()(
                 **{runnable.kind.id_field: runnable.id},
@@ -247,6 +245,17 @@ class RunSensor(HasHook, BaseSensorOperator):
             ),
             method_name="execute_complete",
             timeout=timedelta(seconds=self.timeout) + BACKSTOP,
+        )
+
+    def _tell_wait(self, how: str, since: float, deadline: float, limit: str) -> None:
+        self.log.info(
+            "Waiting %s for run %s of %s, until %s at the latest (%s, the task's %s)",
+            how,
+            self.run_id,
+            self._runnable(),
+            shown(deadline),
+            timedelta(seconds=round(deadline - since)),
+            limit,
         )
 
     def _runnable(self) -> Runnable:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from datetime import timedelta
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, AsyncIterator, ClassVar
 
@@ -142,9 +143,18 @@ class RunTrigger(BaseTrigger):
         if RunTrigger._poller is None:
             RunTrigger._poller = await sync_to_async(import_module)(POLLER)
         poller = RunTrigger._poller
-        await asyncio.sleep(max(0.0, min(random.uniform(*FIRST_LOOK), self.deadline - time.time())))
+        runnable = Runnable(self.kind, self.runnable_id, self.workspace_id)
+        pause = max(0.0, min(random.uniform(*FIRST_LOOK), self.deadline - time.time()))
+        self.log.info(
+            "A triggerer has taken up the wait for run %s of %s, which began %s ago; first look in %.0f s",
+            self.run_id,
+            runnable,
+            timedelta(seconds=max(0, round(time.time() - self.since))),
+            pause,
+        )
+        await asyncio.sleep(pause)
         watch = Watch(
-            Runnable(self.kind, self.runnable_id, self.workspace_id),
+            runnable,
             self.run_id,
             conn_id=self.conn_id,
             log=self.log,
