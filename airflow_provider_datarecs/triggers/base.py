@@ -15,7 +15,7 @@ from asgiref.sync import sync_to_async
 from airflow_provider_datarecs.api.runs import Runnable
 from airflow_provider_datarecs.compat import TRIGGERS_ARE_TOLD_OF_KILLS
 from airflow_provider_datarecs.waits.events import TIMEOUT
-from airflow_provider_datarecs.waits.watch import Watch
+from airflow_provider_datarecs.waits.watch import Watch, heartbeat_interval
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.contract import Kind
@@ -141,7 +141,7 @@ class RunTrigger(BaseTrigger):
         # takes tenths of a second and reads files. Not at the top, since a worker that defers needs none
         # of it. Not from sys.modules either, where it is before it is whole.
         if RunTrigger._poller is None:
-            RunTrigger._poller = await sync_to_async(import_module)(POLLER)
+            RunTrigger._poller = await sync_to_async(_load_poller)()
         poller = RunTrigger._poller
         runnable = Runnable(self.kind, self.runnable_id, self.workspace_id)
         pause = max(0.0, min(random.uniform(*FIRST_LOOK), self.deadline - time.time()))
@@ -170,3 +170,8 @@ class RunTrigger(BaseTrigger):
             return self.poke_interval
         interval = self.poke_interval * 2.0 ** min(looks, 32)
         return min(interval, self.max_wait) if self.max_wait else interval
+
+
+def _load_poller() -> Any:
+    heartbeat_interval()  # read from files, and kept
+    return import_module(POLLER)

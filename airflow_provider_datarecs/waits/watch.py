@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from datetime import timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Optional, Tuple
 
 from airflow_provider_datarecs.api import contract
@@ -17,10 +19,14 @@ from airflow_provider_datarecs.api.errors import (
     Unauthorized,
 )
 from airflow_provider_datarecs.api.runs import shown
+from airflow_provider_datarecs.compat import CONFIG_EXCEPTIONS
+from airflow_provider_datarecs.provider_info import CONFIG_SECTION, HEARTBEAT_INTERVAL
 from airflow_provider_datarecs.waits import events
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.runs import Run, Runnable
+
+log = logging.getLogger(__name__)
 
 # Seconds until the next look may come, and in which it comes at the latest; None where nobody knows.
 NextLook = Optional[Tuple[float, float]]
@@ -29,7 +35,35 @@ NextLook = Optional[Tuple[float, float]]
 # run.
 FINAL = (Unauthorized, Forbidden, NotFound, Rejected, InvalidInput)
 MIN_POKE_INTERVAL = 1.0  # seconds between two looks, whatever the sensor asks for
-HEARTBEAT = 15 * 60.0  # seconds between log lines while nothing changes
+
+
+@lru_cache(maxsize=None)
+def heartbeat_interval() -> float:
+    """
+    Give the seconds between two log lines of a wait while nothing changes, as airflow.cfg has them.
+
+    They are read once, which may read files. A value that cannot be right is no reason to end a wait.
+    """
+    from airflow.configuration import conf
+
+    option, default = HEARTBEAT_INTERVAL
+    try:
+        seconds = conf.getfloat(CONFIG_SECTION, option, fallback=default)
+        problem = "" if seconds >= 0 else f"{seconds} is no number of seconds"
+    except CONFIG_EXCEPTIONS as error:
+        problem = str(error)
+    if not problem:
+        return seconds
+    log.warning(
+        "[%s] %s in airflow.cfg, or AIRFLOW__%s__%s: %s. Going on with the default, %.0f s",
+        CONFIG_SECTION,
+        option,
+        CONFIG_SECTION.upper(),
+        option.upper(),
+        problem,
+        default,
+    )
+    return default
 
 
 class Watch:
@@ -176,7 +210,7 @@ class Watch:
         return f"{waited}, next look in {soonest}{f' to {latest}' if latest > soonest else ''}"
 
     def _heartbeat_due(self) -> bool:
-        return time.time() >= self._logged_at + HEARTBEAT
+        return time.time() >= self._logged_at + heartbeat_interval()
 
     def timeout_message(self, limit: str | None = None) -> str:
         """

@@ -9,7 +9,7 @@ from airflow_provider_datarecs.api import errors
 from airflow_provider_datarecs.api.contract import Kind
 from airflow_provider_datarecs.api.runs import Run, Runnable
 from airflow_provider_datarecs.waits import watch as watch_module
-from airflow_provider_datarecs.waits.watch import HEARTBEAT, Watch
+from airflow_provider_datarecs.waits.watch import Watch, heartbeat_interval
 
 JOB = Runnable(Kind.JOB, "j", "w")
 AWAY = errors.NeverArrived("GET /x", "no connection")
@@ -55,7 +55,7 @@ def test_the_log_tells_changes_and_a_sparse_heartbeat(watch, log, clock):
         f"{SUBJECT} is QUEUED; waiting for 0:00:00 of 2:00:00, next look in 0:00:30",
         f"{SUBJECT} is RUNNING; waiting for 0:01:00 of 2:00:00, next look in 0:00:30",
     ]
-    clock[0] += HEARTBEAT
+    clock[0] += 900
     watch.judge(run("RUNNING"), (30.0, 720.0))
     watch.judge(run("RUNNING"), (30.0, 720.0))
     still, progress = log[2].split("; ")
@@ -125,7 +125,7 @@ def test_a_run_that_has_ended_while_it_could_not_be_seen_is_seen_again(watch, lo
 
 def test_long_failure_has_a_heartbeat(watch, log, clock):
     watch.judge(AWAY)
-    clock[0] += HEARTBEAT + 1
+    clock[0] += 901
     watch.judge(AWAY)
     assert "cannot be seen since 1970-01-12T13:46:40+00:00" in log[1]
     assert "waiting for 0:15:01 of 2:00:00" in log[1]
@@ -207,3 +207,33 @@ def test_what_went_wrong_is_not_kept_with_the_answer_that_it_is_about(watch):
     gc.collect()
     assert gone() is None
     assert "not JSON" in watch.timeout_message()
+
+
+@pytest.fixture
+def set_interval(monkeypatch):
+    """Set the option of airflow.cfg as the environment can."""
+
+    def set_interval(value):
+        monkeypatch.setenv("AIRFLOW__DATARECS__HEARTBEAT_INTERVAL", value)
+        heartbeat_interval.cache_clear()
+
+    yield set_interval
+    heartbeat_interval.cache_clear()
+
+
+def test_a_deployment_sets_how_often_the_log_says_that_nothing_has_changed(watch, log, clock, set_interval):
+    set_interval("120")
+    for _ in range(11):
+        watch.judge(run("RUNNING"))
+        clock[0] += 30
+    assert len(log) == 3
+
+
+@pytest.mark.parametrize("value", ["often", "-1", "nan", ""])
+def test_an_interval_that_cannot_be_right_is_told_and_the_default_taken(set_interval, caplog, value):
+    caplog.set_level("WARNING", "airflow_provider_datarecs")
+    set_interval(value)
+    assert heartbeat_interval() == heartbeat_interval() == 900.0
+    (line,) = caplog.messages
+    assert "[datarecs] heartbeat_interval in airflow.cfg, or AIRFLOW__DATARECS__HEARTBEAT_INTERVAL: " in line
+    assert line.endswith("Going on with the default, 900 s")
