@@ -15,14 +15,19 @@ from airflow import __version__ as airflow_version
 AIRFLOW_VERSION = tuple(int(part) for part in airflow_version.split(".")[:2])
 
 if TYPE_CHECKING or AIRFLOW_VERSION >= (3, 1):
-    from airflow.sdk import BaseHook, BaseOperator, BaseSensorOperator, PokeReturnValue
+    from airflow.sdk import BaseHook, BaseOperator, BaseOperatorLink, BaseSensorOperator, PokeReturnValue
 elif AIRFLOW_VERSION >= (3, 0):
     from airflow.hooks.base import BaseHook
-    from airflow.sdk import BaseOperator, BaseSensorOperator, PokeReturnValue
+    from airflow.sdk import BaseOperator, BaseOperatorLink, BaseSensorOperator, PokeReturnValue
 else:
     from airflow.hooks.base import BaseHook
     from airflow.models.baseoperator import BaseOperator
     from airflow.sensors.base import BaseSensorOperator, PokeReturnValue
+
+    if AIRFLOW_VERSION >= (2, 8):
+        from airflow.models.baseoperatorlink import BaseOperatorLink
+    else:
+        from airflow.models.baseoperator import BaseOperatorLink
 
 if TYPE_CHECKING or AIRFLOW_VERSION >= (3, 2):
     from airflow.exceptions import AirflowConfigException as _CoreConfigException
@@ -72,10 +77,12 @@ __all__ = [
     "AirflowTaskTimeout",
     "BaseHook",
     "BaseOperator",
+    "BaseOperatorLink",
     "BaseSensorOperator",
     "PokeReturnValue",
     "TaskDeferralError",
     "first_reschedule",
+    "get_xcom",
     "is_deferral_timeout",
     "is_killed",
     "load_stats",
@@ -170,6 +177,20 @@ def _state_of(ti: Any) -> tuple[str | None, Any]:
     if row is None:
         raise LookupError(f"task {ti.task_id} of DAG run {ti.run_id} is gone")
     return row.state, row.trigger_id
+
+
+def get_xcom(ti_key: Any, key: str) -> Any:
+    """
+    Give an XCom of a task instance, None if there is none.
+
+    :param ti_key: the task instance's key
+    :param key: the XCom's
+    """
+    if AIRFLOW_VERSION >= (3, 0):
+        from airflow.sdk.execution_time.xcom import XCom
+    else:
+        from airflow.models.xcom import XCom  # type: ignore[no-redef]
+    return XCom.get_value(ti_key=ti_key, key=key)
 
 
 def task_state_store(context: Context) -> Any:

@@ -30,6 +30,11 @@ CONN_FIELDS: dict[str, Any] = {
         "description": "Send the API key over plain http to a host that is not this machine",
         "schema": {"type": ["boolean", "null"], "default": False},
     },
+    "console_url": {
+        "label": "Console URL",
+        "description": "Where you look at runs, for the link on the pages of tasks; default no link",
+        "schema": {"type": ["string", "null"]},
+    },
     "requests_per_minute": {
         "label": "Requests per minute",
         "description": "What DataRecs allows the API key, for all waits on it together; default 100",
@@ -55,6 +60,8 @@ def get_provider_info() -> dict[str, Any]:
         "name": "DataRecs",
         "description": "Start DataRecs data reconciliations, wait for them and act on their outcome.",
         "versions": [__version__],
+        # Where the class is defined: Airflow 2 takes no other.
+        "extra-links": ["airflow.provider.datarecs.links.run.DataRecsRunLink"],
         "connection-types": [
             {
                 "connection-type": CONN_TYPE,

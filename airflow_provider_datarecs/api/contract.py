@@ -48,6 +48,10 @@ class Kind(Enum):
         self.id_field = id_field
 
 
+# --- Console ----------------------------------------------------------------------------------------------
+# A: where the console at the connection's console_url shows a run, unless that has placeholders of its own
+CONSOLE_RUN = "/workspaces/{workspace_id}/{kind}/{id}/runs/{run_id}"
+
 # --- Answers. Keys are given in snake_case; camelCase is read as well (A) ---------------------------------
 LIST_KEYS = ("items", "data")  # items S, data A; a bare list is read too (A)
 NEXT_CURSOR = "next_cursor"  # A

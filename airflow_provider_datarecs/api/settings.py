@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import ssl
 import urllib.request
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ class ClientSettings:
     :param tenant: the tenant's slug, or None
     :param proxy: the proxy's URL from the environment, or None; may hold a password, so in no repr
     :param limits: how much the waits on the connection may ask
+    :param console_url: where users look at runs, perhaps with placeholders, or None
     """
 
     base_url: str
@@ -34,6 +36,7 @@ class ClientSettings:
     tenant: str | None = None
     proxy: str | None = field(default=None, repr=False)
     limits: Limits = field(default_factory=Limits)
+    console_url: str | None = None
 
     @classmethod
     def from_fields(
@@ -52,8 +55,8 @@ class ClientSettings:
         :param api_key: the API key
         :param schema: ``http`` or ``https``, used where the host has no scheme
         :param port: used where the host has no port
-        :param extra: the connection's extra: ``tenant``, ``allow_insecure_http`` and the fields of
-            :class:`Limits` are read
+        :param extra: the connection's extra: ``tenant``, ``allow_insecure_http``, ``console_url`` and the
+            fields of :class:`Limits` are read
         :raises InvalidSettings: naming the field, when one cannot be right
         """
         extra = extra or {}
@@ -87,6 +90,7 @@ class ClientSettings:
             tenant=tenant or None,
             proxy=_proxy_for(base_url),
             limits=Limits.from_extra(extra),
+            console_url=_console_url(extra.get("console_url")),
         )
 
     def url(self, *segments: str) -> str:
@@ -135,6 +139,26 @@ def _base_url(host: str | None, schema: str | None, port: int | None) -> str:
         raise InvalidSettings(f"Port {port} is no port; leave it empty, or give one from 1 to {MAX_PORT}")
     netloc = parts.netloc if own_port or not port else f"{parts.netloc.rstrip(':')}:{port}"
     return urlunsplit((parts.scheme, netloc, parts.path.rstrip("/"), "", ""))
+
+
+def _console_url(value: Any) -> str | None:
+    if not value:
+        return None
+    text = value.strip().rstrip("/") if isinstance(value, str) else ""
+    names = set(re.findall(r"{(.*?)}", contract.CONSOLE_RUN))
+    rest = re.sub("|".join(f"{{{name}}}" for name in names), "", text)
+    try:
+        parts = urlsplit(rest)
+        good = parts.scheme in ("http", "https") and parts.hostname and "@" not in parts.netloc
+    except ValueError:
+        good = False
+    if not good or any(character in "{}" or character.isspace() for character in rest):
+        placeholders = ", ".join(f"{{{name}}}" for name in sorted(names))
+        raise InvalidSettings(
+            f'the extra "console_url" is {value!r}, which is not the URL of a web page; give the console\'s, '
+            f"or a run's in it with the placeholders {placeholders}"
+        )
+    return text
 
 
 def _is_loopback(url: str) -> bool:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
+from airflow_provider_datarecs.api import contract
 from airflow_provider_datarecs.api.errors import UnreadableAnswer
+
+if TYPE_CHECKING:
+    from airflow_provider_datarecs.api.runs import Runnable
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -14,6 +20,24 @@ def with_query(url: str, query: dict[str, str]) -> str:
     if not query:
         return url
     return f"{url}{'&' if urlsplit(url).query else '?'}{urlencode(query, quote_via=quote)}"
+
+
+def console_link(console_url: str, runnable: Runnable, run_id: str) -> str:
+    """
+    Give the URL at which users look at a run.
+
+    :param console_url: the console's, or a run's with placeholders
+    :param runnable: the job or job group
+    :param run_id: the run's id
+    """
+    link = console_url if "{" in console_url else f"{console_url}{contract.CONSOLE_RUN}"
+    values = {
+        "workspace_id": runnable.workspace_id,
+        "kind": runnable.kind.path,
+        "id": runnable.id,
+        "run_id": run_id,
+    }
+    return re.sub(r"{(\w+)}", lambda found: quote(values[found[1]], safe=""), link)
 
 
 def on_same_origin(url: str, next_url: str) -> str:

@@ -44,7 +44,7 @@ class DataRecsHook(BaseHook):
         super().__init__()
         self.conn_id = conn_id
         self._seen_limit: SeenLimit | None = None
-        self._look_settings: ClientSettings | None = None
+        self._settings: ClientSettings | None = None  # as they were last read
 
     def get_settings(self) -> ClientSettings:
         """
@@ -68,13 +68,26 @@ class DataRecsHook(BaseHook):
                 f"{error}. Create connection {self.conn_id!r} of type {self.conn_type!r}: Host is the URL of "
                 "the DataRecs API, API Key (its password) the key from DataRecs."
             ) from error
-        return ClientSettings.from_fields(
+        self._settings = ClientSettings.from_fields(
             host=connection.host,
             api_key=connection.password,
             schema=connection.schema,
             port=connection.port,
             extra=connection.extra_dejson,
         )
+        return self._settings
+
+    def run_url(self, runnable: Runnable, run_id: str) -> str | None:
+        """
+        Give the URL at which users look at a run, None where the connection's extra has no ``console_url``.
+
+        :param runnable: the job or job group
+        :param run_id: the run's id
+        """
+        from airflow_provider_datarecs.api.urls import console_link
+
+        console_url = (self._settings or self.get_settings()).console_url
+        return console_link(console_url, runnable, run_id) if console_url else None
 
     def runnable(self, kind: Kind, runnable_id: str, workspace_id: str) -> Runnable:
         """
@@ -208,13 +221,13 @@ class DataRecsHook(BaseHook):
         from airflow_provider_datarecs.api.errors import Unauthorized
 
         # Kept, since each reading is a request on Airflow 3, and a line in the task's log on Airflow 2.
-        settings = self._look_settings = self._look_settings or self.get_settings()
+        settings = self._settings or self.get_settings()
         look = self._look_with(settings, runnable, run_id)
         if isinstance(look, Unauthorized):
             # Keys are rotated while tasks wait.
-            self._look_settings = self.get_settings()
-            if self._look_settings != settings:
-                return self._look_with(self._look_settings, runnable, run_id)
+            renewed = self.get_settings()
+            if renewed != settings:
+                return self._look_with(renewed, runnable, run_id)
         return look
 
     def _look_with(self, settings: ClientSettings, runnable: Runnable, run_id: str) -> Run | DataRecsError:

@@ -7,8 +7,11 @@ import time
 import uuid
 from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow.provider.datarecs.links.run import XCOM_KEY, DataRecsRunLink
+
+from airflow_provider_datarecs.api.contract import Kind
 from airflow_provider_datarecs.compat import AirflowException, BaseOperator, task_state_store
 from airflow_provider_datarecs.exceptions import DataRecsRunUncertain
 from airflow_provider_datarecs.provider_info import DEFAULT_CONN_ID
@@ -37,6 +40,18 @@ class HasHook:
 
         return DataRecsHook(conn_id=self.conn_id)
 
+    def push_link(self, context: Context, runnable: Runnable, run_id: str) -> None:
+        """
+        Keep the URL of the task's run for the link on its page, where the connection has a ``console_url``.
+
+        :param context: the task's context
+        :param runnable: the job or job group
+        :param run_id: the run's id
+        """
+        url = self.hook.run_url(runnable, run_id)
+        if url:
+            context["ti"].xcom_push(key=XCOM_KEY, value=url)
+
 
 class DataRecsOperator(HasHook, BaseOperator):
     """
@@ -60,6 +75,9 @@ class StartRunOperator(DataRecsOperator):
     :param on_uncertain: what to do where nobody can say whether a run was started: ``fail`` (default),
         without Airflow's retries, or ``retry``, which sends the request again
     """
+
+    kind: ClassVar[Kind] = Kind.JOB
+    operator_extra_links = (DataRecsRunLink(),)
 
     def __init__(
         self,
@@ -91,6 +109,8 @@ class StartRunOperator(DataRecsOperator):
             memory.keep(ids)
         for key, value in ids.items():
             context["ti"].xcom_push(key=key, value=value)
+        runnable = self.hook.runnable(self.kind, ids[self.kind.id_field], ids["workspace_id"])
+        self.push_link(context, runnable, ids["run_id"])
         return ids["run_id"]
 
     def _start(self, context: Context, wish: Wish, memory: Memory) -> dict[str, str]:

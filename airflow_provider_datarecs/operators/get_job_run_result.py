@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Sequence
 
+from airflow.provider.datarecs.links.run import DataRecsRunLink
+
 from airflow_provider_datarecs.api.contract import Kind
 from airflow_provider_datarecs.compat import AirflowException
 from airflow_provider_datarecs.operators.base import DataRecsOperator
@@ -30,6 +32,7 @@ class GetJobRunResultOperator(DataRecsOperator):
     """
 
     template_fields: Sequence[str] = ("job_id", "workspace_id", "run_id", "conn_id")
+    operator_extra_links = (DataRecsRunLink(),)
 
     def __init__(self, *, job_id: str, workspace_id: str, run_id: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -41,6 +44,7 @@ class GetJobRunResultOperator(DataRecsOperator):
         """Get the result."""
         job = self.hook.runnable(Kind.JOB, self.job_id, self.workspace_id)
         run = self.hook.get_run(job, self.run_id)
+        self.push_link(context, job, self.run_id)
         if not run.is_finished:
             raise AirflowException(
                 f"Run {self.run_id!r} of {job} is not finished (status {run.status or 'unknown'}), so it has "

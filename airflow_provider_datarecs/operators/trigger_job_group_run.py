@@ -32,6 +32,7 @@ class TriggerJobGroupRunOperator(StartRunOperator):
     """
 
     template_fields: Sequence[str] = ("job_group_id", "workspace_id", "run_label", "conn_id")
+    kind = Kind.JOB_GROUP
 
     def __init__(self, *, job_group_id: str, workspace_id: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -39,4 +40,4 @@ class TriggerJobGroupRunOperator(StartRunOperator):
         self.workspace_id = workspace_id
 
     def _find(self) -> Runnable:
-        return self.hook.runnable(Kind.JOB_GROUP, self.job_group_id, self.workspace_id)
+        return self.hook.runnable(self.kind, self.job_group_id, self.workspace_id)

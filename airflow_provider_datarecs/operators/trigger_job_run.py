@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Sequence
 
-from airflow_provider_datarecs.api.contract import Kind
 from airflow_provider_datarecs.operators.base import StartRunOperator
 
 if TYPE_CHECKING:
@@ -39,4 +38,4 @@ class TriggerJobRunOperator(StartRunOperator):
         self.workspace_id = workspace_id
 
     def _find(self) -> Runnable:
-        return self.hook.runnable(Kind.JOB, self.job_id, self.workspace_id)
+        return self.hook.runnable(self.kind, self.job_id, self.workspace_id)

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Iterator, NoReturn
 
+from airflow.provider.datarecs.links.run import DataRecsRunLink
+
 from airflow_provider_datarecs.api.runs import Runnable, check_id, shown
 from airflow_provider_datarecs.compat import (
     KILLED_TASKS_GO_ON,
@@ -63,6 +65,7 @@ class RunSensor(HasHook, BaseSensorOperator):
     """
 
     kind: ClassVar[Kind]
+    operator_extra_links = (DataRecsRunLink(),)
     _watch: Watch | None = None
     _began: float | None = None  # epoch seconds
     _waiting: Any = None  # the task instance, while this process waits
@@ -91,6 +94,8 @@ class RunSensor(HasHook, BaseSensorOperator):
         :param context: the task's context
         """
         with self._outcome():
+            # Reads the connection, so that one that cannot be right is refused here, not hours later.
+            self.push_link(context, self._runnable(), self.run_id)
             if self.deferrable:
                 self._defer(context)
             self._began = time.time()
@@ -217,7 +222,6 @@ class RunSensor(HasHook, BaseSensorOperator):
 
     def _defer(self, context: Context) -> NoReturn:
         runnable = self._runnable()
-        self.hook.get_settings()  # a connection that cannot be right is refused here, not hours later
         if self.cancel_run_on_kill:
             note_try(context["ti"])
         now = time.time()

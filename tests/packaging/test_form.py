@@ -12,6 +12,7 @@ from airflow_provider_datarecs.compat import AIRFLOW_VERSION
 EXTRAS = {
     "tenant": "Tenant",
     "allow_insecure_http": "Allow insecure HTTP",
+    "console_url": "Console URL",
     "requests_per_minute": "Requests per minute",
     "share_left_free": "Share left free",
     "max_concurrent_requests": "Max concurrent requests",

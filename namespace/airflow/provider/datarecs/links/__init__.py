@@ -1,0 +1,3 @@
+"""Links from tasks to DataRecs."""
+
+from __future__ import annotations

@@ -1,0 +1,85 @@
+"""The link from a task to its run."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from airflow.provider.datarecs.links.run import DataRecsRunLink
+
+from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.compat import AIRFLOW_VERSION
+from airflow_provider_datarecs.operators.get_job_run_result import GetJobRunResultOperator
+from airflow_provider_datarecs.operators.trigger_job_group_run import TriggerJobGroupRunOperator
+from airflow_provider_datarecs.operators.trigger_job_run import TriggerJobRunOperator
+from airflow_provider_datarecs.operators.trigger_job_run_by_name import TriggerJobRunByNameOperator
+from airflow_provider_datarecs.sensors.job_group_run import JobGroupRunSensor
+from airflow_provider_datarecs.sensors.job_run import JobRunSensor
+
+if AIRFLOW_VERSION >= (3, 2):
+    from airflow.sdk.exceptions import TaskDeferred
+else:
+    from airflow.exceptions import TaskDeferred
+
+CONSOLE = "https://console.example"
+JOB = {"task_id": "t", "job_id": "job_ledger", "workspace_id": "ws_production"}
+GROUP = {"task_id": "t", "job_group_id": "grp_nightly", "workspace_id": "ws_production"}
+NAMES = {"task_id": "t", "workspace_name": "Production", "job_name": "ledger-vs-warehouse"}
+
+
+@pytest.fixture
+def console(simulator, connect):
+    connect(simulator.url, extra=json.dumps({"console_url": CONSOLE}))
+    return simulator
+
+
+@pytest.mark.parametrize(
+    ("operator", "arguments", "path"),
+    [
+        (TriggerJobRunOperator, JOB, "jobs/job_ledger"),
+        (TriggerJobRunByNameOperator, NAMES, "jobs/job_ledger"),
+        (TriggerJobGroupRunOperator, GROUP, "job-groups/grp_nightly"),
+    ],
+)
+def test_a_task_that_starts_a_run_keeps_its_url(console, context, ti, operator, arguments, path):
+    run_id = operator(**arguments).execute(context)
+    assert ti.xcoms["datarecs_run_url"] == f"{CONSOLE}/workspaces/ws_production/{path}/runs/{run_id}"
+
+
+@pytest.mark.parametrize(
+    ("sensor", "arguments", "path"),
+    [(JobRunSensor, JOB, "jobs/job_ledger"), (JobGroupRunSensor, GROUP, "job-groups/grp_nightly")],
+)
+def test_a_wait_keeps_the_url_before_it_defers(console, context, ti, sensor, arguments, path):
+    with pytest.raises(TaskDeferred):
+        sensor(**arguments, run_id="r 1").execute(context)
+    assert ti.xcoms["datarecs_run_url"] == f"{CONSOLE}/workspaces/ws_production/{path}/runs/r%201"
+
+
+def test_the_result_keeps_the_url_even_of_a_run_that_is_not_finished(console, context, ti):
+    job = console.world.owners[Kind.JOB]["job_ledger"]
+    run = console.world.start_run(Kind.JOB, job)
+    with pytest.raises(Exception, match="is not finished"):
+        GetJobRunResultOperator(**JOB, run_id=run.id).execute(context)
+    assert ti.xcoms["datarecs_run_url"].endswith(f"/runs/{run.id}")
+
+
+def test_without_a_console_there_is_no_url(simulator, context, ti):
+    TriggerJobRunOperator(**JOB).execute(context)
+    assert "datarecs_run_url" not in ti.xcoms
+
+
+@pytest.mark.parametrize(
+    "operator",
+    [
+        TriggerJobRunOperator(**JOB),
+        TriggerJobRunByNameOperator(**NAMES),
+        TriggerJobGroupRunOperator(**GROUP),
+        JobRunSensor(**JOB, run_id="r"),
+        JobGroupRunSensor(**GROUP, run_id="r"),
+        GetJobRunResultOperator(**JOB, run_id="r"),
+    ],
+    ids=lambda operator: type(operator).__name__,
+)
+def test_a_task_about_a_run_has_the_link(operator):
+    assert [type(link) for link in operator.operator_extra_links] == [DataRecsRunLink]
