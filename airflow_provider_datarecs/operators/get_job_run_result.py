@@ -8,6 +8,7 @@ from airflow.provider.datarecs.links.run import DataRecsRunLink
 
 from airflow_provider_datarecs.api.contract import Kind
 from airflow_provider_datarecs.compat import AirflowException
+from airflow_provider_datarecs.lineage import HasLineage
 from airflow_provider_datarecs.operators.base import DataRecsOperator
 from airflow_provider_datarecs.waits import events
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from airflow_provider_datarecs.compat import Context
 
 
-class GetJobRunResultOperator(DataRecsOperator):
+class GetJobRunResultOperator(HasLineage, DataRecsOperator):
     """
     Get the result of a run that is finished, whatever its outcome: look at ``status`` in it.
 
@@ -45,6 +46,7 @@ class GetJobRunResultOperator(DataRecsOperator):
         job = self.hook.runnable(Kind.JOB, self.job_id, self.workspace_id)
         run = self.hook.get_run(job, self.run_id)
         self.push_link(context, job, self.run_id)
+        self.note_run(job, self.run_id, run.result)
         if not run.is_finished:
             raise AirflowException(
                 f"Run {self.run_id!r} of {job} is not finished (status {run.status or 'unknown'}), so it has "

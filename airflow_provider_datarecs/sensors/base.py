@@ -28,6 +28,7 @@ from airflow_provider_datarecs.compat import (
     resume_margin,
 )
 from airflow_provider_datarecs.exceptions import as_airflow_exceptions
+from airflow_provider_datarecs.lineage import HasLineage
 from airflow_provider_datarecs.operators.base import HasHook
 from airflow_provider_datarecs.provider_info import DEFAULT_CONN_ID
 from airflow_provider_datarecs.waits import events
@@ -52,7 +53,7 @@ class _Ended(AirflowSkipException):
         self.error = error
 
 
-class RunSensor(HasHook, BaseSensorOperator):
+class RunSensor(HasLineage, HasHook, BaseSensorOperator):
     """
     Wait for a run and push its result.
 
@@ -109,6 +110,7 @@ class RunSensor(HasHook, BaseSensorOperator):
         :param context: the task's context
         :param event: what the wait ended with; nothing but a COMPLETED for this very run succeeds
         """
+        self.note_run(self._runnable(), self.run_id, event.get("result") if isinstance(event, dict) else None)
         result = events.result_of(event, self._runnable(), self.run_id)
         self.log.info("Run %s of %s is %s", self.run_id, self._runnable(), events.describe(result))
         context["ti"].xcom_push(key="run_result", value=result)
