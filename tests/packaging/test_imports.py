@@ -10,8 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 import airflow_provider_datarecs
+from airflow_provider_datarecs.provider_info import get_provider_info
 
 DOCUMENTED = {
     "operators.trigger_job_run": "TriggerJobRunOperator",
@@ -48,6 +50,18 @@ def python(code, *options):
 def test_a_documented_import_gives_the_implementation_itself(module, name):
     documented = getattr(importlib.import_module(f"airflow.providers.datarecs.{module}"), name)
     assert documented is getattr(importlib.import_module(f"airflow_provider_datarecs.{module}"), name)
+
+
+def test_the_registry_is_told_of_every_documented_class():
+    registry = yaml.safe_load((Path(__file__).parent.parent.parent / ".airflow-registry.yaml").read_text())
+    sections = [entries for entries in registry.values() if isinstance(entries, list)]
+    listed = [entry["module"] for entries in sections for entry in entries]
+    for module, _, name in (path.rpartition(".") for path in listed):
+        assert getattr(importlib.import_module(module), name).__name__ == name
+    documented = {f"airflow.providers.datarecs.{module}.{name}" for module, name in DOCUMENTED.items()}
+    assert documented <= set(listed)
+    assert len(listed) == len(set(listed))
+    assert registry["package-name"] == get_provider_info()["package-name"]
 
 
 def test_operators_and_sensors_add_no_client_to_what_a_dag_file_imports():
