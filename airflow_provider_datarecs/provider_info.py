@@ -9,6 +9,8 @@ from airflow_provider_datarecs import __version__
 CONN_TYPE = "datarecs"
 HOOK_NAME = "DataRecs"
 DEFAULT_CONN_ID = "datarecs_default"
+CONFIG_SECTION = "datarecs"  # of airflow.cfg
+HEARTBEAT_INTERVAL = ("heartbeat_interval", 900.0)  # option and default
 
 # Kept in the form of Airflow 3.2 and later, which never imports the hook for it; the hook translates for
 # earlier ones.
@@ -72,4 +74,21 @@ def get_provider_info() -> dict[str, Any]:
                 "ui-field-behaviour": UI_FIELD_BEHAVIOUR,
             }
         ],
+        "config": {
+            CONFIG_SECTION: {
+                "description": "Settings of the DataRecs provider for all of a deployment.",
+                "options": {
+                    HEARTBEAT_INTERVAL[0]: {
+                        "description": (
+                            "Seconds between two lines in the log of a task that waits for a run, while "
+                            "nothing changes.\n"
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "float",
+                        "example": "300.0",
+                        "default": str(HEARTBEAT_INTERVAL[1]),
+                    }
+                },
+            }
+        },
     }

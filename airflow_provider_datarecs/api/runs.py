@@ -166,6 +166,15 @@ def epoch(moment: Any) -> float | None:
         return None
 
 
+def shown(moment: float) -> str:
+    """
+    Give a time as messages show it: ISO 8601 in UTC, to the second.
+
+    :param moment: epoch seconds
+    """
+    return datetime.fromtimestamp(moment, timezone.utc).isoformat(timespec="seconds")
+
+
 def _job_result(item: Mapping[str, Any]) -> dict[str, Any]:
     counts = {name: _count(item.get(name)) for name in contract.COUNTS}
     if counts["rows_processed"] is None:

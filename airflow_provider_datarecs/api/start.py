@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, AsyncIterator, Mapping
 
 from airflow_provider_datarecs.api import contract
@@ -21,7 +20,7 @@ from airflow_provider_datarecs.api.errors import (
     Unauthorized,
 )
 from airflow_provider_datarecs.api.retry import starting
-from airflow_provider_datarecs.api.runs import epoch, run_from, run_id_of
+from airflow_provider_datarecs.api.runs import epoch, run_from, run_id_of, shown
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.client import DataRecsClient
@@ -122,7 +121,8 @@ class _Start:
                 raise
             again = str(error).rstrip(".")
             raise self._uncertain(f". It was sent again, without success: {again}") from error
-        log.info("Started run %s of %s", run_id, self._runnable)
+        label = f", label {wish.label!r}" if wish.label else ""
+        log.info("Started run %s of %s%s", run_id, self._runnable, label)
         return run_id
 
     async def _find_lost(self, lost: RunMayHaveStarted, sent: float) -> str:
@@ -244,13 +244,9 @@ class _History:
 
 
 def _advice(wish: Wish) -> str:
-    since = "" if wish.since is None else f" begun after {_shown(wish.not_before)}"
+    since = "" if wish.since is None else f" begun after {shown(wish.not_before)}"
     label = f" with the label {wish.label!r}" if wish.label else ""
     return (
         f"Look at DataRecs for a run{since}{label}. If there is none, clear the task, which starts one; if "
         "there is one, wait for it by its id, or cancel it first."
     )
-
-
-def _shown(moment: float) -> str:
-    return datetime.fromtimestamp(moment, timezone.utc).isoformat(timespec="seconds")

@@ -212,15 +212,16 @@ class DataRecsHook(BaseHook):
         """
         Ask for one run with a single request, and give what went wrong rather than raise it.
 
-        Where DataRecs refuses the API key (401), the connection is read again first, and asked with if it has
-        changed.
+        The connection is read for the first look, and again where DataRecs refuses the API key (401); if it
+        has changed, it is asked with at once.
 
         :param runnable: the job or job group
         :param run_id: the run's id
         """
         from airflow_provider_datarecs.api.errors import Unauthorized
 
-        settings = self.get_settings()
+        # Kept, since each reading is a request on Airflow 3, and a line in the task's log on Airflow 2.
+        settings = self._settings or self.get_settings()
         look = self._look_with(settings, runnable, run_id)
         if isinstance(look, Unauthorized):
             # Keys are rotated while tasks wait.

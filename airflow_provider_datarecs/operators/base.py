@@ -14,6 +14,7 @@ from airflow.provider.datarecs.links.run import XCOM_KEY, DataRecsRunLink
 from airflow_provider_datarecs.api.contract import Kind
 from airflow_provider_datarecs.compat import AirflowException, BaseOperator, task_state_store
 from airflow_provider_datarecs.exceptions import DataRecsRunUncertain
+from airflow_provider_datarecs.lineage import HasLineage
 from airflow_provider_datarecs.provider_info import DEFAULT_CONN_ID
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class DataRecsOperator(HasHook, BaseOperator):
         self.conn_id = conn_id
 
 
-class StartRunOperator(DataRecsOperator):
+class StartRunOperator(HasLineage, DataRecsOperator):
     """
     Start a run and push its ids: one run for each wish of a task instance, whatever is lost on the way.
 
@@ -109,7 +110,7 @@ class StartRunOperator(DataRecsOperator):
         memory = Memory(context, wish.key)
         ids = memory.ids
         if ids:
-            self.log.info("Run %s was started by an earlier try of this task", ids["run_id"])
+            self.log.info("Run %s was started by an earlier try of this task: %s", ids["run_id"], ids)
         else:
             ids = self._start(context, wish, memory)
             memory.keep(ids)
@@ -117,6 +118,7 @@ class StartRunOperator(DataRecsOperator):
             context["ti"].xcom_push(key=key, value=value)
         runnable = self.hook.runnable(self.kind, ids[self.kind.id_field], ids["workspace_id"])
         self.push_link(context, runnable, ids["run_id"])
+        self.note_run(runnable, ids["run_id"])
         return ids["run_id"]
 
     def _start(self, context: Context, wish: Wish, memory: Memory) -> dict[str, str]:

@@ -8,14 +8,16 @@ from airflow.provider.datarecs.links.run import DataRecsRunLink
 
 from airflow_provider_datarecs.api.contract import Kind
 from airflow_provider_datarecs.compat import AirflowException
+from airflow_provider_datarecs.lineage import HasLineage
 from airflow_provider_datarecs.operators.base import DataRecsOperator
 from airflow_provider_datarecs.results import FAIL, GivesResult
+from airflow_provider_datarecs.waits import events
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.compat import Context
 
 
-class GetJobRunResultOperator(GivesResult, DataRecsOperator):
+class GetJobRunResultOperator(HasLineage, GivesResult, DataRecsOperator):
     """
     Get the result of a run that is finished, whatever its outcome: look at ``status`` in it.
 
@@ -81,10 +83,11 @@ class GetJobRunResultOperator(GivesResult, DataRecsOperator):
         job = self.hook.runnable(Kind.JOB, self.job_id, self.workspace_id)
         run = self.hook.get_run(job, self.run_id)
         self.push_link(context, job, self.run_id)
+        self.note_run(job, self.run_id, run.result)
         if not run.is_finished:
             raise AirflowException(
                 f"Run {self.run_id!r} of {job} is not finished (status {run.status or 'unknown'}), so it has "
                 "no result yet. Wait for it with a JobRunSensor first."
             )
-        self.log.info("Result of run %s of %s: %s", self.run_id, job, run.result)
+        self.log.info("Run %s of %s is %s", self.run_id, job, events.describe(run.result))
         return self.give(context, job, self.run_id, run.result)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Iterator, NoReturn
 
 from airflow.provider.datarecs.links.run import DataRecsRunLink
 
-from airflow_provider_datarecs.api.runs import Runnable, check_id
+from airflow_provider_datarecs.api.runs import Runnable, check_id, shown
 from airflow_provider_datarecs.compat import (
     KILLED_TASKS_GO_ON,
     AirflowException,
@@ -28,6 +28,7 @@ from airflow_provider_datarecs.compat import (
     resume_margin,
 )
 from airflow_provider_datarecs.exceptions import as_airflow_exceptions
+from airflow_provider_datarecs.lineage import HasLineage
 from airflow_provider_datarecs.provider_info import DEFAULT_CONN_ID
 from airflow_provider_datarecs.results import FAIL, GivesResult
 from airflow_provider_datarecs.waits import events
@@ -52,7 +53,7 @@ class _Ended(AirflowSkipException):
         self.error = error
 
 
-class RunSensor(GivesResult, BaseSensorOperator):
+class RunSensor(HasLineage, GivesResult, BaseSensorOperator):
     """
     Wait for a run and push its result.
 
@@ -124,8 +125,9 @@ class RunSensor(GivesResult, BaseSensorOperator):
         :param event: what the wait ended with; nothing but a COMPLETED for this very run succeeds
         """
         runnable = self._runnable()
+        self.note_run(runnable, self.run_id, event.get("result") if isinstance(event, dict) else None)
         result = events.result_of(event, runnable, self.run_id)
-        self.log.info("Run %s is COMPLETED: %s", self.run_id, result)
+        self.log.info("Run %s of %s is %s", self.run_id, runnable, events.describe(result))
         return self.give(context, runnable, self.run_id, result)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
@@ -200,9 +202,12 @@ class RunSensor(GivesResult, BaseSensorOperator):
                 deadline=since + self.timeout,
                 first_look=since,
             )
+            if since == self._began:  # else an earlier process of reschedule mode has said so
+                self._tell_wait(f"in mode {self.mode}", since, since + self.timeout, events.TIMEOUT)
         now, event = time.time(), None
         if now >= self._watch.not_before:
-            event = self._watch.judge(self.hook.look(runnable, self.run_id))
+            next_look = None if self.exponential_backoff else (self.poke_interval, self.poke_interval)
+            event = self._watch.judge(self.hook.look(runnable, self.run_id), next_look)
         elif now >= self._watch.deadline:
             event = self._watch.give_up()
         if event is None:
@@ -237,12 +242,6 @@ class RunSensor(GivesResult, BaseSensorOperator):
         runnable = self._runnable()
         if self.cancel_run_on_kill:
             note_try(context["ti"])
-        self.log.info(
-            "Waiting on the triggerer for run %s of %s, %s at most",
-            self.run_id,
-            runnable,
-            timedelta(seconds=self.timeout),
-        )
         now = time.time()
         deadline, limit = now + self.timeout, events.TIMEOUT
         if self.execution_timeout:
@@ -251,6 +250,7 @@ class RunSensor(GivesResult, BaseSensorOperator):
             margin = min(resume_margin(), left / 2.0)
             if now + left - margin < deadline:
                 deadline, limit = now + left - margin, events.EXECUTION_TIMEOUT
+        self._tell_wait("on the triggerer", now, deadline, limit)
         self.defer(
             trigger=self._trigger_class()(
                 **{runnable.kind.id_field: runnable.id},
@@ -267,6 +267,17 @@ class RunSensor(GivesResult, BaseSensorOperator):
             ),
             method_name="execute_complete",
             timeout=timedelta(seconds=self.timeout) + BACKSTOP,
+        )
+
+    def _tell_wait(self, how: str, since: float, deadline: float, limit: str) -> None:
+        self.log.info(
+            "Waiting %s for run %s of %s, until %s at the latest (%s, the task's %s)",
+            how,
+            self.run_id,
+            self._runnable(),
+            shown(deadline),
+            timedelta(seconds=round(deadline - since)),
+            limit,
         )
 
     def _runnable(self) -> Runnable:

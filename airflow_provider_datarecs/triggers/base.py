@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from datetime import timedelta
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, AsyncIterator, ClassVar
 
@@ -14,7 +15,7 @@ from asgiref.sync import sync_to_async
 from airflow_provider_datarecs.api.runs import Runnable
 from airflow_provider_datarecs.compat import TRIGGERS_ARE_TOLD_OF_KILLS
 from airflow_provider_datarecs.waits.events import TIMEOUT
-from airflow_provider_datarecs.waits.watch import Watch
+from airflow_provider_datarecs.waits.watch import Watch, heartbeat_interval
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.contract import Kind
@@ -140,11 +141,20 @@ class RunTrigger(BaseTrigger):
         # takes tenths of a second and reads files. Not at the top, since a worker that defers needs none
         # of it. Not from sys.modules either, where it is before it is whole.
         if RunTrigger._poller is None:
-            RunTrigger._poller = await sync_to_async(import_module)(POLLER)
+            RunTrigger._poller = await sync_to_async(_load_poller)()
         poller = RunTrigger._poller
-        await asyncio.sleep(max(0.0, min(self._until_first_look(), self.deadline - time.time())))
+        runnable = Runnable(self.kind, self.runnable_id, self.workspace_id)
+        pause = max(0.0, min(self._until_first_look(), self.deadline - time.time()))
+        self.log.info(
+            "A triggerer has taken up the wait for run %s of %s, which began %s ago; first look in %.0f s",
+            self.run_id,
+            runnable,
+            timedelta(seconds=max(0, round(time.time() - self.since))),
+            pause,
+        )
+        await asyncio.sleep(pause)
         watch = Watch(
-            Runnable(self.kind, self.runnable_id, self.workspace_id),
+            runnable,
             self.run_id,
             conn_id=self.conn_id,
             log=self.log,
@@ -165,3 +175,8 @@ class RunTrigger(BaseTrigger):
             return self.poke_interval
         interval = self.poke_interval * 2.0 ** min(looks, 32)
         return min(interval, self.max_wait) if self.max_wait else interval
+
+
+def _load_poller() -> Any:
+    heartbeat_interval()  # read from files, and kept
+    return import_module(POLLER)

@@ -92,6 +92,34 @@ def result_of(event: Any, runnable: Runnable, run_id: str) -> dict[str, Any]:
     return dict(result)
 
 
+def describe(result: dict[str, Any]) -> str:
+    """
+    Say in one line how a run ended: its status, its rows, when it ran and its error.
+
+    :param result: the run's ``run_result``
+    """
+    parts = [str(result.get("status")), rows_of(result) or "no rows counted"]
+    if result.get("runs"):
+        parts.append(f"{len(result['runs'])} job runs")
+    began, ended = result.get("started_at"), result.get("completed_at")
+    if began or ended:
+        parts.append(f"ran from {began} to {ended}")
+    if result.get("error"):
+        parts.append(f"error: {_error_text(result['error'])}")
+    return "; ".join(parts)
+
+
+def rows_of(result: dict[str, Any]) -> str:
+    """
+    Give the counts of rows that there are, empty where there is none.
+
+    :param result: the run's ``run_result``
+    """
+    counts = ((name, result.get(name)) for name in contract.COUNTS)
+    texts = [f"{count} {name[len('rows_') :]}" for name, count in counts if count is not None]
+    return f"rows: {', '.join(texts)}" if texts else ""
+
+
 def _event(outcome: str, runnable: Runnable, run_id: str, **more: Any) -> Event:
     return {
         "outcome": outcome,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from airflow_provider_datarecs.api.runs import Run, Runnable, Shape
     from airflow_provider_datarecs.waits.events import Event
     from airflow_provider_datarecs.waits.forecast import Spans
-    from airflow_provider_datarecs.waits.watch import Watch
+    from airflow_provider_datarecs.waits.watch import NextLook, Watch
 
 FORECAST_RUNS = 30  # of a question's runs: enough to say when to ask it, however many it has
 FORECAST_SPANS = 120  # for all of these together, of which each has a few at least
@@ -58,9 +58,9 @@ class Wait:
             self._looks += 1
         self.due = now + self.interval
 
-    def judge(self, look: Run | DataRecsError) -> Event | None:
+    def judge(self, look: Run | DataRecsError, next_look: NextLook) -> Event | None:
         """Let the watch judge a look, with what it logs in its task's log."""
-        return self.context.run(self.watch.judge, look)
+        return self.context.run(self.watch.judge, look, next_look)
 
     def _next_interval(self) -> float:
         return max(watch.MIN_POKE_INTERVAL, self._interval(self._looks))

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from airflow_provider_datarecs.waits.events import Event
     from airflow_provider_datarecs.waits.looks import Answer
     from airflow_provider_datarecs.waits.schedule import Question
-    from airflow_provider_datarecs.waits.watch import Watch
+    from airflow_provider_datarecs.waits.watch import NextLook, Watch
 
 log = logging.getLogger(__name__)
 
@@ -245,11 +245,11 @@ class Poller:
 
     def _tell(self, run: TrackedRun, look: Run | DataRecsError) -> None:
         """Let the waits for a run judge a look at it."""
-        now = time.monotonic()
+        now, longest = time.monotonic(), ROUNDS * self._round_time()
         run.looked(look, now)
         for wait in run.waits:
             wait.looked(now)
-            self._judge(wait, look)
+            self._judge(wait, look, (wait.interval, max(wait.interval, longest)))
 
     async def _tell_all(self, look: DataRecsError) -> None:
         for count, wait in enumerate(self._all_waits(), start=1):
@@ -257,10 +257,10 @@ class Poller:
             if count % AT_ONCE == 0:
                 await asyncio.sleep(0)
 
-    def _judge(self, wait: Wait, look: Run | DataRecsError) -> None:
+    def _judge(self, wait: Wait, look: Run | DataRecsError, next_look: NextLook = None) -> None:
         if wait.event.done():
             return
-        event = wait.judge(look)
+        event = wait.judge(look, next_look)
         if event is not None:
             wait.event.set_result(event)
             ended = epoch(look.result["completed_at"]) if isinstance(look, Run) and look.is_finished else None

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import secrets
 import shutil
 import socket
@@ -11,6 +12,7 @@ from rig import IS_AIRFLOW_3, Airflow
 
 from airflow_provider_datarecs.simulator import ApiKey, Simulator, default_world
 
+LINEAGE = "lineage.jsonl"
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 
 
@@ -64,7 +66,9 @@ def airflow(live_simulator, statsd, tmp_path_factory):
         "AIRFLOW__METRICS__STATSD_HOST": "127.0.0.1",
         "AIRFLOW__METRICS__STATSD_PORT": str(statsd.port),
     }
+    events = {"type": "file", "log_file_path": str(folder / "airflow" / LINEAGE), "append": True}
+    lineage = {"AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(events)}  # read where its provider is installed
     with Airflow(
-        folder / "airflow", dags, host=live_simulator.url, api_key=api_key, environ=metrics
+        folder / "airflow", dags, host=live_simulator.url, api_key=api_key, environ={**metrics, **lineage}
     ) as airflow:
         yield airflow

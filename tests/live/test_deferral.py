@@ -54,11 +54,20 @@ def test_a_deferred_wait_holds_no_process_and_survives_a_killed_triggerer(airflo
     metrics = {"airflow.datarecs.requests", "airflow.datarecs.waits", "airflow.datarecs.budget_used"}
     airflow.wait_until(lambda: metrics <= statsd.names(), "the triggerer has sent its metrics")
     airflow.stop("triggerer", signal.SIGKILL)
-    before = len(looks())
     airflow.start("triggerer")
-    airflow.wait_until(lambda: len(looks()) > before, "the new triggerer looks")
+    running = "is RUNNING; waiting for"
+    told_twice = lambda: airflow.task_log(DAG_ID, "wait").count(running) == 2  # noqa: E731
+    airflow.wait_until(told_twice, "the new triggerer has looked")
     world.finish_runs("job_slow")
     airflow.wait_until(
         lambda: airflow.tasks(DAG_ID, "slow")["wait"]["state"] == "success", "wait has ended", seconds=180
     )
     assert [seen for seen in live_simulator.requests if seen.path == "/jobs/job_slow/run"] == [start]
+    log = airflow.task_log(DAG_ID, "wait")
+    told = {
+        "Waiting on the triggerer for run": 1,
+        "A triggerer has taken up the wait for run": 2,
+        running: 2,  # once by each triggerer
+        "is COMPLETED; rows: ": 1,
+    }
+    assert {words: log.count(words) for words in told} == told, log

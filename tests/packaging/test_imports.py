@@ -10,8 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 import airflow_provider_datarecs
+from airflow_provider_datarecs.provider_info import get_provider_info
 
 DOCUMENTED = {
     "operators.trigger_job_run": "TriggerJobRunOperator",
@@ -25,6 +27,7 @@ DOCUMENTED = {
     "task_groups.reconcile": "reconcile",
     "hooks.datarecs": "DataRecsHook",
 }
+HEAVY = ("aiohttp", "tenacity", "yarl", "asgiref", "attr", "openlineage")
 PACKAGE = Path(airflow_provider_datarecs.__file__).parent
 
 BASE = """
@@ -50,13 +53,25 @@ def test_a_documented_import_gives_the_implementation_itself(module, name):
     assert documented is getattr(importlib.import_module(f"airflow_provider_datarecs.{module}"), name)
 
 
+def test_the_registry_is_told_of_every_documented_class():
+    registry = yaml.safe_load((Path(__file__).parent.parent.parent / ".airflow-registry.yaml").read_text())
+    sections = [entries for entries in registry.values() if isinstance(entries, list)]
+    listed = [entry["module"] for entries in sections for entry in entries]
+    for module, _, name in (path.rpartition(".") for path in listed):
+        assert getattr(importlib.import_module(module), name).__name__ == name
+    documented = {f"airflow.providers.datarecs.{module}.{name}" for module, name in DOCUMENTED.items()}
+    assert documented <= set(listed)
+    assert len(listed) == len(set(listed))
+    assert registry["package-name"] == get_provider_info()["package-name"]
+
+
 def test_operators_and_sensors_add_no_client_to_what_a_dag_file_imports():
     modules = [module for module in DOCUMENTED if not module.startswith("hooks")]
     imports = "\n".join(f"import airflow.providers.datarecs.{module}" for module in modules)
     code = f"import sys, json\n{BASE}\nbefore = set(sys.modules)\n{imports}\n"
     added = json.loads(python(code + "print(json.dumps(sorted(set(sys.modules) - before)))"))
     assert any("datarecs" in module for module in added)
-    assert [one for one in added if one.split(".")[0] in ("aiohttp", "tenacity", "yarl", "asgiref")] == []
+    assert [one for one in added if one.split(".")[0] in HEAVY] == []
 
 
 def test_parsing_a_dag_touches_nothing_outside_the_process():

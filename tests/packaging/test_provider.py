@@ -67,6 +67,12 @@ def test_provider_info_fits_the_schema_of_this_airflow():
     assert get_provider_info()["package-name"] == "apache-airflow-provider-datarecs"
 
 
+def test_airflow_knows_the_settings_of_a_deployment():
+    option = ("config", "get-value", "datarecs", "heartbeat_interval")
+    done = subprocess.run([sys.executable, "-m", "airflow", *option], capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "900.0", done.stderr
+
+
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_is_parsed_without_an_error(example, parse_dags):
     bag = parse_dags(example)

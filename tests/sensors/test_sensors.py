@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
@@ -36,6 +36,31 @@ def group_sensor(run_id="r", **more):
     return JobGroupRunSensor(
         task_id="t", job_group_id="grp_nightly", workspace_id="ws_production", run_id=run_id, **more
     )
+
+
+class LoggedSensor(JobRunSensor):
+    """Keeps its log lines."""
+
+    @property
+    def log(self):
+        return lines
+
+
+class Log(list):
+    def note(self, message, *arguments, **_):
+        if "outside TaskInstance" not in message and "Success criteria met" not in message:  # Airflow's own
+            self.append(message % arguments)
+
+    info = warning = error = note
+
+
+lines = Log()
+
+
+def logged_sensor(run_id="r", **more):
+    lines.clear()
+    ids = {"job_id": "job_ledger", "workspace_id": "ws_production", "run_id": run_id}
+    return LoggedSensor(task_id="t", **ids, **more)
 
 
 BOTH = pytest.mark.parametrize("make", [job_sensor, group_sensor], ids=["job", "group"])
@@ -115,6 +140,46 @@ def test_a_connection_that_cannot_be_right_is_refused_before_deferring(connect, 
     connect("http://api.test")
     with pytest.raises(AirflowFailException, match="plain http"):
         job_sensor().execute(context)
+
+
+OF_JOB = "of job 'job_ledger' in workspace 'ws_production'"
+
+
+def test_the_log_says_what_a_deferred_wait_waits_for_and_how_long_at_most(simulator, context):
+    deferral(logged_sensor(timeout=7200), context)
+    (line,) = lines
+    assert line.startswith(f"Waiting on the triggerer for run r {OF_JOB}, until 20")
+    assert line.endswith("+00:00 at the latest (2:00:00, the task's timeout)")
+
+
+def test_the_log_says_it_if_the_execution_timeout_comes_first(simulator, ti):
+    ti.start_date = datetime.now(timezone.utc)
+    deferral(logged_sensor(timeout=7200, execution_timeout=timedelta(hours=1)), {"ti": ti})
+    assert lines[0].endswith("the task's execution_timeout)")
+
+
+@pytest.mark.parametrize("mode", ["poke", "reschedule"])
+def test_the_log_of_a_wait_without_a_triggerer_is_a_story(airflow_db, context, started, mode):
+    run_id = started(Plan(queued=0, running=0, rows_unmatched=4))
+    logged_sensor(run_id, deferrable=False, mode=mode, timeout=7200).execute(context)
+    waiting, completed = lines
+    assert waiting.startswith(f"Waiting in mode {mode} for run {run_id} {OF_JOB}, until 20")
+    assert completed.startswith(f"Run {run_id} {OF_JOB} is COMPLETED; rows: ")
+    assert ", 4 unmatched; ran from 20" in completed
+
+
+def test_a_look_that_finds_the_run_going_on_tells_when_the_next_one_comes(context, started):
+    sensor = logged_sensor(started(Plan(queued=0, running=3600)), deferrable=False, poke_interval=90)
+    sensor.poke(context)
+    (line,) = lines
+    assert " is RUNNING; waiting for 0:00:00 of 7 days, 0:00:00, next look in 0:01:30" in line
+
+
+def test_the_connection_is_read_once_for_all_looks(simulator, context, started, no_floor, monkeypatch):
+    sensor = job_sensor(started(Plan(running=3600)), deferrable=False)
+    sensor.poke(context)
+    monkeypatch.delenv("AIRFLOW_CONN_DATARECS_DEFAULT")
+    assert sensor.poke(context) is False
 
 
 @BOTH

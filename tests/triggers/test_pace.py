@@ -146,26 +146,34 @@ def test_failed_looks_are_told_once_when_they_begin_and_once_when_they_end(
     trigger = logged(started(DONE))
     wait(trigger)
     assert len(trigger.lines) == 3
-    assert "This says nothing about the run; looking again." in trigger.lines[0]
-    assert "is seen again after 0:0" in trigger.lines[1]
-    assert trigger.lines[2].endswith("is COMPLETED")
+    assert "This says nothing about the run; waiting for" in trigger.lines[1]
+    assert "is seen again after 0:0" in trigger.lines[2]
 
 
 def test_a_status_that_does_not_change_is_told_once_and_then_every_15_minutes(
     started, simulator, logged, wait
 ):
-    trigger = logged(started(Plan(queued=0, running=2700)))
+    run_id = started(Plan(queued=0, running=2700))
+    trigger = logged(run_id, poke_interval=30.0)
     wait(trigger)
     assert len(simulator.requests) > 60
-    assert [line.split(",")[0].split()[-1] for line in trigger.lines] == ["RUNNING"] * 3 + ["COMPLETED"]
+    run = f"run {run_id} of job 'job_ledger' in workspace 'ws_production'"
+    first, *rest = trigger.lines
+    assert first == f"A triggerer has taken up the wait for {run}, which began 0:00:00 ago; first look in 0 s"
+    assert [line.partition(",")[0].partition(";")[0] for line in rest] == [
+        f"R{run[1:]} is RUNNING",
+        f"R{run[1:]} is still RUNNING",
+        f"R{run[1:]} is still RUNNING",
+    ]
+    assert all(line.endswith("next look in 0:00:30") for line in rest)
 
 
 def test_a_status_that_is_not_known_goes_on(simulator, started, logged, wait):
     trigger = logged(started(GOES_ON), seconds=100.0)
     simulator.world.runs[Kind.JOB][0].plan = Plan(queued=0, running=0, status="REBALANCING")
     assert wait(trigger)["outcome"] == "timed_out"
-    assert "REBALANCING (a status this provider does not know" in trigger.lines[0]
-    assert len(trigger.lines) == 1
+    assert "REBALANCING, a status this provider does not know" in trigger.lines[1]
+    assert len(trigger.lines) == 2
 
 
 def test_the_key_is_in_no_log_line(simulator, started, logged, wait):

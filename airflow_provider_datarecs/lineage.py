@@ -1,0 +1,46 @@
+"""What a task tells OpenLineage, without importing any of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow_provider_datarecs.api.runs import Runnable
+
+
+class HasLineage:
+    """
+    Keep which run at DataRecs a task is about, for Airflow's OpenLineage provider to ask for.
+
+    Airflow calls these methods on workers, where that provider is installed and switched on; nobody else
+    does.
+    """
+
+    conn_id: str
+    _lineage: tuple[Runnable, str, dict[str, Any]] | None = None
+
+    def note_run(self, runnable: Runnable, run_id: str, result: Any = None) -> None:
+        """
+        Keep the run.
+
+        :param runnable: the job or job group
+        :param run_id: the run's id
+        :param result: its ``run_result``, if there is one
+        """
+        self._lineage = runnable, run_id, result if isinstance(result, dict) else {}
+
+    def get_openlineage_facets_on_start(self) -> Any:
+        """Give what is known when the task starts, which is nothing: its templates may not be rendered."""
+        from airflow_provider_datarecs.openlineage import nothing
+
+        return nothing()
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:  # noqa: ARG002
+        """Give the facets of the run, also where the task has failed."""
+        from airflow_provider_datarecs.hooks.datarecs import DataRecsHook
+        from airflow_provider_datarecs.openlineage import lineage_of, nothing
+
+        if self._lineage is None:
+            return nothing()
+        source = DataRecsHook(conn_id=self.conn_id).get_settings().base_url
+        return lineage_of(*self._lineage, source=source)
