@@ -211,11 +211,10 @@ def set_outlet_extra(outlets: Any, context: Context, extra: dict[str, Any]) -> N
     :param context: the task's context
     :param extra: JSON
     """
-    if AIRFLOW_VERSION < (2, 10):
-        return
-    events: Any = context["outlet_events"]
     for outlet in outlets or ():
-        if hasattr(outlet, "uri"):  # not an alias, which stands for no asset of its own
+        # Not an alias, which stands for no asset of its own.
+        if AIRFLOW_VERSION >= (2, 10) and hasattr(outlet, "uri"):
+            events: Any = context["outlet_events"]
             events[outlet].extra = extra
 
 

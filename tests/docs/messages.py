@@ -9,7 +9,8 @@ from pathlib import Path
 import airflow_provider_datarecs
 
 PACKAGE = Path(airflow_provider_datarecs.__file__).parent
-ELSEWHERE = {"simulator", "provider_info.py"}  # for tests of users' own, and the connection's form
+# For tests of users' own, and the connection's form.
+ELSEWHERE = {"simulator", "pytest_plugin.py", "provider_info.py"}
 HARMLESS = {"debug", "info"}  # levels of log lines that ask nobody to do anything
 SHOWN = 40  # characters of a message that are looked for
 TELLING = 4  # words that tell a message from others
