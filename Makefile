@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || echo python3)
 UV = .venv/bin/uv
 
-.PHONY: demo test matrix semantics lint benchmark stories distributed upgrade services pins clean
+.PHONY: demo test matrix semantics lint docs benchmark stories distributed upgrade services pins clean
 
 # A real Airflow 3.3, the simulator and the first DAG, from nothing to its result.
 demo: $(UV)
@@ -26,6 +26,12 @@ lint: $(UV)
 	@.envs/3.3/bin/ruff check
 	@.envs/3.3/bin/ruff format --check
 	@.envs/3.3/bin/mypy
+
+# The documentation site, into docs/_build/html; a warning is an error.
+docs: $(UV)
+	@$(PYTHON) dev/environments.py make docs
+	@.envs/docs/bin/sphinx-build --quiet --fresh-env --write-all --fail-on-warning --keep-going docs docs/_build/html
+	@echo "--- docs/_build/html/index.html"
 
 # This provider's waits beside those of others, into docs/; takes about 45 minutes.
 benchmark: $(UV)
@@ -58,7 +64,7 @@ pins: $(UV)
 	@$(PYTHON) dev/environments.py lock
 
 clean:
-	rm -rf .venv .envs .demo .distributed .upgrade dist
+	rm -rf .venv .envs .demo .distributed .upgrade dist docs/_build
 
 $(UV):
 	@$(PYTHON) -m venv .venv

@@ -15,14 +15,22 @@ from airflow import __version__ as airflow_version
 AIRFLOW_VERSION = tuple(int(part) for part in airflow_version.split(".")[:2])
 
 if TYPE_CHECKING or AIRFLOW_VERSION >= (3, 1):
-    from airflow.sdk import BaseHook, BaseOperator, BaseOperatorLink, BaseSensorOperator, PokeReturnValue
+    from airflow.sdk import (
+        BaseHook,
+        BaseOperator,
+        BaseOperatorLink,
+        BaseSensorOperator,
+        PokeReturnValue,
+        TaskGroup,
+    )
 elif AIRFLOW_VERSION >= (3, 0):
     from airflow.hooks.base import BaseHook
-    from airflow.sdk import BaseOperator, BaseOperatorLink, BaseSensorOperator, PokeReturnValue
+    from airflow.sdk import BaseOperator, BaseOperatorLink, BaseSensorOperator, PokeReturnValue, TaskGroup
 else:
     from airflow.hooks.base import BaseHook
     from airflow.models.baseoperator import BaseOperator
     from airflow.sensors.base import BaseSensorOperator, PokeReturnValue
+    from airflow.utils.task_group import TaskGroup
 
     if AIRFLOW_VERSION >= (2, 8):
         from airflow.models.baseoperatorlink import BaseOperatorLink
@@ -81,6 +89,7 @@ __all__ = [
     "BaseSensorOperator",
     "PokeReturnValue",
     "TaskDeferralError",
+    "TaskGroup",
     "first_reschedule",
     "get_xcom",
     "is_deferral_timeout",
@@ -88,6 +97,7 @@ __all__ = [
     "load_stats",
     "note_try",
     "resume_margin",
+    "set_outlet_extra",
     "task_state_store",
 ]
 
@@ -191,6 +201,22 @@ def get_xcom(ti_key: Any, key: str) -> Any:
     else:
         from airflow.models.xcom import XCom  # type: ignore[no-redef]
     return XCom.get_value(ti_key=ti_key, key=key)
+
+
+def set_outlet_extra(outlets: Any, context: Context, extra: dict[str, Any]) -> None:
+    """
+    Give the events of a task's assets an extra; before Airflow 2.10 they have none, and nothing is done.
+
+    :param outlets: the task's
+    :param context: the task's context
+    :param extra: JSON
+    """
+    if AIRFLOW_VERSION < (2, 10):
+        return
+    events: Any = context["outlet_events"]
+    for outlet in outlets or ():
+        if hasattr(outlet, "uri"):  # not an alias, which stands for no asset of its own
+            events[outlet].extra = extra
 
 
 def task_state_store(context: Context) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import Iterator
+from typing import Any, Iterator
 
 from airflow_provider_datarecs.api import errors
 from airflow_provider_datarecs.compat import (
@@ -36,6 +36,43 @@ class DataRecsRunNotSeen(AirflowSensorTimeout):
     A wait's time is over, and its run could not be seen of late: whether it has ended is unknown.
 
     An ``AirflowSensorTimeout``, so that the task is not retried.
+    """
+
+
+class DataRecsRowsUnmatched(AirflowFailException):
+    """
+    A run is COMPLETED, and more rows are unmatched than the task allows: the data do not agree.
+
+    An ``AirflowFailException``: a retry of the task would see the same run.
+
+    :param message: what is over which limit
+    :param run_id: the run's id
+    :param result: the run's result, as ``run_result``
+    :param max_unmatched_rows: the task's limit, None if it has none
+    :param max_unmatched_ratio: the task's limit, 0 to 1, None if it has none
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        run_id: str = "",
+        result: dict[str, Any] | None = None,
+        max_unmatched_rows: int | None = None,
+        max_unmatched_ratio: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.run_id = run_id
+        self.result = result or {}
+        self.max_unmatched_rows = max_unmatched_rows
+        self.max_unmatched_ratio = max_unmatched_ratio
+
+
+class DataRecsCountsMissing(AirflowFailException):
+    """
+    A task has a limit on unmatched rows, and the run does not tell: whether the data agree is unknown.
+
+    An ``AirflowFailException``: a retry of the task would see the same run.
     """
 
 

@@ -14,6 +14,7 @@ import os
 import resource
 import sys
 import time
+from types import SimpleNamespace
 from typing import Any, AsyncIterator, Callable
 
 import psutil
@@ -26,7 +27,7 @@ def datarecs(run: list[Any], number: int, interval: float) -> Any:
     from airflow_provider_datarecs.triggers.job_run import JobRunTrigger
 
     run_id, job_id, started = run[:3]
-    return JobRunTrigger(
+    trigger = JobRunTrigger(
         job_id=job_id,
         workspace_id="w",
         run_id=run_id,
@@ -35,6 +36,9 @@ def datarecs(run: list[Any], number: int, interval: float) -> Any:
         since=started,
         deadline=time.time() + HUGE,
     )
+    # As on a triggerer, where the first look does not come at once.
+    trigger.task_instance = SimpleNamespace(task_id="wait")
+    return trigger
 
 
 def dbt(_run: list[Any], number: int, interval: float) -> Any:

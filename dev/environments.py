@@ -23,6 +23,7 @@ LINEAGE = ("apache-airflow-providers-openlineage",)
 DATABASE = ("psycopg2-binary",)  # for the semantics, whose Airflows run on PostgreSQL
 PEERS = ("apache-airflow-providers-databricks", "apache-airflow-providers-dbt-cloud")
 DISTRIBUTED = ("apache-airflow[celery,postgres]", "psutil")
+DOCS = ("furo", "myst-parser", "sphinx")
 LINTERS = ("mypy", "ruff", "twine", "types-PyYAML")
 
 
@@ -57,6 +58,7 @@ SUPPORTED = {
     "3.3-py3.13": Environment("3.3.2", "2026-09-30", "3.13"),
 }
 OTHERS = {
+    "docs": Environment("3.3.2", "2026-09-30", tools=DOCS),
     "benchmark": Environment("3.3.2", "2026-09-30", tools=(*PEERS, "matplotlib", "psutil", "trustme")),
     # The Celery provider of that day (3.17.1) sends tasks on 2.x that its own workers do not know.
     "distributed-2.11": Environment(

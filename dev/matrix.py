@@ -31,6 +31,8 @@ SHORT = (
     "tests/live/test_connections.py",
     "tests/live/test_deferral.py",
     "tests/live/test_examples.py",
+    "tests/live/test_own_tests.py",
+    "tests/simulator/test_pytest_plugin.py",
     "tests/test_compat.py",
     "tests/test_exceptions.py",
 )

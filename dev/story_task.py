@@ -137,7 +137,7 @@ class Play:
     def _operator(self) -> Any:
         story, label = self.story, self.story.run_label
         if label and story.unique_label:
-            label += f" {self._ti.max_tries}"  # as the README asks for
+            label += f" {self._ti.max_tries}"  # as docs/starting.md asks for
         ids = {
             "ids": {"job_id": story.owner_id, "workspace_id": WORKSPACE},
             "names": {"job_name": story.owner_id, "workspace_name": WORKSPACE_NAME},

@@ -19,8 +19,6 @@ from fakes import FakeTaskInstance
 
 from airflow_provider_datarecs.compat import AIRFLOW_VERSION
 
-pytest_plugins = ["airflow_provider_datarecs.simulator.pytest_plugin"]
-
 
 def pytest_addoption(parser):
     parser.addoption("--airflow", help="the Airflow that this must be")

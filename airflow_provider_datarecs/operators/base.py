@@ -93,6 +93,12 @@ class StartRunOperator(HasLineage, DataRecsOperator):
         self.unique_label = unique_label
         self.on_uncertain = on_uncertain
 
+    @property
+    def ids(self) -> dict[str, Any]:
+        """The run's ids, as XComs to make a sensor with: ``JobRunSensor(task_id="wait", **trigger.ids)``."""
+        output: Any = self.output
+        return {key: output[key] for key in (self.kind.id_field, "workspace_id", "run_id")}
+
     def execute(self, context: Context) -> str:
         """
         Start the run, push its ids as XComs and return its id.

@@ -10,13 +10,14 @@ from airflow_provider_datarecs.api.contract import Kind
 from airflow_provider_datarecs.compat import AirflowException
 from airflow_provider_datarecs.lineage import HasLineage
 from airflow_provider_datarecs.operators.base import DataRecsOperator
+from airflow_provider_datarecs.results import FAIL, GivesResult
 from airflow_provider_datarecs.waits import events
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.compat import Context
 
 
-class GetJobRunResultOperator(HasLineage, DataRecsOperator):
+class GetJobRunResultOperator(HasLineage, GivesResult, DataRecsOperator):
     """
     Get the result of a run that is finished, whatever its outcome: look at ``status`` in it.
 
@@ -27,22 +28,58 @@ class GetJobRunResultOperator(HasLineage, DataRecsOperator):
     :param job_id: the job's id (templated)
     :param workspace_id: the id of the job's workspace (templated)
     :param run_id: the run's id (templated)
+    :param max_unmatched_rows: how many rows may be unmatched (templated), 0 or more, default any number
+    :param max_unmatched_ratio: which part of the processed rows may be unmatched (templated), 0 to 1, default
+        any
+    :param on_unmatched: what becomes of the task where that is exceeded: ``fail``, the default, without
+        retries; ``skip``; or ``warn``, which logs it and succeeds
+    :param outlets: assets, or datasets before Airflow 3, which are updated when the task succeeds; the event
+        has the result as its extra from Airflow 2.10 on
     :param conn_id: the DataRecs connection (templated), default ``datarecs_default``
-    :raises AirflowFailException: when an id cannot be one, before anything is sent
+    :raises AirflowFailException: when an id cannot be one, before anything is sent, or when the API key
+        lacks a permission; the task is not retried
+    :raises DataRecsConfigException: when the connection cannot be right, or DataRecs refuses the API key;
+        the task is not retried
+    :raises DataRecsRowsUnmatched: when more is unmatched than the limits allow, with ``on_unmatched="fail"``
+    :raises DataRecsCountsMissing: when there is a limit, and the run is not COMPLETED or DataRecs gives no
+        counts, whatever ``on_unmatched`` says
     :raises AirflowException: when the run is not finished, when DataRecs refuses, or cannot be reached
     """
 
-    template_fields: Sequence[str] = ("job_id", "workspace_id", "run_id", "conn_id")
+    template_fields: Sequence[str] = (
+        "job_id",
+        "workspace_id",
+        "run_id",
+        "max_unmatched_rows",
+        "max_unmatched_ratio",
+        "conn_id",
+    )
     operator_extra_links = (DataRecsRunLink(),)
 
-    def __init__(self, *, job_id: str, workspace_id: str, run_id: str, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        job_id: str,
+        workspace_id: str,
+        run_id: str,
+        max_unmatched_rows: int | str | None = None,
+        max_unmatched_ratio: float | str | None = None,
+        on_unmatched: str = FAIL,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.job_id = job_id
         self.workspace_id = workspace_id
         self.run_id = run_id
+        self.max_unmatched_rows = max_unmatched_rows
+        self.max_unmatched_ratio = max_unmatched_ratio
+        self.on_unmatched = on_unmatched
+        self.rows_limited = max_unmatched_rows is not None
+        self.ratio_limited = max_unmatched_ratio is not None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Get the result."""
+        self.read_limits()  # before a request is spent
         job = self.hook.runnable(Kind.JOB, self.job_id, self.workspace_id)
         run = self.hook.get_run(job, self.run_id)
         self.push_link(context, job, self.run_id)
@@ -53,5 +90,4 @@ class GetJobRunResultOperator(HasLineage, DataRecsOperator):
                 "no result yet. Wait for it with a JobRunSensor first."
             )
         self.log.info("Run %s of %s is %s", self.run_id, job, events.describe(run.result))
-        context["ti"].xcom_push(key="run_result", value=run.result)
-        return run.result
+        return self.give(context, job, self.run_id, run.result)

@@ -19,7 +19,10 @@ class ListJobsOperator(DataRecsOperator):
 
     :param workspace_id: the workspace whose jobs to list (templated), default all
     :param conn_id: the DataRecs connection (templated), default ``datarecs_default``
-    :raises AirflowFailException: when the workspace's id cannot be one, before anything is sent
+    :raises AirflowFailException: when the workspace's id cannot be one, before anything is sent, or when
+        the API key lacks a permission; the task is not retried
+    :raises DataRecsConfigException: when the connection cannot be right, or DataRecs refuses the API key;
+        the task is not retried
     :raises AirflowException: when DataRecs refuses, or cannot be reached
     """
 

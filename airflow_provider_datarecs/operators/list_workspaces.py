@@ -18,6 +18,9 @@ class ListWorkspacesOperator(DataRecsOperator):
     keys in snake_case, and returns it.
 
     :param conn_id: the DataRecs connection (templated), default ``datarecs_default``
+    :raises AirflowFailException: when the API key lacks a permission; the task is not retried
+    :raises DataRecsConfigException: when the connection cannot be right, or DataRecs refuses the API key;
+        the task is not retried
     :raises AirflowException: when DataRecs refuses, or cannot be reached
     """
 

@@ -24,7 +24,10 @@ class TriggerJobRunByNameOperator(StartRunOperator):
     :param on_uncertain: what to do where nobody can say whether a run was started: ``fail`` (default),
         without Airflow's retries, or ``retry``, which sends the request again
     :param conn_id: the DataRecs connection (templated), default ``datarecs_default``
-    :raises AirflowFailException: when a name is empty, before anything is sent
+    :raises AirflowFailException: when a name is empty, before anything is sent, or when the API key
+        lacks a permission; the task is not retried
+    :raises DataRecsConfigException: when the connection cannot be right, or DataRecs refuses the API key;
+        the task is not retried
     :raises DataRecsRunUncertain: when an answer is lost and nobody can say whether the run exists, unless
         ``on_uncertain="retry"``; the task is not retried
     :raises AirflowException: when a name is missing or not unique, when DataRecs refuses, or cannot be

@@ -30,8 +30,8 @@ from airflow_provider_datarecs.compat import (
 )
 from airflow_provider_datarecs.exceptions import as_airflow_exceptions
 from airflow_provider_datarecs.lineage import HasLineage
-from airflow_provider_datarecs.operators.base import HasHook
 from airflow_provider_datarecs.provider_info import DEFAULT_CONN_ID
+from airflow_provider_datarecs.results import FAIL, GivesResult
 from airflow_provider_datarecs.waits import events
 from airflow_provider_datarecs.waits.watch import Watch
 
@@ -54,7 +54,7 @@ class _Ended(AirflowSkipException):
         self.error = error
 
 
-class RunSensor(HasLineage, HasHook, BaseSensorOperator):
+class RunSensor(HasLineage, GivesResult, BaseSensorOperator):
     """
     Wait for a run and push its result.
 
@@ -63,6 +63,11 @@ class RunSensor(HasLineage, HasHook, BaseSensorOperator):
     :param deferrable: wait on the triggerer, default True; False waits in ``mode``
     :param cancel_run_on_kill: cancel the run at DataRecs when a user kills, clears or marks the waiting task,
         default False; never on a restart or a timeout, nor where Airflow cannot say what happened
+    :param max_unmatched_rows: how many rows may be unmatched (templated), default any number
+    :param max_unmatched_ratio: which part of the processed rows may be unmatched, 0 to 1 (templated), default
+        any
+    :param on_unmatched: what becomes of the task where that is exceeded: ``fail``, the default, ``skip`` or
+        ``warn``
     :param conn_id: the DataRecs connection (templated), default ``datarecs_default``
     """
 
@@ -79,6 +84,9 @@ class RunSensor(HasLineage, HasHook, BaseSensorOperator):
         run_id: str,
         deferrable: bool = True,
         cancel_run_on_kill: bool = False,
+        max_unmatched_rows: int | str | None = None,
+        max_unmatched_ratio: float | str | None = None,
+        on_unmatched: str = FAIL,
         conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,
     ) -> None:
@@ -87,6 +95,11 @@ class RunSensor(HasLineage, HasHook, BaseSensorOperator):
         self.run_id = run_id
         self.deferrable = deferrable
         self.cancel_run_on_kill = cancel_run_on_kill
+        self.max_unmatched_rows = max_unmatched_rows
+        self.max_unmatched_ratio = max_unmatched_ratio
+        self.on_unmatched = on_unmatched
+        self.rows_limited = max_unmatched_rows is not None
+        self.ratio_limited = max_unmatched_ratio is not None
         self.conn_id = conn_id
 
     def execute(self, context: Context) -> Any:
@@ -96,7 +109,8 @@ class RunSensor(HasLineage, HasHook, BaseSensorOperator):
         :param context: the task's context
         """
         with self._outcome():
-            # Reads the connection, so that one that cannot be right is refused here, not hours later.
+            # What cannot be right, be it a limit or the connection, is refused here, not hours later.
+            self.read_limits()
             self.push_link(context, self._runnable(), self.run_id)
             if self.deferrable:
                 self._defer(context)
@@ -112,11 +126,11 @@ class RunSensor(HasLineage, HasHook, BaseSensorOperator):
         :param context: the task's context
         :param event: what the wait ended with; nothing but a COMPLETED for this very run succeeds
         """
-        self.note_run(self._runnable(), self.run_id, event.get("result") if isinstance(event, dict) else None)
-        result = events.result_of(event, self._runnable(), self.run_id)
-        self.log.info("Run %s of %s is %s", self.run_id, self._runnable(), events.describe(result))
-        context["ti"].xcom_push(key="run_result", value=result)
-        return result
+        runnable = self._runnable()
+        self.note_run(runnable, self.run_id, event.get("result") if isinstance(event, dict) else None)
+        result = events.result_of(event, runnable, self.run_id)
+        self.log.info("Run %s of %s is %s", self.run_id, runnable, events.describe(result))
+        return self.give(context, runnable, self.run_id, result)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """
@@ -211,6 +225,8 @@ class RunSensor(HasLineage, HasHook, BaseSensorOperator):
         except _Ended as ended:
             error = ended.error
             ended.__cause__ = ended.__context__ = None  # Airflow 2.7 walks in circles otherwise
+            if isinstance(error, AirflowSkipException):
+                raise error from None
         except (AirflowSkipException, AirflowRescheduleException):
             raise
         except (AirflowException, AirflowTaskTimeout) as raised:

@@ -25,20 +25,40 @@ class JobRunSensor(RunSensor):
     :param deferrable: wait on the triggerer, holding no worker slot, default True; False waits in ``mode``
     :param cancel_run_on_kill: cancel the run at DataRecs when a user kills, clears or marks the waiting task,
         default False; never on a restart or a timeout, nor where Airflow cannot say what happened
+    :param max_unmatched_rows: how many rows may be unmatched (templated), 0 or more, default any
+        number
+    :param max_unmatched_ratio: which part of the processed rows may be unmatched (templated), 0 to 1, default
+        any
+    :param on_unmatched: what becomes of the task where that is exceeded: ``fail``, the default, without
+        retries; ``skip``; or ``warn``, which logs it and succeeds
+    :param outlets: assets, or datasets before Airflow 3, which are updated when the task succeeds; the event
+        has the result as its extra from Airflow 2.10 on
     :param conn_id: the DataRecs connection (templated), default ``datarecs_default``
     :param poke_interval: seconds or timedelta between two looks, at least 1 s, default 60 s
     :param timeout: seconds or timedelta after which the wait ends, with one last look, default that of
         Airflow's sensors, 7 days; counted anew for each try
     :param mode: ``poke`` or ``reschedule``, for ``deferrable=False``; accepted and without effect otherwise
     :raises AirflowSensorTimeout: when the time is over; the run goes on, and the task is not retried
+    :raises DataRecsRunNotSeen: the same, when the run could not be seen at the end
+    :raises AirflowTaskTimeout: when the task's ``execution_timeout`` is over; retried if it has retries
     :raises AirflowFailException: when an id cannot be one, or the API key lacks a permission; the task is
         not retried
     :raises DataRecsConfigException: when the connection cannot be right, or DataRecs refuses the API key;
         the task is not retried
+    :raises DataRecsRowsUnmatched: when more is unmatched than the limits allow, with ``on_unmatched="fail"``
+    :raises DataRecsCountsMissing: when there is a limit and DataRecs gives no counts, whatever
+        ``on_unmatched`` says
     :raises AirflowException: when the run is FAILED or CANCELLED, or DataRecs does not know it
     """
 
-    template_fields: Sequence[str] = ("job_id", "workspace_id", "run_id", "conn_id")
+    template_fields: Sequence[str] = (
+        "job_id",
+        "workspace_id",
+        "run_id",
+        "max_unmatched_rows",
+        "max_unmatched_ratio",
+        "conn_id",
+    )
     kind = Kind.JOB
 
     def __init__(self, *, job_id: str, workspace_id: str, run_id: str, **kwargs: Any) -> None:

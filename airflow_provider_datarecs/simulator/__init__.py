@@ -7,13 +7,15 @@ runs it: ``python -m airflow_provider_datarecs.simulator --port 8790``, or from 
 
     with Simulator(load_scenario("scenario.yaml")) as simulator:
         ...  # simulator.url, simulator.world, simulator.requests
+
+In pytest, the fixture ``datarecs_simulator`` is such a simulator.
 """
 
 from __future__ import annotations
 
 from airflow_provider_datarecs.simulator.faults import Fault
 from airflow_provider_datarecs.simulator.rate_limit import RateLimit
-from airflow_provider_datarecs.simulator.scenario import default_world, load_scenario
+from airflow_provider_datarecs.simulator.scenario import build_world, default_world, load_scenario
 from airflow_provider_datarecs.simulator.server import Simulator
 from airflow_provider_datarecs.simulator.world import ApiKey, Behaviour, Plan, World
 
@@ -25,6 +27,7 @@ __all__ = [
     "RateLimit",
     "Simulator",
     "World",
+    "build_world",
     "default_world",
     "load_scenario",
 ]

@@ -178,10 +178,10 @@ class SimulatorApp:
         return _json(self._styled(answers[place]), status=201)
 
     async def _list_runs(self, request: web.Request, kind: Kind, owner: Job) -> web.StreamResponse:
-        return self._page(request, [self.world.show(kind, run) for run in self.world.history(kind, owner)])
+        return self._page(request, self.world.history(kind, owner), lambda run: self._shown(kind, run))
 
     async def _get_run(self, request: web.Request, kind: Kind, owner: Job) -> web.StreamResponse:
-        return _json(self._styled(self.world.show(kind, self._run(request, kind, owner))))
+        return _json(self._styled(self._shown(kind, self._run(request, kind, owner))))
 
     async def _cancel_run(self, request: web.Request, kind: Kind, owner: Job) -> web.StreamResponse:
         if not self.world.behaviour.offers_cancel:
@@ -212,13 +212,19 @@ class SimulatorApp:
                 return run
         raise web.HTTPNotFound
 
-    def _page(self, request: web.Request, items: list[dict[str, Any]]) -> web.StreamResponse:
+    def _shown(self, kind: Kind, run: Run) -> dict[str, Any]:
+        run.count_poll(self.world.clock())
+        return self.world.show(kind, run)
+
+    def _page(
+        self, request: web.Request, items: list[Any], shown: Callable[[Any], Any] = lambda item: item
+    ) -> web.StreamResponse:
         behaviour = self.world.behaviour
         if behaviour.list_style == "bare":
-            return _json([self._styled(item) for item in items])
+            return _json([self._styled(shown(item)) for item in items])
         start = int(request.query.get(contract.CURSOR, 0))
         end = start + behaviour.page_size
-        answer: dict[str, Any] = {behaviour.list_style: items[start:end]}
+        answer: dict[str, Any] = {behaviour.list_style: [shown(item) for item in items[start:end]]}
         if end < len(items):
             if behaviour.paging == "cursor":
                 answer[contract.NEXT_CURSOR] = str(end)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
@@ -76,6 +77,15 @@ class Simulator:
         """What to put into a connection's Host."""
         host = f"[{self._host}]" if ":" in self._host else self._host
         return f"{'https' if self._tls else 'http'}://{host}:{self._port}"
+
+    @property
+    def connection(self) -> str:
+        """
+        What to put into the environment variable ``AIRFLOW_CONN_...`` of a connection that leads here, with
+        the first API key that is let in.
+        """
+        keys = [one.key for one in self.world.api_keys] or ["no key is let in"]
+        return json.dumps({"conn_type": "datarecs", "host": self.url, "password": keys[0]})
 
     def start(self) -> None:
         """

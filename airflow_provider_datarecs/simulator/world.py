@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import math
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, Callable
 
@@ -59,7 +60,10 @@ class Behaviour:
 @dataclass
 class Plan:
     """
-    How the runs of a job go.
+    How the runs of a job go: by the clock, or with ``polls`` by how often somebody asks::
+
+        Plan(status="FAILED", polls=3)  # RUNNING, RUNNING, FAILED
+        Plan(running=0.5, rows_matched=990, rows_unmatched=10)  # half a second, and ten rows did not match
 
     :param status: how they end
     :param queued: seconds before they run
@@ -70,6 +74,8 @@ class Plan:
     :param error: what a run that does not complete tells: a string, an object or None
     :param hidden: seconds for which a new run answers 404
     :param queued_status: what they are before they run
+    :param polls: how many answers must show a run, by itself or in a list, for the last of them to show its
+        end; ``queued`` and ``running`` do not count then; default None, by the clock
     """
 
     status: str = contract.COMPLETED
@@ -81,6 +87,7 @@ class Plan:
     error: Any = None
     hidden: float = 0.0
     queued_status: str = "QUEUED"
+    polls: int | None = None
 
 
 @dataclass
@@ -106,6 +113,8 @@ class Run:
     idempotency_key: str | None = None
     cancelled_at: float | None = None
     parts: list[Run] = field(default_factory=list)
+    polled: int = 0
+    ended_at: float | None = None
 
     def status(self, now: float) -> str:
         """Give the status at a time."""
@@ -117,16 +126,42 @@ class Run:
             return "RUNNING"
         if self.cancelled_at is not None and self.cancelled_at < self.ends_at:
             return contract.CANCELLED
-        if now < self.created_at + self.plan.queued:
+        if now < self.starts_at:
             return self.plan.queued_status
         return "RUNNING" if now < self.ends_at else self.plan.status
 
     @property
+    def starts_at(self) -> float:
+        """When the run starts to run, in epoch seconds."""
+        return self.created_at + (self.plan.queued if self.plan.polls is None else 0.0)
+
+    @property
     def ends_at(self) -> float:
-        """When the run ends by its plan, in epoch seconds."""
+        """When the run ends unless it is cancelled, in epoch seconds; infinite while nobody knows."""
         if self.parts:
             return max(part.ends_at for part in self.parts)
-        return self.created_at + self.plan.queued + self.plan.running
+        if self.ended_at is not None:
+            return self.ended_at
+        return math.inf if self.plan.polls is not None else self.starts_at + self.plan.running
+
+    @property
+    def over_at(self) -> float:
+        """When the run ends or is cancelled, in epoch seconds; infinite while nobody knows."""
+        if self.parts:
+            return max(part.over_at for part in self.parts)
+        return min(self.ends_at, math.inf if self.cancelled_at is None else self.cancelled_at)
+
+    def end(self, now: float) -> None:
+        """End the run at a time as its plan says, unless it has ended."""
+        if now < self.over_at:
+            self.ended_at = max(now, self.starts_at)
+
+    def count_poll(self, now: float) -> None:
+        """Count that an answer shows the run, and end it if its plan says so."""
+        for one in (self, *self.parts):
+            one.polled += 1
+            if one.plan.polls is not None and one.polled >= one.plan.polls:
+                one.end(now)
 
 
 class World:
@@ -169,6 +204,10 @@ class World:
         """Add a group of jobs that exist."""
         group = Job(job_group_id, name, workspace_id, job_ids=job_ids)
         self.owners[Kind.JOB_GROUP][job_group_id] = group
+
+    def plan_runs(self, job_id: str, plan: Plan) -> None:
+        """Let the runs of a job that start from now on go by another plan."""
+        self.owners[Kind.JOB][job_id].plan = plan
 
     def owner(self, kind: Kind, owner_id: str, workspace_id: str | None) -> Job | None:
         """Give a job or job group of a workspace, None if there is none."""
@@ -213,8 +252,7 @@ class World:
         """End all runs of a job now, as their plan says."""
         for run in self.runs[Kind.JOB]:
             if run.owner.id == job_id:
-                ran = self.clock() - run.created_at - run.plan.queued
-                run.plan = replace(run.plan, running=max(0.0, ran))
+                run.end(self.clock())
 
     def cancel(self, run: Run) -> None:
         """Cancel a run and all its parts, unless they have ended."""
@@ -222,12 +260,11 @@ class World:
             part.cancelled_at = part.cancelled_at or self.clock()
 
     def show(self, kind: Kind, run: Run) -> dict[str, Any]:
-        """Give a run as an answer shows it, with keys in snake_case."""
+        """Give a run as an answer shows it, with keys in snake_case; this counts as no poll."""
         now = self.clock()
         status, plan = run.status(now), run.plan
         ended = status not in (plan.queued_status, "RUNNING")
-        starts_at = run.created_at + plan.queued
-        started = starts_at <= min(now, run.cancelled_at or now)
+        started = run.starts_at <= min(now, run.cancelled_at or now)
         shown: dict[str, Any] = {
             "id": run.id,
             kind.id_field: run.owner.id,
@@ -240,9 +277,8 @@ class World:
             if not self.behaviour.group_totals:
                 return shown
         shown["status"] = status
-        shown["started_at"] = _iso(starts_at) if started else None
-        ended_at = run.cancelled_at if status == contract.CANCELLED and run.cancelled_at else run.ends_at
-        shown["completed_at"] = _iso(ended_at) if ended else None
+        shown["started_at"] = _iso(run.starts_at) if started else None
+        shown["completed_at"] = _iso(run.over_at) if ended else None
         shown["error"] = plan.error if ended and status != contract.COMPLETED else None
         if status == contract.COMPLETED:
             shown.update(self._counts(run))

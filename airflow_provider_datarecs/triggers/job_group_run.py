@@ -12,7 +12,7 @@ class JobGroupRunTrigger(RunTrigger):
     """
     Wait for a run of a job group.
 
-    :param job_group_id: the job group's id; the other arguments are those of :class:`RunTrigger`
+    :param job_group_id: the job group's id; the other arguments are those of :class:`.RunTrigger`
     """
 
     kind = Kind.JOB_GROUP

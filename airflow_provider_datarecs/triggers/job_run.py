@@ -12,7 +12,7 @@ class JobRunTrigger(RunTrigger):
     """
     Wait for a run of a job.
 
-    :param job_id: the job's id; the other arguments are those of :class:`RunTrigger`
+    :param job_id: the job's id; the other arguments are those of :class:`.RunTrigger`
     """
 
     kind = Kind.JOB

@@ -52,7 +52,7 @@ def airflow(live_simulator, statsd, tmp_path_factory):
     """Run an Airflow with all examples, against a simulator with a key that occurs nowhere else."""
     folder = tmp_path_factory.mktemp("live")
     dags = folder / "dags"
-    shutil.copytree(EXAMPLES, dags)
+    shutil.copytree(EXAMPLES, dags, ignore=shutil.ignore_patterns("tests"))
     if IS_AIRFLOW_3:
         # The documentation's text has no start_date, which 2.x does not accept.
         text = (EXAMPLES / "reconcile_daily_balances.py").read_text()

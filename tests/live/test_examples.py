@@ -75,8 +75,22 @@ def test_jobs_fan_out_over_mapped_tasks(airflow):
     assert tasks == {"list_jobs", "trigger[0]", "wait[0]"}
 
 
+def test_what_agrees_is_published(airflow):
+    airflow.trigger_dag("reconcile_then_publish", "published")
+    tasks = run_to_the_end(airflow, "reconcile_then_publish", "published")
+    assert tasks == {"balances.trigger", "balances.wait", "balances.result", "publish"}
+    assert "publishing 119988 balances" in airflow.task_log("reconcile_then_publish", "publish")
+
+
+def test_the_hook_serves_a_task_of_your_own(airflow):
+    airflow.trigger_dag("reconcile_with_the_hook", "by-hand")
+    run_to_the_end(airflow, "reconcile_with_the_hook", "by-hand")
+    jobs = airflow.xcom("reconcile_with_the_hook", "by-hand", "jobs_by_workspace", "return_value")
+    assert jobs["Staging"] == ["daily-balance-check"]
+
+
 def test_no_task_log_has_an_error(airflow):
-    for log in airflow.home.glob("logs/**/*.log*"):
+    for log in airflow.home.glob("logs/dag_id=*reconcile_*/**/*.log*"):
         assert "Traceback" not in log.read_text(errors="replace"), log
 
 

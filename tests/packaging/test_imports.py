@@ -24,6 +24,7 @@ DOCUMENTED = {
     "operators.get_job_run_result": "GetJobRunResultOperator",
     "sensors.job_run": "JobRunSensor",
     "sensors.job_group_run": "JobGroupRunSensor",
+    "task_groups.reconcile": "reconcile",
     "hooks.datarecs": "DataRecsHook",
 }
 HEAVY = ("aiohttp", "tenacity", "yarl", "asgiref", "attr", "openlineage")

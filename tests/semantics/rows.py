@@ -75,7 +75,7 @@ ENDS = [
     Row(
         "execution_timeout",
         GOES_ON,
-        {"execution_timeout": 60},
+        {"execution_timeout": 120},
         error="AirflowTaskTimeout",
         words=r"did not finish within 0:0\d:\d\d \(the task's execution_timeout\)",
         columns=(DEFERRABLE, POKE),  # in reschedule mode it is for each look, and none takes so long

@@ -24,7 +24,6 @@ from airflow_provider_datarecs.compat import (
 from airflow_provider_datarecs.exceptions import DataRecsConfigException, DataRecsRunNotSeen
 from airflow_provider_datarecs.sensors.job_run import JobRunSensor
 from airflow_provider_datarecs.simulator import Fault, Plan
-from airflow_provider_datarecs.triggers import base as triggers
 
 if AIRFLOW_VERSION >= (3, 2):
     from airflow.sdk.exceptions import TaskDeferred
@@ -76,7 +75,6 @@ def end_of(airflow_db, simulator, connect, ti, monkeypatch):
     """Wait in a mode until the end, and give the exception that it is, or the result."""
     simulator.world.rate_limit.requests = 10**6
     connect(simulator.url, extra={"requests_per_minute": 10**6})  # no pace to wait for
-    monkeypatch.setattr(triggers, "FIRST_LOOK", (0.0, 0.0))
     monkeypatch.setattr("airflow_provider_datarecs.waits.watch.MIN_POKE_INTERVAL", 0.0)
     ti.start_date = datetime.now(timezone.utc)
 

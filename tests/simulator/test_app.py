@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_datarecs.simulator import ApiKey
+from airflow_provider_datarecs.simulator import ApiKey, Plan
 
 W1 = "?workspace_id=w1"
 
@@ -105,6 +105,88 @@ async def test_a_run_goes_on_with_the_clock(ask, clock):
         "rows_matched": 1000,
         "rows_unmatched": 5,
     }
+
+
+PLANNED = Plan(status="FAILED", polls=3, queued=3600, running=3600, error="E1")
+
+
+@pytest.fixture
+def statuses(ask):
+    """Ask for a run of a job or job group so often, and give each status that is shown."""
+
+    async def statuses(run_id, times, owner="jobs/j1"):
+        shown = [(await ask("GET", f"/{owner}/runs/{run_id}{W1}"))[1] for _ in range(times)]
+        return [run["status"] for run in shown]
+
+    return statuses
+
+
+async def test_a_run_that_goes_by_polls_ends_with_the_last_of_them(ask, world, clock, statuses):
+    world.plan_runs("j1", PLANNED)
+    run_id = await start(ask)
+    clock.advance(100)
+    assert await statuses(run_id, 2) == ["RUNNING", "RUNNING"]
+    clock.advance(5)
+    run = (await ask("GET", f"/jobs/j1/runs/{run_id}{W1}"))[1]
+    assert (run["status"], run["error"]) == ("FAILED", "E1")
+    assert (run["started_at"], run["completed_at"]) == (
+        "2026-01-01T00:00:00.000Z",
+        "2026-01-01T00:01:45.000Z",
+    )
+    clock.advance(5)
+    assert (await ask("GET", f"/jobs/j1/runs/{run_id}{W1}"))[1] == run
+
+
+@pytest.mark.parametrize("style", ["items", "bare"])
+async def test_a_page_of_the_history_polls_the_runs_on_it(ask, world, statuses, style):
+    world.plan_runs("j1", PLANNED)
+    first, second = await start(ask), await start(ask)
+    world.behaviour.page_size, world.behaviour.list_style = 1, style
+    for _ in range(2):
+        await ask("GET", f"/jobs/j1/runs{W1}")
+    assert await statuses(second, 1) == ["FAILED"]
+    # A bare list knows no pages.
+    assert await statuses(first, 3) == (
+        ["FAILED"] * 3 if style == "bare" else ["RUNNING", "RUNNING", "FAILED"]
+    )
+
+
+async def test_a_group_run_polls_its_job_runs(ask, world, statuses):
+    world.behaviour.group_totals = True
+    world.plan_runs("j1", PLANNED)
+    world.plan_runs("j2", Plan(polls=1))
+    run_id = await start(ask, "/job-groups/g1")
+    assert await statuses(run_id, 4, "job-groups/g1") == ["RUNNING", "RUNNING", "FAILED", "FAILED"]
+
+
+async def test_a_run_that_goes_by_polls_can_be_cancelled(ask, world, clock, statuses):
+    world.plan_runs("j1", PLANNED)
+    run_id = await start(ask)
+    assert (await ask("POST", f"/jobs/j1/runs/{run_id}/cancel{W1}"))[0] == 202
+    assert await statuses(run_id, 5) == ["CANCELLED"] * 5
+
+
+async def test_a_run_that_goes_by_polls_can_be_finished(ask, world, statuses):
+    world.plan_runs("j1", PLANNED)
+    run_id = await start(ask)
+    world.finish_runs("j1")
+    assert await statuses(run_id, 1) == ["FAILED"]
+
+
+async def test_runs_that_have_started_keep_their_plan(ask, world, statuses):
+    run_id = await start(ask)
+    world.plan_runs("j1", Plan(polls=1))
+    assert await statuses(run_id, 1) == ["QUEUED"]
+    assert await statuses(await start(ask), 1) == ["COMPLETED"]
+
+
+async def test_finishing_leaves_a_run_that_has_ended_as_it_is(ask, world, clock):
+    path = f"/jobs/j1/runs/{await start(ask)}{W1}"
+    clock.advance(100)
+    before = (await ask("GET", path))[1]
+    world.finish_runs("j1")
+    assert (await ask("GET", path))[1] == before
+    assert before["completed_at"] == "2026-01-01T00:00:40.000Z"
 
 
 async def test_a_count_that_a_plan_leaves_out(ask, world, clock):

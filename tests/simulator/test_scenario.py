@@ -5,7 +5,7 @@ import json
 import pytest
 
 from airflow_provider_datarecs.api.contract import Kind
-from airflow_provider_datarecs.simulator import Simulator, default_world, load_scenario
+from airflow_provider_datarecs.simulator import Plan, Simulator, default_world, load_scenario
 from airflow_provider_datarecs.simulator.scenario import ScenarioError, build_world
 
 FULL = {
@@ -17,7 +17,7 @@ FULL = {
             "id": "w1",
             "name": "Finance",
             "region": "eu",
-            "jobs": [{"id": "j1", "name": "daily", "runs": {"status": "FAILED", "error": {"code": "E1"}}}],
+            "jobs": [{"id": "j1", "name": "daily", "runs": {"status": "FAILED", "polls": 3}}],
             "job_groups": [{"id": "g1", "name": "all", "jobs": ["j1"]}],
         }
     ],
@@ -41,7 +41,7 @@ def test_all_that_a_scenario_can_say():
     assert (world.behaviour.key_style, world.behaviour.page_size) == ("camel", 2)
     assert world.workspaces == {"w1": {"id": "w1", "name": "Finance", "region": "eu"}}
     job = world.owners[Kind.JOB]["j1"]
-    assert (job.name, job.workspace_id, job.plan.status) == ("daily", "w1", "FAILED")
+    assert (job.name, job.workspace_id, job.plan) == ("daily", "w1", Plan(status="FAILED", polls=3))
     assert world.owners[Kind.JOB_GROUP]["g1"].job_ids == ["j1"]
     assert [(fault.method, fault.status, fault.times) for fault in faults] == [("GET", 503, None)]
 

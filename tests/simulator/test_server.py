@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import json
 import socket
 import threading
 import urllib.request
 
 import pytest
 
-from airflow_provider_datarecs.simulator import Fault, Simulator
+from airflow_provider_datarecs.simulator import ApiKey, Fault, Simulator, World
 
 
 def workspaces(url):
@@ -31,9 +32,15 @@ def test_it_answers_as_soon_as_it_has_started_and_no_longer_when_stopped(serving
         workspaces(simulator.url)
 
 
-def test_the_fixture_of_the_pytest_plugin(datarecs_simulator):
-    assert workspaces(datarecs_simulator.url) == 200
-    assert [request.path for request in datarecs_simulator.requests] == ["/workspaces"]
+@pytest.mark.parametrize(("keys", "password"), [(["one", "two"], "one"), ([], "no key is let in")])
+def test_a_connection_that_leads_there(keys, password):
+    world = World(api_keys=[ApiKey(key) for key in keys])
+    with Simulator(world) as simulator:
+        assert json.loads(simulator.connection) == {
+            "conn_type": "datarecs",
+            "host": simulator.url,
+            "password": password,
+        }
 
 
 def test_several_serve_side_by_side():

@@ -88,8 +88,7 @@ def loop_guard(monkeypatch):
 
 
 @pytest.fixture(autouse=True)
-def first_look_at_once(monkeypatch):
-    monkeypatch.setattr("airflow_provider_datarecs.triggers.base.FIRST_LOOK", (0.0, 0.0))
+def impatient(monkeypatch):
     monkeypatch.setattr("airflow_provider_datarecs.waits.watch.MIN_POKE_INTERVAL", 0.01)
     monkeypatch.setattr("airflow_provider_datarecs.api.retry.MIN_LIMIT_WAIT", 0.01)
 
@@ -145,7 +144,7 @@ def hasty(simulator, connect, monkeypatch):
 
 @pytest.fixture
 def trigger_for():
-    """Make a trigger that looks often."""
+    """Make a trigger that looks often, at first at once, since no triggerer tells it of a task."""
     from airflow_provider_datarecs.triggers.job_run import JobRunTrigger
 
     def trigger_for(run_id, *, seconds=30.0, cls=JobRunTrigger, **more):

@@ -7,12 +7,11 @@ import time
 from collections import Counter
 
 import pytest
+from fakes import FakeTaskInstance
 
 from airflow_provider_datarecs.api.contract import Kind
 from airflow_provider_datarecs.simulator import ApiKey, Fault, Plan
-from airflow_provider_datarecs.triggers import base
 
-FIRST_LOOK = base.FIRST_LOOK  # before any test shortens it
 LONG = 10**6
 
 
@@ -162,12 +161,12 @@ def test_a_service_whose_lists_do_not_help_is_asked_singly(simulator, hasty, cro
 
 
 @pytest.mark.parametrize("sliding", [False, True])
-def test_thousands_of_stored_triggers_start_without_a_burst(
-    simulator, hasty, crowd, first_minutes, monkeypatch, sliding
-):
-    monkeypatch.setattr(base, "FIRST_LOOK", FIRST_LOOK)
+def test_thousands_of_stored_triggers_start_without_a_burst(simulator, hasty, crowd, first_minutes, sliding):
     simulator.world.rate_limit.sliding = sliding
-    hasty.run(first_minutes(crowd(3000, 3000), 300.0))
+    triggers = crowd(3000, 3000)
+    for trigger in triggers:
+        trigger.task_instance = FakeTaskInstance()
+    hasty.run(first_minutes(triggers, 300.0))
     times = [seen.at for seen in simulator.requests]
     assert {seen.status for seen in simulator.requests} == {200}
     assert len({seen.path for seen in simulator.requests}) == len(times)  # nobody twice

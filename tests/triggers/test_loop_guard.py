@@ -83,11 +83,9 @@ spec = importlib.util.spec_from_file_location("guard", sys.argv[1])
 guard = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(guard)
 
-from airflow_provider_datarecs.triggers import base
 from airflow_provider_datarecs.triggers.job_run import JobRunTrigger
 
 assert "airflow_provider_datarecs.api.client" not in sys.modules
-base.FIRST_LOOK = (0.0, 0.0)
 trigger = JobRunTrigger(**json.loads(sys.argv[2]))
 
 

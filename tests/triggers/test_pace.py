@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 
 import pytest
+from fakes import FakeTaskInstance
 
 from airflow_provider_datarecs.api.contract import Kind
 from airflow_provider_datarecs.simulator import Fault, Plan
-from airflow_provider_datarecs.triggers import base
 from airflow_provider_datarecs.triggers.job_run import JobRunTrigger
 
-FIRST_LOOK = base.FIRST_LOOK  # before any test shortens it
 DONE = Plan(queued=0, running=0)
 GOES_ON = Plan(queued=0, running=36_000)
 
@@ -61,15 +60,27 @@ def gaps(simulator):
     return gaps
 
 
-def test_the_first_look_comes_after_8_to_12_seconds_spread(simulator, started, logged, wait, monkeypatch):
-    monkeypatch.setattr(base, "FIRST_LOOK", FIRST_LOOK)
-    pauses = []
-    for _ in range(5):
-        run_id, began = started(DONE), time.time()
-        wait(logged(run_id))
-        pauses.append(simulator.requests[-1].at - began)
+@pytest.fixture
+def pause_of(simulator, started, logged, wait):
+    """Give the seconds that a wait lets pass before its first look."""
+
+    def pause_of(ti):
+        trigger, began = logged(started(DONE)), time.time()
+        trigger.task_instance = ti
+        wait(trigger)
+        return simulator.requests[-1].at - began
+
+    return pause_of
+
+
+def test_the_first_look_on_a_triggerer_comes_after_8_to_12_seconds_spread(pause_of):
+    pauses = [pause_of(FakeTaskInstance()) for _ in range(5)]
     assert all(8 <= seconds <= 12.5 for seconds in pauses)
     assert len({round(seconds, 3) for seconds in pauses}) == 5
+
+
+def test_the_first_look_comes_at_once_where_no_triggerer_takes_part(pause_of):
+    assert pause_of(None) < 1
 
 
 @pytest.mark.parametrize(

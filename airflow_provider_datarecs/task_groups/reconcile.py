@@ -1,0 +1,91 @@
+"""Reconcile: start a run of a job, wait for it, and judge its result."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Sequence
+
+from airflow_provider_datarecs.compat import TaskGroup
+from airflow_provider_datarecs.operators.get_job_run_result import GetJobRunResultOperator
+from airflow_provider_datarecs.operators.trigger_job_run import TriggerJobRunOperator
+from airflow_provider_datarecs.operators.trigger_job_run_by_name import TriggerJobRunByNameOperator
+from airflow_provider_datarecs.provider_info import DEFAULT_CONN_ID
+from airflow_provider_datarecs.results import FAIL
+from airflow_provider_datarecs.sensors.job_run import JobRunSensor
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from airflow_provider_datarecs.operators.base import StartRunOperator
+
+
+def reconcile(
+    group_id: str,
+    *,
+    workspace_name: str | None = None,
+    job_name: str | None = None,
+    workspace_id: str | None = None,
+    job_id: str | None = None,
+    run_label: str | None = None,
+    max_unmatched_rows: int | str | None = None,
+    max_unmatched_ratio: float | str | None = None,
+    on_unmatched: str = FAIL,
+    outlets: Sequence[Any] | None = None,
+    poke_interval: float | timedelta | None = None,
+    timeout: float | timedelta | None = None,
+    conn_id: str = DEFAULT_CONN_ID,
+    **kwargs: Any,
+) -> TaskGroup:
+    """
+    Make a task group of three tasks: ``trigger`` starts a run, ``wait`` waits for it, ``result`` judges it.
+
+    The job is given by both names or by both ids. What else the tasks take goes into ``default_args``, as
+    with any task group; each takes what it knows.
+
+    :param group_id: the task group's id, which begins the ids of its tasks
+    :param workspace_name: the name of the job's workspace, exact and case-sensitive (templated)
+    :param job_name: the job's name, exact and case-sensitive (templated)
+    :param workspace_id: the id of the job's workspace (templated)
+    :param job_id: the job's id (templated)
+    :param run_label: a label for the run (templated), default none
+    :param max_unmatched_rows: how many rows may be unmatched (templated), 0 or more, default any number
+    :param max_unmatched_ratio: which part of the processed rows may be unmatched (templated), 0 to 1, default
+        any
+    :param on_unmatched: what becomes of ``result`` where that is exceeded: ``fail``, the default, ``skip`` or
+        ``warn``
+    :param outlets: assets, or datasets before Airflow 3, which ``result`` updates when it succeeds, default
+        none
+    :param poke_interval: seconds or timedelta between two looks, at least 1 s, default 60 s
+    :param timeout: seconds or timedelta after which the wait ends, default that of Airflow's sensors, 7 days
+    :param conn_id: the DataRecs connection (templated), default ``datarecs_default``
+    :param kwargs: what any task group takes, such as ``default_args``
+    :raises ValueError: when the job is not given by both names or by both ids
+    """
+    names: dict[str, Any] = {"workspace_name": workspace_name, "job_name": job_name}
+    ids: dict[str, Any] = {"workspace_id": workspace_id, "job_id": job_id}
+    given = {name for name, value in {**names, **ids}.items() if value is not None}
+    if given not in (set(names), set(ids)):
+        raise ValueError(
+            f"reconcile({group_id!r}) needs workspace_name and job_name, or workspace_id and job_id; "
+            f"it was given {', '.join(sorted(given)) or 'none of them'}"
+        )
+    pace: dict[str, Any] = {"poke_interval": poke_interval, "timeout": timeout}
+    pace = {name: value for name, value in pace.items() if value is not None}
+    with TaskGroup(group_id=group_id, **kwargs) as group:
+        common: dict[str, Any] = {"task_id": "trigger", "run_label": run_label, "conn_id": conn_id}
+        trigger: StartRunOperator = (
+            TriggerJobRunByNameOperator(**names, **common)
+            if given == set(names)
+            else TriggerJobRunOperator(**ids, **common)
+        )
+        wait = JobRunSensor(task_id="wait", **trigger.ids, **pace, conn_id=conn_id)
+        result = GetJobRunResultOperator(
+            task_id="result",
+            **trigger.ids,
+            max_unmatched_rows=max_unmatched_rows,
+            max_unmatched_ratio=max_unmatched_ratio,
+            on_unmatched=on_unmatched,
+            outlets=outlets,
+            conn_id=conn_id,
+        )
+        wait >> result
+    return group

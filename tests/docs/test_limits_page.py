@@ -1,0 +1,17 @@
+"""Whether the page on many waits names the metrics that there are."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+
+from airflow_provider_datarecs.waits import telemetry
+
+PAGE = (Path(__file__).parent.parent.parent / "docs" / "limits.md").read_text()
+
+
+def test_the_metrics_are_those_that_are_sent():
+    sent = set(re.findall(r'"(datarecs\.\w+)"', inspect.getsource(telemetry)))
+    assert sent
+    assert set(re.findall(r"^\| `(datarecs\.\w+)`", PAGE, re.MULTILINE)) == sent
