@@ -140,10 +140,7 @@ def _details(result: dict[str, Any]) -> str:
         for run in (runs if isinstance(runs, list) else [])
         if isinstance(run, dict) and run.get("status") != contract.COMPLETED
     )
-    parts.append(
-        f"Rows: {result.get('rows_processed')} processed, {result.get('rows_matched')} matched, "
-        f"{result.get('rows_unmatched')} unmatched"
-    )
+    parts.append(rows_of(result).capitalize() or "No rows counted")
     return ". ".join(parts)
 
 

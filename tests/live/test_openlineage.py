@@ -7,25 +7,57 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.simulator import Plan
+
 pytest.importorskip("airflow.providers.openlineage")
 
 DAG_ID = "reconcile_daily_balances"
 
 
+FAILING = """
+from datetime import datetime
+from airflow.models.dag import DAG
+from airflow.providers.datarecs.sensors.job_run import JobRunSensor
+
+with DAG(dag_id="reconcile_in_vain", schedule=None, start_date=datetime(2024, 1, 1), catchup=False):
+    JobRunSensor(
+        task_id="wait",
+        job_id="job_broken",
+        workspace_id="ws_production",
+        run_id="{{ dag_run.conf['run_id'] }}",
+        poke_interval=5,
+        deferrable=False,
+        mode="reschedule",
+    )
+"""
+
+
 @pytest.fixture(scope="module")
-def completed(airflow):
+def told(airflow):
+    """Wait for a DAG run's end, and give the first event of a kind that tells of a task."""
+
+    def told(dag_id, run_id, task_id, kind):
+        def events():
+            lines = (airflow.home / "lineage.jsonl").read_text().splitlines()
+            every = [json.loads(line) for line in lines]
+            name = f"{dag_id}.{task_id}"
+            return [one for one in every if one["job"]["name"] == name and one["eventType"] == kind]
+
+        ended = ("success", "failed")
+        airflow.wait_until(
+            lambda: airflow.run_state(dag_id, run_id) in ended, f"{dag_id} has ended", seconds=240
+        )
+        return airflow.wait_until(events, f"{task_id} is told")[0]
+
+    return told
+
+
+@pytest.fixture(scope="module")
+def completed(airflow, told):
     """Run the first DAG, and give the event that tells of a task's success."""
     run_id = airflow.scheduled_run(DAG_ID)
-    ended = ("success", "failed")
-    airflow.wait_until(lambda: airflow.run_state(DAG_ID, run_id) in ended, "the DAG has ended", seconds=240)
-
-    def events(task_id):
-        lines = (airflow.home / "lineage.jsonl").read_text().splitlines()
-        told = [json.loads(line) for line in lines]
-        name = f"{DAG_ID}.{task_id}"
-        return [one for one in told if one["job"]["name"] == name and one["eventType"] == "COMPLETE"]
-
-    return lambda task_id: airflow.wait_until(lambda: events(task_id), f"{task_id} is told")[0]
+    return lambda task_id: told(DAG_ID, run_id, task_id, "COMPLETE")
 
 
 @pytest.mark.parametrize("task_id", ["wait", "result"])
@@ -46,6 +78,17 @@ def test_a_started_run_is_told_with_its_id(completed):
     started, waited = (completed(task_id)["run"]["facets"] for task_id in ("trigger", "wait"))
     assert started["externalQuery"]["externalQueryId"] == waited["externalQuery"]["externalQueryId"]
     assert "status" not in started["datarecs_run"]
+
+
+def test_a_run_that_failed_is_told_with_the_failure_of_its_task(airflow, live_simulator, told):
+    world = live_simulator.world
+    world.add_job("job_broken", "broken", "ws_production", Plan(queued=0, running=12, status="FAILED"))
+    run = world.start_run(Kind.JOB, world.owners[Kind.JOB]["job_broken"])
+    (airflow.dags / "in_vain.py").write_text(FAILING)
+    airflow.trigger_dag("reconcile_in_vain", "broken", {"run_id": run.id})
+    facets = told("reconcile_in_vain", "broken", "wait", "FAIL")["run"]["facets"]
+    assert facets["externalQuery"]["externalQueryId"] == run.id
+    assert (facets["datarecs_run"]["job_id"], facets["datarecs_run"]["status"]) == ("job_broken", "FAILED")
 
 
 def test_no_data_sets_are_made_up(completed):
