@@ -87,8 +87,11 @@ def test_one_request_gets_a_result(simulator, context):
     [
         (ListWorkspacesOperator, {"conn_id"}),
         (ListJobsOperator, {"workspace_id", "conn_id"}),
-        (GetJobRunResultOperator, {"job_id", "workspace_id", "run_id", "conn_id"}),
+        (
+            GetJobRunResultOperator,
+            {"job_id", "workspace_id", "run_id", "max_unmatched_rows", "max_unmatched_ratio", "conn_id"},
+        ),
     ],
 )
-def test_every_id_is_a_template(operator, fields):
+def test_every_id_and_limit_is_a_template(operator, fields):
     assert set(operator.template_fields) == fields

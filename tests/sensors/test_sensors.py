@@ -184,9 +184,12 @@ def test_the_connection_is_read_once_for_all_looks(simulator, context, started, 
 
 
 @BOTH
-def test_every_id_is_a_template(make):
-    id_field = make().kind.id_field
-    assert set(make().template_fields) == {id_field, "workspace_id", "run_id", "conn_id"}
+def test_every_id_and_limit_is_a_template(make):
+    ids, limits = (
+        {make().kind.id_field, "workspace_id", "run_id"},
+        {"max_unmatched_rows", "max_unmatched_ratio"},
+    )
+    assert set(make().template_fields) == {*ids, *limits, "conn_id"}
 
 
 @pytest.mark.parametrize("mode", ["poke", "reschedule"])
