@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || echo python3)
 UV = .venv/bin/uv
 
-.PHONY: demo test matrix semantics lint docs benchmark stories distributed upgrade services pins clean
+.PHONY: demo test matrix semantics lint docs benchmark stories distributed upgrade screenshots services pins clean
 
 # A real Airflow 3.3, the simulator and the first DAG, from nothing to its result.
 demo: $(UV)
@@ -54,10 +54,16 @@ upgrade: $(UV) services
 	@$(PYTHON) dev/environments.py make distributed-2.11 distributed-3.3
 	@.envs/distributed-3.3/bin/python dev/upgrade.py
 
-# PostgreSQL and Redis, of Debian.
+# The pictures of Airflow's pages in docs/screenshots, as the tests see them.
+screenshots: $(UV) services
+	@$(PYTHON) dev/environments.py make 2.11 3.3
+	@.envs/2.11/bin/pytest --browser --screenshots=docs/screenshots
+	@.envs/3.3/bin/pytest --browser --screenshots=docs/screenshots
+
+# PostgreSQL, Redis and Chromium, of Debian.
 services:
-	@ls /usr/lib/postgresql/*/bin/postgres /usr/bin/redis-server >/dev/null 2>&1 || \
-		{ apt-get update -qq && apt-get install -y -qq postgresql redis-server; }
+	@ls /usr/lib/postgresql/*/bin/postgres /usr/bin/redis-server /usr/bin/chromium >/dev/null 2>&1 || \
+		{ apt-get update -qq && apt-get install -y -qq postgresql redis-server chromium fonts-dejavu-core; }
 
 # Resolve the pinned environments anew, each as of its date.
 pins: $(UV)

@@ -21,6 +21,7 @@ ENVS = ROOT / ".envs"
 TOOLS = ("hypothesis", "psutil", "pytest", "pytest-asyncio", "statsd")
 LINEAGE = ("apache-airflow-providers-openlineage",)
 DATABASE = ("psycopg2-binary",)  # for the semantics, whose Airflows run on PostgreSQL
+BROWSER = ("playwright",)  # which drives Debian's Chromium through Airflow's pages
 PEERS = ("apache-airflow-providers-databricks", "apache-airflow-providers-dbt-cloud")
 DISTRIBUTED = ("apache-airflow[celery,postgres]", "psutil")
 DOCS = ("furo", "myst-parser", "sphinx")
@@ -50,11 +51,13 @@ SUPPORTED = {
     "2.8": Environment("2.8.4", "2024-03-29"),
     "2.9": Environment("2.9.3", "2024-07-20"),
     "2.10": Environment("2.10.5", "2025-02-14"),
-    "2.11": Environment("2.11.2", "2026-03-18", tools=(*TOOLS, *DATABASE, *LINEAGE)),
+    "2.11": Environment("2.11.2", "2026-03-18", tools=(*TOOLS, *DATABASE, *LINEAGE, *BROWSER)),
     "3.0": Environment("3.0.6", "2025-09-02"),
     "3.1": Environment("3.1.8", "2026-03-16"),
     "3.2": Environment("3.2.2", "2026-06-02"),
-    "3.3": Environment("3.3.2", "2026-09-30", tools=(*TOOLS, *DATABASE, *LINEAGE, "asyncpg", *LINTERS)),
+    "3.3": Environment(
+        "3.3.2", "2026-09-30", tools=(*TOOLS, *DATABASE, *LINEAGE, *BROWSER, "asyncpg", *LINTERS)
+    ),
     "3.3-py3.13": Environment("3.3.2", "2026-09-30", "3.13"),
 }
 OTHERS = {

@@ -3,8 +3,9 @@ Test the built wheel on every supported Airflow, two of them at once.
 
 ``python dev/matrix.py`` runs every test on each but those of the semantics; ``--semantics`` runs those, on
 the oldest Airflow, the last 2.x and the newest; ``--quick`` runs every test on these three, a shorter form
-on the rest, and a shorter form of the semantics. ``--airflow 2.9`` takes one Airflow, on each of its Pythons.
-What a machine lacks a Python or PostgreSQL for is left out, and the last lines say so.
+on the rest, and a shorter form of the semantics. Both forms look at the pages of the last 2.x and the newest
+with a browser. ``--airflow 2.9`` takes one Airflow, on each of its Pythons. What a machine lacks a Python,
+PostgreSQL or Chromium for is left out, and the last lines say so.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ SHORT = (
 )
 SEMANTICS = ("--semantics",)
 SEMANTICS_IN_SHORT = ("--semantics", "-m", "short")
+BROWSER = ("--browser",)
 AT_ONCE = 2
 
 
@@ -65,6 +67,8 @@ class Job:
             return f"Python {SUPPORTED[self.name].python}"
         if "--semantics" in self.chosen and not has_postgres():
             return "PostgreSQL, which 'make services' installs as root on Debian,"
+        if "--browser" in self.chosen and not shutil.which("chromium"):
+            return "Chromium, which 'make services' installs as root on Debian,"
         return None
 
 
@@ -97,10 +101,12 @@ def jobs_of(*, quick: bool, semantics: bool) -> list[Job]:
     """Give what is to be run, the long ones first."""
     if semantics:
         return [Job(name, "semantics", SEMANTICS) for name in WHOLE]
+    pages = [Job(name, "in a browser", BROWSER) for name in WHOLE[1:]]
     if not quick:
-        return [Job(name) for name in SUPPORTED]
+        return [*pages, *(Job(name) for name in SUPPORTED)]
     return [
         *(Job(name) for name in WHOLE),
+        *pages,
         *(Job(name, "semantics in short", SEMANTICS_IN_SHORT) for name in (WHOLE[0], WHOLE[-1])),
         *(Job(name, "in short", SHORT) for name in SUPPORTED if name not in WHOLE),
     ]

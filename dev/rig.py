@@ -1,17 +1,15 @@
 """
 A real Airflow in a folder of its own, as the demo and the live tests use it.
 
-It runs the Airflow of the Python that imports this: scheduler and triggerer on 2.x, and API server and DAG
-processor beside them on 3.x. What happens in it is read from its database, where every Airflow from 2.7 to
-3.3 keeps it alike.
+It runs the Airflow of the Python that imports this: scheduler and triggerer on 2.x, which can have its web
+server as well, and API server and DAG processor beside them on 3.x. What happens in it is read from its
+database, where every Airflow from 2.7 to 3.3 keeps it alike.
 """
 
 from __future__ import annotations
 
-import base64
 import json
 import os
-import secrets
 import signal
 import socket
 import subprocess
@@ -20,23 +18,32 @@ import tempfile
 import time
 from contextlib import closing, suppress
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
 
 from airflow import __version__ as airflow_version
+from rig_settings import IS_AIRFLOW_3, environ_for
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import TracebackType
 
-IS_AIRFLOW_3 = airflow_version.startswith("3.")
 COMPONENTS = (
     ("api-server", "dag-processor", "triggerer", "scheduler") if IS_AIRFLOW_3 else ("triggerer", "scheduler")
 )
-# Without serving logs, which takes fixed ports; {0} is the component's name.
-COMMANDS = {
-    "scheduler": ("scheduler", "--skip-serve-logs"),
-    "triggerer": ("triggerer", "--skip-serve-logs"),
-    "worker": ("celery", "worker", "--skip-serve-logs", "--celery-hostname", "{0}", "--pid", "{0}.pid"),
+SKIP = "--skip-serve-logs"  # which are read from the disk here
+COMMANDS = {  # {0} is the component's name
+    "scheduler": ("scheduler", SKIP),
+    "triggerer": ("triggerer", SKIP),
+    "worker": ("celery", "worker", SKIP, "--celery-hostname", "{0}", "--pid", "{0}.pid"),
+}
+# Who looks at the pages of 2.x; those of 3.x ask for nobody.
+USER = {
+    "username": "admin",
+    "password": "admin",
+    "role": "Admin",
+    "firstname": "Ada",
+    "lastname": "Admin",
+    "email": "admin@example.com",
 }
 GRACE = 20.0  # seconds that a component gets to stop before it is killed
 
@@ -68,6 +75,7 @@ class Airflow:
     :param api_key: the API key, for the same
     :param environ: further environment variables
     :param components: what runs in it; of one kind there can be several, as ``triggerer.1``, ``triggerer.2``
+    :param serve_logs: whether triggerers serve the logs of waiting tasks, which the pages ask for
     :param say: told what is being done
     """
 
@@ -80,6 +88,7 @@ class Airflow:
         api_key: str,
         environ: dict[str, str] | None = None,
         components: tuple[str, ...] = COMPONENTS,
+        serve_logs: bool = False,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.home = home
@@ -90,7 +99,8 @@ class Airflow:
         self.say = say
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.port = free_port()
-        self.environ = {**_without_airflow(os.environ), **_settings(home, dags, self.port), **(environ or {})}
+        self.serve_logs = serve_logs
+        self.environ = {**environ_for(home, dags, self.port, free_port()), **(environ or {})}
 
     def __enter__(self) -> Airflow:
         is_new = not self.home.exists()
@@ -102,6 +112,8 @@ class Airflow:
             # Not --conn-json: Airflow 2 audits the whole command, and masks --conn-password alone.
             connection = ("--conn-host", self.host, "--conn-password", self.api_key)
             self.cli("connections", "add", "datarecs_default", "--conn-type", "datarecs", *connection)
+            if "webserver" in self.components:
+                self.cli("users", "create", *(f"--{name}={value}" for name, value in USER.items()))
         self.say(f"starting Airflow {airflow_version}: {', '.join(self.components)}")
         for component in self.components:
             if component == "scheduler" and "api-server" in self.processes:
@@ -127,6 +139,8 @@ class Airflow:
         """Start one of the components."""
         kind = component.partition(".")[0]
         command = [part.format(component) for part in COMMANDS.get(kind, (kind,))]
+        if kind == "triggerer" and self.serve_logs:
+            command.remove(SKIP)
         with (self.home / f"{component}.log").open("ab") as log:
             self.processes[component] = subprocess.Popen(
                 [*_airflow(), *command],
@@ -222,6 +236,11 @@ class Airflow:
             found = connection.execute(text(query), values)
             return [dict(zip(found.keys(), row)) for row in found]
 
+    @property
+    def url(self) -> str:
+        """The URL of its pages."""
+        return f"http://127.0.0.1:{self.port}"
+
     @cached_property
     def _database(self) -> Any:
         from sqlalchemy import create_engine
@@ -260,45 +279,3 @@ def _airflow() -> list[str]:
 def _signal(process: subprocess.Popen[bytes], how: signal.Signals) -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, how)
-
-
-def _without_airflow(environ: Any) -> dict[str, str]:
-    return {name: value for name, value in environ.items() if not name.startswith("AIRFLOW")}
-
-
-def _settings(home: Path, dags: Path, port: int) -> dict[str, str]:
-    url = f"http://127.0.0.1:{port}"
-    settings = {
-        "CORE__DAGS_FOLDER": str(dags),
-        "CORE__LOAD_EXAMPLES": "False",
-        "CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
-        "CORE__PARALLELISM": "4",
-        # Without one, 2.x keeps the passwords of connections as they are.
-        "CORE__FERNET_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
-        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
-        "SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
-        "SCHEDULER__MIN_FILE_PROCESS_INTERVAL": "5",
-    }
-    if IS_AIRFLOW_3:
-        settings.update(
-            {
-                "API__PORT": str(port),
-                "API__BASE_URL": url,
-                "API__WORKERS": "1",
-                "API_AUTH__JWT_SECRET": secrets.token_hex(32),
-                "CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
-                "CORE__EXECUTOR": "LocalExecutor",
-                "API__HOST": "127.0.0.1",
-                "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
-                "DAG_PROCESSOR__REFRESH_INTERVAL": "5",
-            }
-        )
-    else:
-        settings.update({"CORE__EXECUTOR": "SequentialExecutor", "SCHEDULER__DAG_DIR_LIST_INTERVAL": "5"})
-    # The 2.x executors start tasks by the bare name of the command.
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    return {
-        "AIRFLOW_HOME": str(home),
-        "PATH": path,
-        **{f"AIRFLOW__{name}": value for name, value in settings.items()},
-    }

@@ -19,18 +19,26 @@ from fakes import FakeTaskInstance
 
 from airflow_provider_datarecs.compat import AIRFLOW_VERSION
 
+# Folders of tests that run only when they are asked for.
+APART = {
+    "semantics": "how waits end on a real Airflow",
+    "browser": "what users see on Airflow's pages in a real browser",
+}
+
 
 def pytest_addoption(parser):
     parser.addoption("--airflow", help="the Airflow that this must be")
-    parser.addoption(
-        "--semantics", action="store_true", help="test how waits end on a real Airflow, nothing else"
-    )
+    for folder, what in APART.items():
+        parser.addoption(f"--{folder}", action="store_true", help=f"test {what}, nothing else")
+    parser.addoption("--screenshots", metavar="FOLDER", help="take pictures in the browser, into this folder")
 
 
 def pytest_ignore_collect(collection_path, config):
     if collection_path.parent != Path(__file__).parent or collection_path == Path(__file__):
         return None
-    return config.getoption("--semantics") != (collection_path.name == "semantics") or None
+    chosen = [folder for folder in APART if config.getoption(f"--{folder}")]
+    name = collection_path.name
+    return (name not in chosen if chosen else name in APART) or None
 
 
 def pytest_report_header(config):

@@ -15,7 +15,8 @@ from airflow_provider_datarecs.api.errors import InvalidSettings
 from airflow_provider_datarecs.api.rate_limit import Limits
 
 MAX_PORT = 65535
-TRUE_WORDS = frozenset({"true", "1", "yes", "on"})
+# The last is what Airflow 2 sends for a ticked box when the form is tested.
+TRUE_WORDS = frozenset({"true", "1", "yes", "on", "y"})
 
 
 @dataclass(frozen=True)

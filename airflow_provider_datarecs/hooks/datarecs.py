@@ -260,7 +260,8 @@ class DataRecsHook(BaseHook):
         from airflow_provider_datarecs.api.rate_limit import SeenLimit
         from airflow_provider_datarecs.api.retry import OPERATOR
 
-        settings = settings or self.get_settings()
+        # Not anew for each call, since Airflow logs it each time.
+        settings = settings or self._settings or self.get_settings()
         self._seen_limit = self._seen_limit or SeenLimit()  # for all that a task asks
 
         async def open_and_ask() -> T:

@@ -67,7 +67,7 @@ def test_plain_http_by_the_schema_is_refused_as_well():
         settings_for("api.datarecs.io", schema="http")
 
 
-@pytest.mark.parametrize("value", [True, "true", "True", "1", 1, "yes", "on"])
+@pytest.mark.parametrize("value", [True, "true", "True", "1", 1, "yes", "on", "y"])
 def test_plain_http_is_allowed_by_the_extra(value):
     assert settings_for("http://api.test", extra={"allow_insecure_http": value}).base_url == "http://api.test"
 
