@@ -51,16 +51,20 @@ class Row:
 COMPLETES = Plan(queued=1, running=15)
 FAILS = Plan(queued=1, running=5, status="FAILED", error="disk full")
 CANCELS = Plan(queued=1, running=5, status="CANCELLED")
+DIFFERS = Plan(queued=1, running=5, rows_matched=993, rows_unmatched=7)
 GOES_ON = Plan(queued=0, running=36_000)
 
 TIMEOUT = {"timeout": 15}
 TIMED_OUT = r"did not finish within 0:0\d:\d\d \(the task's timeout\); its last status was RUNNING"
+LIMIT = {"max_unmatched_rows": 6}
+DISAGREES = "the data do not agree: 7 rows are unmatched, over max_unmatched_rows=6"
 NOT_SEEN = r"could not be seen for the last 0:0\d:\d\d .*Whether it has ended is unknown; look at DataRecs"
 
 ENDS = [
     Row("completed", COMPLETES, state="success", short=True),
     Row("failed", FAILS, error="AirflowException", words="FAILED. Error: disk full", short=True),
     Row("cancelled", CANCELS, error="AirflowException", words="was CANCELLED"),
+    Row("unmatched", DIFFERS, {**LIMIT, **AGAIN}, error="DataRecsRowsUnmatched", words=DISAGREES),
     Row("odd_status", Plan(queued=15, queued_status="SNOOZING", running=1), state="success"),
     Row("late_to_show", COMPLETES, state="success"),
     Row(
@@ -81,6 +85,7 @@ ENDS = [
         columns=(DEFERRABLE, POKE),  # in reschedule mode it is for each look, and none takes so long
     ),
     Row("soft_failed", FAILS, {"soft_fail": True}, state="skipped", words="FAILED. Error: disk full"),
+    Row("soft_unmatched", DIFFERS, {**LIMIT, "soft_fail": True}, state="skipped", words=DISAGREES),
     Row("soft_timeout", GOES_ON, {**TIMEOUT, "soft_fail": True}, state="skipped", words=TIMED_OUT),
     Row("silent", FAILS, {"silent_fail": True}, error="AirflowException", words="FAILED. Error: disk full"),
     Row(
