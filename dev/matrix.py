@@ -28,7 +28,9 @@ SHORT = (
     "tests/operators/test_start_runs.py",
     "tests/packaging",
     "tests/sensors",
+    "tests/task_groups",
     "tests/triggers/test_triggers.py",
+    "tests/live/test_assets.py",
     "tests/live/test_connections.py",
     "tests/live/test_deferral.py",
     "tests/live/test_examples.py",
@@ -36,6 +38,7 @@ SHORT = (
     "tests/simulator/test_pytest_plugin.py",
     "tests/test_compat.py",
     "tests/test_exceptions.py",
+    "tests/test_results.py",
 )
 SEMANTICS = ("--semantics",)
 SEMANTICS_IN_SHORT = ("--semantics", "-m", "short")
