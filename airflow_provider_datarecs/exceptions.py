@@ -106,19 +106,19 @@ def by_meaning(name: str) -> type[Exception]:
     return {cls.__name__: cls for _, cls in _MEANINGS}.get(name, AirflowException)
 
 
-def message_of(error: errors.DataRecsError, conn_id: str) -> str:
+def message_of(error: errors.DataRecsError, conn_id: str | None) -> str:
     """
     Tell users what happened, with the connection it happened on.
 
     :param error: the API client's error
-    :param conn_id: the connection's id
+    :param conn_id: the connection's id, None where users know no such id
     """
     advice = ""
     if isinstance(error, errors.Unauthorized):
         advice = " Put a valid one into the connection's API Key."
     elif isinstance(error, errors.Forbidden):
         advice = " Grant the permission to the API key at DataRecs, or use another key."
-    where = f" Connection: {conn_id!r}." if isinstance(error, ABOUT_THE_CONNECTION) else ""
+    where = f" Connection: {conn_id!r}." if conn_id and isinstance(error, ABOUT_THE_CONNECTION) else ""
     return f"{str(error).rstrip('.')}.{where}{advice}"
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Awaitable, Callable, TypeVar
 
 from airflow_provider_datarecs.api.errors import DataRecsError
 from airflow_provider_datarecs.compat import AirflowException, AirflowNotFoundException, BaseHook
-from airflow_provider_datarecs.exceptions import as_airflow_exceptions
+from airflow_provider_datarecs.exceptions import as_airflow_exceptions, message_of
 from airflow_provider_datarecs.provider_info import (
     CONN_FIELDS,
     CONN_TYPE,
@@ -243,9 +243,10 @@ class DataRecsHook(BaseHook):
         from airflow_provider_datarecs.api.retry import ONE_LOOK
 
         try:
-            settings = self.get_settings()
-            with as_airflow_exceptions(self.conn_id):
-                workspaces = self._run(lambda client: client.list_workspaces(), ONE_LOOK)
+            settings = self.read_settings()
+            workspaces = self._run(lambda client: client.list_workspaces(), ONE_LOOK)
+        except DataRecsError as error:
+            return False, message_of(error, None)  # Airflow tests a connection under an id of its own
         except AirflowException as error:
             return False, str(error)
         return True, f"Connected to {settings.base_url}; the API key sees {len(workspaces)} workspaces"
