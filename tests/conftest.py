@@ -17,6 +17,7 @@ import aiohttp
 import pytest
 from fakes import FakeTaskInstance
 
+from airflow_provider_datarecs.api.contract import Kind
 from airflow_provider_datarecs.compat import AIRFLOW_VERSION
 
 # Folders of tests that run only when they are asked for.
@@ -102,3 +103,15 @@ def simulator(datarecs_simulator, connect):
     """A simulated DataRecs that the connection ``datarecs_default`` leads to."""
     connect(datarecs_simulator.url)
     return datarecs_simulator
+
+
+@pytest.fixture
+def started(simulator):
+    """Start a run of the ledger job that goes by a plan, and give its id."""
+
+    def started(plan):
+        job = simulator.world.owners[Kind.JOB]["job_ledger"]
+        job.plan = plan
+        return simulator.world.start_run(Kind.JOB, job).id
+
+    return started

@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from airflow_provider_datarecs.api.contract import Kind
 from airflow_provider_datarecs.compat import AirflowException
 from airflow_provider_datarecs.operators.get_job_run_result import GetJobRunResultOperator
 from airflow_provider_datarecs.operators.trigger_job_group_run import TriggerJobGroupRunOperator
@@ -35,16 +34,6 @@ def told(simulator):
         }
 
     return told
-
-
-@pytest.fixture
-def started(simulator):
-    def started(plan):
-        job = simulator.world.owners[Kind.JOB]["job_ledger"]
-        job.plan = plan
-        return simulator.world.start_run(Kind.JOB, job).id
-
-    return started
 
 
 def test_a_started_group_run_is_told_by_its_ids(simulator, context, told):

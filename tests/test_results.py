@@ -32,18 +32,6 @@ def counts(processed=1000, unmatched=0, **more):
 
 
 @pytest.fixture
-def finished(simulator):
-    """Start a run of the ledger job that is finished at once, and give its id."""
-
-    def finished(plan):
-        job = simulator.world.owners[Kind.JOB]["job_ledger"]
-        job.plan = plan
-        return simulator.world.start_run(Kind.JOB, job).id
-
-    return finished
-
-
-@pytest.fixture
 def group_finished(simulator):
     """Start a run of the nightly group whose jobs go by these plans, and give its id."""
 
@@ -113,8 +101,8 @@ pytestmark = pytest.mark.usefixtures("airflow_db")
         (counts(unmatched=5), {"max_unmatched_ratio": 0.005, "max_unmatched_rows": 5}),
     ],
 )
-def test_what_is_within_the_limits_succeeds(context, ti, finished, make, plan, limits):
-    result = make(finished(plan), **limits).execute(context)
+def test_what_is_within_the_limits_succeeds(context, ti, started, make, plan, limits):
+    result = make(started(plan), **limits).execute(context)
     assert result["status"] == "COMPLETED"
     assert ti.xcoms["run_result"] == result
 
@@ -145,8 +133,8 @@ OVER = pytest.mark.parametrize(
 
 @ALL
 @OVER
-def test_what_is_over_a_limit_fails_with_the_figures(context, ti, finished, make, plan, limits, told):
-    run_id = finished(plan)
+def test_what_is_over_a_limit_fails_with_the_figures(context, ti, started, make, plan, limits, told):
+    run_id = started(plan)
     with pytest.raises(DataRecsRowsUnmatched, match=f"Run '{run_id}' of job 'job_ledger'.*{told}") as caught:
         make(run_id, **limits).execute(context)
     error = pickle.loads(pickle.dumps(caught.value))
@@ -159,23 +147,23 @@ def test_what_is_over_a_limit_fails_with_the_figures(context, ti, finished, make
 
 @ALL
 @OVER
-def test_what_is_over_a_limit_may_skip(context, ti, finished, make, plan, limits, told):
+def test_what_is_over_a_limit_may_skip(context, ti, started, make, plan, limits, told):
     with pytest.raises(AirflowSkipException, match=told):
-        make(finished(plan), **limits, on_unmatched="skip", outlets=[Asset()]).execute(context)
+        make(started(plan), **limits, on_unmatched="skip", outlets=[Asset()]).execute(context)
     assert ti.xcoms["run_result"]["status"] == "COMPLETED"
     assert context["outlet_events"] == {}
 
 
 @ALL
 @OVER
-def test_what_is_over_a_limit_may_warn(context, finished, make, plan, limits, told):
-    assert make(finished(plan), **limits, on_unmatched="warn").execute(context)["status"] == "COMPLETED"
+def test_what_is_over_a_limit_may_warn(context, started, make, plan, limits, told):
+    assert make(started(plan), **limits, on_unmatched="warn").execute(context)["status"] == "COMPLETED"
 
 
 @pytest.mark.parametrize("make", [poking_sensor, rescheduling_sensor])
-def test_soft_fail_skips_what_is_over_a_limit(context, finished, make):
+def test_soft_fail_skips_what_is_over_a_limit(context, started, make):
     with pytest.raises(AirflowSkipException, match="over max_unmatched_rows=0"):
-        make(finished(counts(unmatched=1)), max_unmatched_rows=0, soft_fail=True).execute(context)
+        make(started(counts(unmatched=1)), max_unmatched_rows=0, soft_fail=True).execute(context)
 
 
 @pytest.mark.parametrize("on_unmatched", ["fail", "skip", "warn"])
@@ -190,15 +178,15 @@ def test_soft_fail_skips_what_is_over_a_limit(context, finished, make):
     ids=["no unmatched", "no processed", "negative"],
 )
 def test_counts_that_do_not_tell_fail_where_there_is_a_limit(
-    context, finished, make, plan, limits, told, on_unmatched
+    context, started, make, plan, limits, told, on_unmatched
 ):
     with pytest.raises(DataRecsCountsMissing, match=f"nobody can say whether the data agree.*{told}"):
-        make(finished(plan), **limits, on_unmatched=on_unmatched).execute(context)
+        make(started(plan), **limits, on_unmatched=on_unmatched).execute(context)
 
 
 @pytest.mark.parametrize("status", ["FAILED", "CANCELLED"])
-def test_the_result_of_a_run_that_did_not_complete_says_nothing_of_the_data(context, finished, status):
-    run_id = finished(Plan(queued=0, running=0, status=status))
+def test_the_result_of_a_run_that_did_not_complete_says_nothing_of_the_data(context, started, status):
+    run_id = started(Plan(queued=0, running=0, status=status))
     assert result_operator(run_id).execute(context)["status"] == status
     with pytest.raises(DataRecsCountsMissing, match=f"the run is {status}"):
         result_operator(run_id, max_unmatched_rows=10).execute(context)
@@ -227,8 +215,8 @@ def test_a_limit_that_cannot_be_right_is_refused_before_anything_is_sent(simulat
 
 @ALL
 @pytest.mark.parametrize("nothing", [None, "None"])
-def test_a_template_that_finds_nothing_lifts_no_limit(context, finished, make, nothing):
-    task = make(finished(counts(unmatched=999)), max_unmatched_rows="{{ params.limit }}")
+def test_a_template_that_finds_nothing_lifts_no_limit(context, started, make, nothing):
+    task = make(started(counts(unmatched=999)), max_unmatched_rows="{{ params.limit }}")
     task.max_unmatched_rows = nothing  # as Airflow renders it, natively or not
     with pytest.raises(AirflowFailException, match="max_unmatched_rows is"):
         task.execute(context)
@@ -255,9 +243,9 @@ def test_a_job_run_without_counts_leaves_a_group_in_doubt(context, group_finishe
         group_sensor(run_id, max_unmatched_rows=0).execute(context)
 
 
-def test_the_failure_says_where_to_look(context, connect, simulator, finished):
+def test_the_failure_says_where_to_look(context, connect, simulator, started):
     connect(simulator.url, extra=json.dumps({"console_url": "https://console.example"}))
-    run_id = finished(counts(unmatched=1))
+    run_id = started(counts(unmatched=1))
     with pytest.raises(DataRecsRowsUnmatched, match=rf"https://console\.example/\S+/runs/{run_id}\."):
         result_operator(run_id, max_unmatched_rows=0).execute(context)
 
@@ -274,8 +262,8 @@ if AIRFLOW_VERSION >= (2, 10):
         ],
         ids=["no limit", "within", "over"],
     )
-    def test_an_outlet_is_told_the_result(context, ti, finished, make, limits, agreed):
-        asset, alias, run_id = Asset(), object(), finished(counts(unmatched=6))
+    def test_an_outlet_is_told_the_result(context, ti, started, make, limits, agreed):
+        asset, alias, run_id = Asset(), object(), started(counts(unmatched=6))
         make(run_id, **limits, outlets=[asset, alias]).execute(context)
         assert list(context["outlet_events"]) == [asset]
         result = ti.xcoms["run_result"]

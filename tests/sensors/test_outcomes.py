@@ -96,16 +96,6 @@ def test_soft_fail_skips_when_a_deferred_wait_ends_badly(context, event):
         sensor(soft_fail=True).resume_execution("execute_complete", {"event": event}, context)
 
 
-@pytest.fixture
-def started(simulator):
-    def started(plan):
-        job = simulator.world.owners[Kind.JOB]["job_ledger"]
-        job.plan = plan
-        return simulator.world.start_run(Kind.JOB, job).id
-
-    return started
-
-
 MODES = pytest.mark.parametrize("mode", ["poke", "reschedule"])
 
 

@@ -67,18 +67,6 @@ def logged_sensor(run_id="r", **more):
 BOTH = pytest.mark.parametrize("make", [job_sensor, group_sensor], ids=["job", "group"])
 
 
-@pytest.fixture
-def started(simulator):
-    """Start a run of the ledger job that goes by a plan, and give its id."""
-
-    def started(plan):
-        job = simulator.world.owners[Kind.JOB]["job_ledger"]
-        job.plan = plan
-        return simulator.world.start_run(Kind.JOB, job).id
-
-    return started
-
-
 def deferral(sensor, context):
     with pytest.raises(TaskDeferred) as caught:
         sensor.execute(context)

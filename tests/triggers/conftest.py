@@ -180,15 +180,3 @@ def requests():
         await asyncio.get_running_loop().run_in_executor(None, simulator.wait_for_requests, count)
 
     return requests
-
-
-@pytest.fixture
-def started(simulator):
-    """Start a run of the ledger job that goes by a plan, and give its id."""
-
-    def started(plan):
-        job = simulator.world.owners[Kind.JOB]["job_ledger"]
-        job.plan = plan
-        return simulator.world.start_run(Kind.JOB, job).id
-
-    return started
