@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 import attr
 from airflow.providers.openlineage.extractors import OperatorLineage
 
+from airflow_provider_datarecs.results import TOLD
+
 if TYPE_CHECKING:
     from openlineage.client.facet_v2 import RunFacet
     from openlineage.client.generated.external_query_run import ExternalQueryRunFacet
@@ -45,9 +47,6 @@ class DataRecsRunFacet(RunFacet):
     completed_at: Optional[str] = None
 
 
-RESULT_FIELDS = ("status", "rows_processed", "rows_matched", "rows_unmatched", "started_at", "completed_at")
-
-
 def nothing() -> OperatorLineage[Any, Any]:
     """Give a lineage that adds nothing to the event."""
     return OperatorLineage()
@@ -64,7 +63,7 @@ def lineage_of(
     :param result: its ``run_result``, empty as long as there is none
     :param source: the URL of the API
     """
-    known: dict[str, Any] = {name: result.get(name) for name in RESULT_FIELDS}
+    known: dict[str, Any] = {name: result.get(name) for name in TOLD}
     known[runnable.kind.id_field] = runnable.id
     facet = DataRecsRunFacet(run_id=run_id, workspace_id=runnable.workspace_id, **known)
     host = urlsplit(source).netloc.rpartition("@")[2]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 from airflow_provider_datarecs.api import contract
 from airflow_provider_datarecs.api.errors import InvalidInput
+from airflow_provider_datarecs.api.runs import check_choice, check_text
 from airflow_provider_datarecs.compat import AirflowException, AirflowSkipException, set_outlet_extra
 from airflow_provider_datarecs.exceptions import (
     DataRecsCountsMissing,
@@ -21,17 +22,17 @@ if TYPE_CHECKING:
 
 Number = TypeVar("Number", int, float)
 
-FAIL, SKIP, WARN = "fail", "skip", "warn"
+ON_UNMATCHED = FAIL, SKIP, WARN = "fail", "skip", "warn"
 TOLD = (
     "status",
     *contract.COUNTS,
     "started_at",
     "completed_at",
-)  # of a result, to those who wait for an asset
+)  # of a result, to others
 
 
 @dataclass(frozen=True)
-class Limits:
+class UnmatchedLimits:
     """
     How much may be unmatched where the data agree; for a group run, in all and in each of its job runs.
 
@@ -53,26 +54,45 @@ class Limits:
 
         :param result: a run's, as ``run_result``
         """
-        over, missing = [], []
+        over: list[str] = []
+        missing: list[str] = []
         if self.are_set and result.get("status") != contract.COMPLETED:
-            missing.append(f"the run is {result.get('status')}")
+            return over, [f"the run is {result.get('status')}"]
         for who, counts in _parts(result):
             processed, unmatched = _count(counts, "rows_processed"), _count(counts, "rows_unmatched")
-            if self.rows is not None:
-                if unmatched is None:
-                    missing.append(f"{who}DataRecs gives no rows_unmatched")
-                elif unmatched > self.rows:
-                    over.append(f"{who}{unmatched} rows are unmatched, over max_unmatched_rows={self.rows}")
-            if self.ratio is not None:
-                if processed is None or unmatched is None:
-                    missing.append(f"{who}DataRecs does not give both rows_processed and rows_unmatched")
-                elif unmatched > self.ratio * processed:
-                    share = f" ({unmatched / processed:.4%})" if processed else ""
+            if self.are_set and unmatched is None:
+                missing.append(f"{who}DataRecs gives no rows_unmatched")
+            elif self.ratio is not None and processed is None:
+                missing.append(f"{who}DataRecs gives no rows_processed")
+            if unmatched is None:
+                continue
+            of = "" if processed is None else f" of {processed}"
+            if self.rows is not None and unmatched > self.rows:
+                over.append(f"{who}{unmatched}{of} rows are unmatched, over max_unmatched_rows={self.rows}")
+            if self.ratio is not None and processed is not None:
+                share = unmatched / processed if processed else float(unmatched > 0)
+                if share > self.ratio:
                     over.append(
-                        f"{who}{unmatched} of {processed} rows are unmatched{share}, "
+                        f"{who}{unmatched}{of} rows are unmatched ({share:.4%}), "
                         f"over max_unmatched_ratio={self.ratio}"
                     )
         return over, missing
+
+
+def check_unmatched_arguments(rows: Any, ratio: Any, on_unmatched: Any) -> None:
+    """
+    Refuse what cannot be right, as far as that is known before templates are rendered.
+
+    :param rows: as ``max_unmatched_rows``
+    :param ratio: as ``max_unmatched_ratio``
+    :param on_unmatched: as the tasks take it
+    :raises ValueError: naming the argument
+    """
+    check_choice("on_unmatched", on_unmatched, ON_UNMATCHED)
+    if _is_constant(rows):
+        _whole_number("max_unmatched_rows", rows)
+    if _is_constant(ratio):
+        _part("max_unmatched_ratio", ratio)
 
 
 class GivesResult(HasHook):
@@ -94,19 +114,17 @@ class GivesResult(HasHook):
     outlets: Any
     log: Any
 
-    def read_limits(self) -> Limits:
+    def read_limits(self) -> UnmatchedLimits:
         """
         Check this task's limits and give them.
 
         :raises AirflowFailException: naming the argument, when one cannot be right
         """
-        self.hook.check_choice("on_unmatched", self.on_unmatched, (FAIL, SKIP, WARN))
         with as_airflow_exceptions(self.conn_id):
-            return Limits(
-                _number("max_unmatched_rows", self.max_unmatched_rows, int) if self.rows_limited else None,
-                _number("max_unmatched_ratio", self.max_unmatched_ratio, float, most=1.0)
-                if self.ratio_limited
-                else None,
+            check_choice("on_unmatched", self.on_unmatched, ON_UNMATCHED)
+            return UnmatchedLimits(
+                _whole_number("max_unmatched_rows", self.max_unmatched_rows) if self.rows_limited else None,
+                _part("max_unmatched_ratio", self.max_unmatched_ratio) if self.ratio_limited else None,
             )
 
     def give(
@@ -126,12 +144,12 @@ class GivesResult(HasHook):
         limits = self.read_limits()
         over, missing = limits.judge(result)
         subject = f"Run {run_id!r} of {runnable}"
-        if over:
-            self._disagree(subject, over, limits, run_id, result, self._where(runnable, run_id))
+        if over and (self.on_unmatched == FAIL or not missing):
+            self._disagree(subject, [*over, *missing], limits, run_id, result, self._where(runnable, run_id))
         elif missing:
             raise DataRecsCountsMissing(
-                f"{subject}: nobody can say whether the data agree, since {'; '.join(missing)}. Look at the "
-                f"run at DataRecs{self._where(runnable, run_id)}; without max_unmatched_rows and "
+                f"{subject}: nobody can say whether the data agree, since {'; '.join([*missing, *over])}. "
+                f"Look at the run at DataRecs{self._where(runnable, run_id)}; without max_unmatched_rows and "
                 "max_unmatched_ratio this task does not ask."
             )
         elif limits.are_set:
@@ -151,7 +169,13 @@ class GivesResult(HasHook):
         return result
 
     def _disagree(
-        self, subject: str, over: list[str], limits: Limits, run_id: str, result: dict[str, Any], where: str
+        self,
+        subject: str,
+        over: list[str],
+        limits: UnmatchedLimits,
+        run_id: str,
+        result: dict[str, Any],
+        where: str,
     ) -> None:
         message = (
             f"{subject} is {result.get('status')}, but the data do not agree: {'; '.join(over)}. Look at the "
@@ -190,13 +214,28 @@ def _count(counts: dict[str, Any], name: str) -> int | None:
     return count if isinstance(count, int) and count >= 0 else None
 
 
-def _number(argument: str, value: Any, kind: Callable[[str], Number], most: float = float("inf")) -> Number:
+def _is_constant(value: Any) -> bool:
+    return isinstance(value, (int, float)) or (isinstance(value, str) and "{" not in value)
+
+
+def _whole_number(argument: str, value: Any) -> int:
+    return _number(argument, value, int, "a whole number, 0 or more")
+
+
+def _part(argument: str, value: Any) -> float:
+    return _number(argument, value, float, "a number from 0 to 1, such as 0.05 for 5 %", most=1.0)
+
+
+def _number(
+    argument: str, value: Any, kind: Callable[[str], Number], meaning: str, most: float = float("inf")
+) -> Number:
     """Read a number that may have come as text, from a template."""
+    if value in (None, "None"):
+        check_text(argument, value)  # which says that a template found nothing
     try:
         number = kind(str(value))
         if 0 <= number <= most:
             return number
     except ValueError:
         pass
-    bounds = "0 to 1" if most == 1 else "0 or more"
-    raise InvalidInput(f"{argument} is {value!r}; it must be a number, {bounds}")
+    raise InvalidInput(f"{argument} is {value!r}; it must be {meaning}")

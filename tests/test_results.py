@@ -13,7 +13,7 @@ from airflow_provider_datarecs.exceptions import DataRecsCountsMissing, DataRecs
 from airflow_provider_datarecs.operators.get_job_run_result import GetJobRunResultOperator
 from airflow_provider_datarecs.sensors.job_group_run import JobGroupRunSensor
 from airflow_provider_datarecs.sensors.job_run import JobRunSensor
-from airflow_provider_datarecs.simulator import Plan
+from airflow_provider_datarecs.simulator import Fault, Plan
 
 JOB = {"job_id": "job_ledger", "workspace_id": "ws_production"}
 GROUP = {"job_group_id": "grp_nightly", "workspace_id": "ws_production"}
@@ -96,6 +96,7 @@ pytestmark = pytest.mark.usefixtures("airflow_db")
         (counts(unmatched=0), {"max_unmatched_ratio": 0}),
         (counts(unmatched=5), {"max_unmatched_ratio": 0.005}),
         (counts(unmatched=5), {"max_unmatched_ratio": "0.005"}),
+        (counts(processed=100, unmatched=29), {"max_unmatched_ratio": 0.29}),
         (counts(unmatched=1000), {"max_unmatched_ratio": 1}),
         (counts(processed=0, unmatched=0), {"max_unmatched_ratio": 0, "max_unmatched_rows": 0}),
         (counts(unmatched=5), {"max_unmatched_ratio": 0.005, "max_unmatched_rows": 5}),
@@ -110,7 +111,11 @@ def test_what_is_within_the_limits_succeeds(context, ti, started, make, plan, li
 OVER = pytest.mark.parametrize(
     ("plan", "limits", "told"),
     [
-        (counts(unmatched=1), {"max_unmatched_rows": 0}, "1 rows are unmatched, over max_unmatched_rows=0"),
+        (
+            counts(unmatched=1),
+            {"max_unmatched_rows": 0},
+            "1 of 1000 rows are unmatched, over max_unmatched_rows=0",
+        ),
         (
             counts(unmatched=6),
             {"max_unmatched_ratio": 0.005},
@@ -119,12 +124,12 @@ OVER = pytest.mark.parametrize(
         (
             counts(processed=0, unmatched=6),
             {"max_unmatched_ratio": 0.5},
-            "6 of 0 rows are unmatched, over max_unmatched_ratio=0.5",
+            r"6 of 0 rows are unmatched \(100.0000%\), over max_unmatched_ratio=0.5",
         ),
         (
             counts(unmatched=6),
             {"max_unmatched_ratio": 0.5, "max_unmatched_rows": 5},
-            "6 rows are unmatched, over max_unmatched_rows=5",
+            "6 of 1000 rows are unmatched, over max_unmatched_rows=5",
         ),
     ],
     ids=["rows", "ratio", "no rows", "one of two"],
@@ -172,7 +177,7 @@ def test_soft_fail_skips_what_is_over_a_limit(context, started, make):
     ("plan", "limits", "told"),
     [
         (counts(unmatched=None), {"max_unmatched_rows": 9}, "no rows_unmatched"),
-        (counts(processed=None), {"max_unmatched_ratio": 0.9}, "both rows_processed and rows_unmatched"),
+        (counts(processed=None), {"max_unmatched_ratio": 0.9}, "no rows_processed"),
         (counts(unmatched=-1), {"max_unmatched_rows": 9}, "no rows_unmatched"),
     ],
     ids=["no unmatched", "no processed", "negative"],
@@ -184,12 +189,21 @@ def test_counts_that_do_not_tell_fail_where_there_is_a_limit(
         make(started(plan), **limits, on_unmatched=on_unmatched).execute(context)
 
 
+@pytest.mark.parametrize("on_unmatched", ["fail", "skip", "warn"])
 @pytest.mark.parametrize("status", ["FAILED", "CANCELLED"])
-def test_the_result_of_a_run_that_did_not_complete_says_nothing_of_the_data(context, started, status):
+def test_the_result_of_a_run_that_did_not_complete_says_nothing_of_the_data(
+    simulator, context, started, status, on_unmatched
+):
     run_id = started(Plan(queued=0, running=0, status=status))
     assert result_operator(run_id).execute(context)["status"] == status
+    limits = {"max_unmatched_rows": 10, "on_unmatched": on_unmatched}
     with pytest.raises(DataRecsCountsMissing, match=f"the run is {status}"):
-        result_operator(run_id, max_unmatched_rows=10).execute(context)
+        result_operator(run_id, **limits).execute(context)
+    # Even where it tells how far it came.
+    shown = {"id": run_id, "status": status, "rows_processed": 100, "rows_unmatched": 50}
+    simulator.faults.append(Fault(status=200, body=shown))
+    with pytest.raises(DataRecsCountsMissing, match=f"the run is {status}"):
+        result_operator(run_id, **limits).execute(context)
 
 
 @ALL
@@ -218,7 +232,7 @@ def test_a_limit_that_cannot_be_right_is_refused_before_anything_is_sent(simulat
 def test_a_template_that_finds_nothing_lifts_no_limit(context, started, make, nothing):
     task = make(started(counts(unmatched=999)), max_unmatched_rows="{{ params.limit }}")
     task.max_unmatched_rows = nothing  # as Airflow renders it, natively or not
-    with pytest.raises(AirflowFailException, match="max_unmatched_rows is"):
+    with pytest.raises(AirflowFailException, match=r"max_unmatched_rows is .*its template found nothing"):
         task.execute(context)
 
 
@@ -226,7 +240,7 @@ def test_the_sums_and_each_job_run_of_a_group_are_held_to_the_limits(context, gr
     run_id = group_finished(counts(10_000, 30), counts(100, 30))
     with pytest.raises(DataRecsRowsUnmatched) as caught:
         group_sensor(run_id, max_unmatched_rows=50, max_unmatched_ratio=0.1).execute(context)
-    assert "in all, 60 rows are unmatched, over max_unmatched_rows=50" in str(caught.value)
+    assert "in all, 60 of 10100 rows are unmatched, over max_unmatched_rows=50" in str(caught.value)
     assert "job 'job_ledger': 30 of 100 rows are unmatched (30.0000%)" in str(caught.value)
     assert "job_daily_balance" not in str(caught.value)
 
@@ -241,6 +255,17 @@ def test_a_job_run_without_counts_leaves_a_group_in_doubt(context, group_finishe
     run_id = group_finished(counts(), counts(unmatched=None))
     with pytest.raises(DataRecsCountsMissing, match=r"in all, DataRecs gives no.*job 'job_ledger': DataRecs"):
         group_sensor(run_id, max_unmatched_rows=0).execute(context)
+
+
+def test_a_group_that_is_over_a_limit_in_one_job_and_without_counts_in_another_never_succeeds(
+    context, group_finished
+):
+    run_id = group_finished(counts(unmatched=9), counts(unmatched=None))
+    with pytest.raises(DataRecsRowsUnmatched, match=r"'job_daily_balance': 9 of .*'job_ledger': DataRecs"):
+        group_sensor(run_id, max_unmatched_rows=0).execute(context)
+    for on_unmatched in ("skip", "warn"):
+        with pytest.raises(DataRecsCountsMissing, match=r"'job_ledger': DataRecs.*'job_daily_balance': 9 of"):
+            group_sensor(run_id, max_unmatched_rows=0, on_unmatched=on_unmatched).execute(context)
 
 
 def test_the_failure_says_where_to_look(context, connect, simulator, started):

@@ -62,6 +62,19 @@ def check_text(argument: str, value: Any) -> str:
     return value
 
 
+def check_choice(argument: str, value: Any, choices: tuple[str, ...]) -> None:
+    """
+    Refuse what is none of the choices.
+
+    :param argument: the argument's name, for the message
+    :param value: what it holds
+    :param choices: what it may hold
+    :raises InvalidInput: naming the argument and the choices
+    """
+    if value not in choices:
+        raise InvalidInput(f"{argument} is {value!r}; it can be {', '.join(map(repr, choices))}")
+
+
 def check_id(argument: str, value: Any) -> str:
     """
     Give an id back if it can be one; the parameters are those of :func:`check_text`.

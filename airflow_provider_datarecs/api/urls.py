@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 from airflow_provider_datarecs.api import contract
-from airflow_provider_datarecs.api.errors import UnreadableAnswer
+from airflow_provider_datarecs.api.errors import InvalidSettings, UnreadableAnswer
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.runs import Runnable
@@ -29,15 +28,29 @@ def console_link(console_url: str, runnable: Runnable, run_id: str) -> str:
     :param console_url: the console's, or a run's with placeholders
     :param runnable: the job or job group
     :param run_id: the run's id
+    :raises InvalidSettings: when that makes no URL of a web page
     """
-    link = console_url if "{" in console_url else f"{console_url}{contract.CONSOLE_RUN}"
+    link = console_url if "{" in console_url else f"{console_url.rstrip('/')}{contract.CONSOLE_RUN}"
     values = {
         "workspace_id": runnable.workspace_id,
         "kind": runnable.kind.path,
         "id": runnable.id,
         "run_id": run_id,
     }
-    return re.sub(r"{(\w+)}", lambda found: quote(values[found[1]], safe=""), link)
+    for name, value in values.items():
+        link = link.replace(f"{{{name}}}", quote(value, safe=""))
+    try:
+        parts = urlsplit(link)
+        good = parts.scheme in ("http", "https") and parts.hostname and "@" not in parts.netloc
+    except ValueError:
+        good = False
+    if not good or any(character in "{}" or character.isspace() for character in link):
+        placeholders = ", ".join(f"{{{name}}}" for name in values)
+        raise InvalidSettings(
+            f'the extra "console_url" is {console_url!r}, which is not the URL of a web page; give the '
+            f"console's, or a run's in it, with no other placeholders than {placeholders}"
+        )
+    return link
 
 
 def on_same_origin(url: str, next_url: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Awaitable, Callable, TypeVar
 
-from airflow_provider_datarecs.api.errors import DataRecsError
+from airflow_provider_datarecs.api.errors import DataRecsError, InvalidSettings
 from airflow_provider_datarecs.compat import AirflowException, AirflowNotFoundException, BaseHook
 from airflow_provider_datarecs.exceptions import as_airflow_exceptions, message_of
 from airflow_provider_datarecs.provider_info import (
@@ -79,7 +79,8 @@ class DataRecsHook(BaseHook):
 
     def run_url(self, runnable: Runnable, run_id: str) -> str | None:
         """
-        Give the URL at which users look at a run, None where the connection's extra has no ``console_url``.
+        Give the URL at which users look at a run, None where the connection's extra has no usable
+        ``console_url``.
 
         :param runnable: the job or job group
         :param run_id: the run's id
@@ -87,7 +88,11 @@ class DataRecsHook(BaseHook):
         from airflow_provider_datarecs.api.urls import console_link
 
         console_url = (self._settings or self.get_settings()).console_url
-        return console_link(console_url, runnable, run_id) if console_url else None
+        try:
+            return console_link(console_url, runnable, run_id) if console_url else None
+        except InvalidSettings as error:
+            self.log.warning("Connection %s makes no link to run %s: %s", self.conn_id, run_id, error)
+            return None
 
     def runnable(self, kind: Kind, runnable_id: str, workspace_id: str) -> Runnable:
         """
@@ -115,21 +120,6 @@ class DataRecsHook(BaseHook):
 
         with as_airflow_exceptions(self.conn_id):
             check_text(argument, value)
-
-    def check_choice(self, argument: str, value: Any, choices: tuple[str, ...]) -> None:
-        """
-        Refuse what is none of the choices.
-
-        :param argument: the argument's name, for the message
-        :param value: what it holds
-        :param choices: what it may hold
-        :raises AirflowFailException: naming the argument and the choices
-        """
-        from airflow_provider_datarecs.api.errors import InvalidInput
-
-        with as_airflow_exceptions(self.conn_id):
-            if value not in choices:
-                raise InvalidInput(f"{argument} is {value!r}; it can be {' or '.join(map(repr, choices))}")
 
     def call(self, ask: Callable[[DataRecsClient], Awaitable[T]]) -> T:
         """
@@ -240,11 +230,16 @@ class DataRecsHook(BaseHook):
 
     def test_connection(self) -> tuple[bool, str]:
         """Say whether the connection works, and why not."""
+        from airflow_provider_datarecs.api.contract import Kind
         from airflow_provider_datarecs.api.retry import ONE_LOOK
+        from airflow_provider_datarecs.api.runs import Runnable
+        from airflow_provider_datarecs.api.urls import console_link
 
         try:
             settings = self.read_settings()
             workspaces = self._run(lambda client: client.list_workspaces(), ONE_LOOK)
+            if settings.console_url:
+                console_link(settings.console_url, Runnable(Kind.JOB, "job", "workspace"), "run")
         except DataRecsError as error:
             return False, message_of(error, None)  # Airflow tests a connection under an id of its own
         except AirflowException as error:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.provider.datarecs.links.run import XCOM_KEY, DataRecsRunLink
 
 from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.runs import check_choice
 from airflow_provider_datarecs.compat import AirflowException, BaseOperator, task_state_store
-from airflow_provider_datarecs.exceptions import DataRecsRunUncertain
+from airflow_provider_datarecs.exceptions import DataRecsRunUncertain, as_airflow_exceptions
 from airflow_provider_datarecs.lineage import HasLineage
 from airflow_provider_datarecs.provider_info import DEFAULT_CONN_ID
 
@@ -105,7 +106,8 @@ class StartRunOperator(HasLineage, DataRecsOperator):
 
         :param context: the task's context
         """
-        self.hook.check_choice("on_uncertain", self.on_uncertain, (FAIL, RETRY))
+        with as_airflow_exceptions(self.conn_id):
+            check_choice("on_uncertain", self.on_uncertain, (FAIL, RETRY))
         wish = self._wish(context)
         memory = Memory(context, wish.key)
         ids = memory.ids

@@ -127,7 +127,7 @@ class RunSensor(HasLineage, GivesResult, BaseSensorOperator):
         :param event: what the wait ended with; nothing but a COMPLETED for this very run succeeds
         """
         runnable = self._runnable()
-        is_ours = isinstance(event, dict) and event.get("run_id") == self.run_id
+        is_ours = events.is_about(event, runnable, self.run_id)
         self.note_run(runnable, self.run_id, event.get("result") if is_ours else None)
         result = events.result_of(event, runnable, self.run_id)
         self.log.info("Run %s of %s is %s", self.run_id, runnable, events.describe(result))

@@ -21,7 +21,10 @@ def main() -> None:
     parser.add_argument("--scenario", default=DEFAULT, help="JSON or YAML file (default: the demo's world)")
     parser.add_argument("--api-key", action="append", help="an API key to let in, in place of the scenario's")
     options = parser.parse_args()
-    world, faults = load_scenario(options.scenario)
+    try:
+        world, faults = load_scenario(options.scenario)
+    except (OSError, ValueError) as error:
+        parser.error(f"--scenario {options.scenario}: {error}")
     if options.api_key:
         world.api_keys = [ApiKey(key) for key in options.api_key]
     keys = "as given" if options.api_key else ", ".join(key.key for key in world.api_keys)

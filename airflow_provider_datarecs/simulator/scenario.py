@@ -76,7 +76,7 @@ def _add_workspace(world: World, workspace: dict[str, Any]) -> None:
     workspace_id, name = _take("a workspace", workspace, "id", "name")
     world.add_workspace(workspace_id, name, **workspace)
     for job in map(dict, jobs):
-        plan = _make(Plan, "runs", job.pop("runs", {}))
+        plan = _make(Plan, f"runs of job {job.get('id')!r}", job.pop("runs", {}))
         job_id, job_name = _take("a job", job, "id", "name", only=True)
         world.add_job(job_id, job_name, workspace_id, plan)
     for group in map(dict, groups):
@@ -97,7 +97,9 @@ def _take(noun: str, fields: dict[str, Any], *keys: str, only: bool = False) -> 
     return taken
 
 
-def _make(cls: Callable[..., T], where: str, fields: dict[str, Any]) -> T:
+def _make(cls: Callable[..., T], where: str, fields: Any) -> T:
+    if not isinstance(fields, dict):
+        raise ScenarioError(f"{where}: an object was expected, not {fields!r}")
     try:
         return cls(**fields)
     except TypeError as error:

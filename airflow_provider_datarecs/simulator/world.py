@@ -206,8 +206,17 @@ class World:
         self.owners[Kind.JOB_GROUP][job_group_id] = group
 
     def plan_runs(self, job_id: str, plan: Plan) -> None:
-        """Let the runs of a job that start from now on go by another plan."""
-        self.owners[Kind.JOB][job_id].plan = plan
+        """
+        Let the runs of a job that start from now on go by another plan.
+
+        :param job_id: the job's id
+        :param plan: how they go
+        :raises LookupError: when there is no such job
+        """
+        job = self.owners[Kind.JOB].get(job_id)
+        if job is None:
+            raise LookupError(f"there is no job {job_id!r}, only {', '.join(self.owners[Kind.JOB])}")
+        job.plan = plan
 
     def owner(self, kind: Kind, owner_id: str, workspace_id: str | None) -> Job | None:
         """Give a job or job group of a workspace, None if there is none."""

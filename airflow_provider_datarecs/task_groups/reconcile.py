@@ -8,8 +8,7 @@ from airflow_provider_datarecs.compat import TaskGroup
 from airflow_provider_datarecs.operators.get_job_run_result import GetJobRunResultOperator
 from airflow_provider_datarecs.operators.trigger_job_run import TriggerJobRunOperator
 from airflow_provider_datarecs.operators.trigger_job_run_by_name import TriggerJobRunByNameOperator
-from airflow_provider_datarecs.provider_info import DEFAULT_CONN_ID
-from airflow_provider_datarecs.results import FAIL
+from airflow_provider_datarecs.results import FAIL, check_unmatched_arguments
 from airflow_provider_datarecs.sensors.job_run import JobRunSensor
 
 if TYPE_CHECKING:
@@ -28,18 +27,18 @@ def reconcile(
     run_label: str | None = None,
     max_unmatched_rows: int | str | None = None,
     max_unmatched_ratio: float | str | None = None,
-    on_unmatched: str = FAIL,
+    on_unmatched: str | None = None,
     outlets: Sequence[Any] | None = None,
     poke_interval: float | timedelta | None = None,
     timeout: float | timedelta | None = None,
-    conn_id: str = DEFAULT_CONN_ID,
+    conn_id: str | None = None,
     **kwargs: Any,
 ) -> TaskGroup:
     """
     Make a task group of three tasks: ``trigger`` starts a run, ``wait`` waits for it, ``result`` judges it.
 
     The job is given by both names or by both ids. What else the tasks take goes into ``default_args``, as
-    with any task group; each takes what it knows.
+    with any task group, as may what is not given here; each takes what it knows.
 
     :param group_id: the task group's id, which begins the ids of its tasks
     :param workspace_name: the name of the job's workspace, exact and case-sensitive (templated)
@@ -58,34 +57,64 @@ def reconcile(
     :param timeout: seconds or timedelta after which the wait ends, default that of Airflow's sensors, 7 days
     :param conn_id: the DataRecs connection (templated), default ``datarecs_default``
     :param kwargs: what any task group takes, such as ``default_args``
-    :raises ValueError: when the job is not given by both names or by both ids
+    :raises ValueError: when the job is not given by both names or by both ids, or a limit cannot be right
+    :raises TypeError: for an argument that neither this nor a task group takes
     """
-    names: dict[str, Any] = {"workspace_name": workspace_name, "job_name": job_name}
-    ids: dict[str, Any] = {"workspace_id": workspace_id, "job_id": job_id}
-    given = {name for name, value in {**names, **ids}.items() if value is not None}
-    if given not in (set(names), set(ids)):
-        raise ValueError(
-            f"reconcile({group_id!r}) needs workspace_name and job_name, or workspace_id and job_id; "
-            f"it was given {', '.join(sorted(given)) or 'none of them'}"
+    job = _job_of(
+        group_id,
+        names={"workspace_name": workspace_name, "job_name": job_name},
+        ids={"workspace_id": workspace_id, "job_id": job_id},
+    )
+    check_unmatched_arguments(max_unmatched_rows, max_unmatched_ratio, on_unmatched or FAIL)
+    with _task_group(group_id, **kwargs) as group:
+        start = TriggerJobRunOperator if "job_id" in job else TriggerJobRunByNameOperator
+        trigger: StartRunOperator = start(
+            task_id="trigger", **job, **_given(run_label=run_label, conn_id=conn_id)
         )
-    pace: dict[str, Any] = {"poke_interval": poke_interval, "timeout": timeout}
-    pace = {name: value for name, value in pace.items() if value is not None}
-    with TaskGroup(group_id=group_id, **kwargs) as group:
-        common: dict[str, Any] = {"task_id": "trigger", "run_label": run_label, "conn_id": conn_id}
-        trigger: StartRunOperator = (
-            TriggerJobRunByNameOperator(**names, **common)
-            if given == set(names)
-            else TriggerJobRunOperator(**ids, **common)
+        wait = JobRunSensor(
+            task_id="wait",
+            **trigger.ids,
+            # Not what default_args say of them, which is for the result.
+            max_unmatched_rows=None,
+            max_unmatched_ratio=None,
+            **_given(poke_interval=poke_interval, timeout=timeout, conn_id=conn_id),
         )
-        wait = JobRunSensor(task_id="wait", **trigger.ids, **pace, conn_id=conn_id)
         result = GetJobRunResultOperator(
             task_id="result",
             **trigger.ids,
-            max_unmatched_rows=max_unmatched_rows,
-            max_unmatched_ratio=max_unmatched_ratio,
-            on_unmatched=on_unmatched,
-            outlets=outlets,
-            conn_id=conn_id,
+            **_given(
+                max_unmatched_rows=max_unmatched_rows,
+                max_unmatched_ratio=max_unmatched_ratio,
+                on_unmatched=on_unmatched,
+                outlets=outlets,
+                conn_id=conn_id,
+            ),
         )
         wait >> result
     return group
+
+
+def _job_of(group_id: str, *, names: dict[str, Any], ids: dict[str, Any]) -> dict[str, Any]:
+    given = _given(**names, **ids)
+    for job in (names, ids):
+        if given == job:
+            return job
+    raise ValueError(
+        f"reconcile({group_id!r}) needs workspace_name and job_name, or workspace_id and job_id; "
+        f"it was given {', '.join(sorted(given)) or 'none of them'}"
+    )
+
+
+def _task_group(group_id: str, **kwargs: Any) -> TaskGroup:
+    try:
+        return TaskGroup(group_id=group_id, **kwargs)
+    except TypeError as error:
+        raise TypeError(
+            f"reconcile({group_id!r}) takes no such argument: {error}. What its tasks take beside its own "
+            "arguments goes into default_args"
+        ) from error
+
+
+def _given(**arguments: Any) -> dict[str, Any]:
+    """Leave out what was not given, so that ``default_args`` and the tasks' own defaults hold."""
+    return {name: value for name, value in arguments.items() if value is not None}

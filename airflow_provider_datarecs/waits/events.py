@@ -19,6 +19,8 @@ REFUSED = "refused"
 TIMEOUT = "timeout"
 EXECUTION_TIMEOUT = "execution_timeout"
 
+ABOUT = ("kind", "id", "workspace_id", "run_id")  # which run an event is about
+
 Event = Dict[str, Any]
 
 
@@ -66,8 +68,8 @@ def result_of(event: Any, runnable: Runnable, run_id: str) -> dict[str, Any]:
     subject = f"Run {run_id!r} of {runnable}"
     event = event if isinstance(event, dict) else {"outcome": event}
     outcome, message = event.get("outcome"), str(event.get("message"))
-    about = (event.get("kind"), event.get("id"), event.get("workspace_id"), event.get("run_id"))
-    if about != (runnable.kind.noun, runnable.id, runnable.workspace_id, run_id):
+    if not is_about(event, runnable, run_id):
+        about = tuple(map(event.get, ABOUT))
         raise AirflowException(
             f"{subject}: the trigger's event is about another run or none ({about}), so the outcome is "
             "unknown. Look at DataRecs, then clear the task to wait again."
@@ -90,6 +92,18 @@ def result_of(event: Any, runnable: Runnable, run_id: str) -> dict[str, Any]:
     if status == contract.CANCELLED:
         raise AirflowException(f"{subject} was CANCELLED. {_details(result)}")
     return dict(result)
+
+
+def is_about(event: Any, runnable: Runnable, run_id: str) -> bool:
+    """
+    Say whether an event is one of this very run.
+
+    :param event: what a wait ended with
+    :param runnable: the job or job group
+    :param run_id: the run's id
+    """
+    this = (runnable.kind.noun, runnable.id, runnable.workspace_id, run_id)
+    return isinstance(event, dict) and tuple(map(event.get, ABOUT)) == this
 
 
 def describe(result: dict[str, Any]) -> str:

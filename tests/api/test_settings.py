@@ -2,11 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_datarecs.api.contract import Kind
 from airflow_provider_datarecs.api.errors import InvalidSettings
-from airflow_provider_datarecs.api.runs import Runnable
 from airflow_provider_datarecs.api.settings import ClientSettings
-from airflow_provider_datarecs.api.urls import console_link
 
 
 def settings_for(host="https://api.datarecs.io", api_key="demo-key", **fields):
@@ -143,42 +140,9 @@ def test_the_api_key_and_the_proxy_are_in_no_repr(monkeypatch):
         assert "s3cret" not in text
 
 
-@pytest.mark.parametrize(
-    ("console_url", "link"),
-    [
-        ("https://console.example", "https://console.example/workspaces/w/jobs/j%2F1/runs/r"),
-        ("https://console.example/eu/", "https://console.example/eu/workspaces/w/jobs/j%2F1/runs/r"),
-        ("https://{workspace_id}.example/#/{kind}/{id}?run={run_id}", "https://w.example/#/jobs/j%2F1?run=r"),
-        (" http://console.example:8080/{run_id} ", "http://console.example:8080/r"),
-    ],
-)
-def test_the_console_url_leads_to_a_run(console_url, link):
-    found = settings_for(extra={"console_url": console_url}).console_url
-    assert console_link(found, Runnable(Kind.JOB, "j/1", "w"), "r") == link
-
-
-@pytest.mark.parametrize("console_url", [None, ""])
+@pytest.mark.parametrize("console_url", [None, "", " "])
 def test_the_console_url_may_be_left_out(console_url):
     assert settings_for(extra={"console_url": console_url}).console_url is None
-
-
-@pytest.mark.parametrize(
-    "console_url",
-    [
-        "console.example",
-        "javascript:alert(1)",
-        "ftp://console.example",
-        "https://",
-        "https://user:password@console.example",
-        "https://console.example/{job}",
-        "https://console.example/{run_id",
-        "https://console.example/a b",
-        7,
-    ],
-)
-def test_a_console_url_that_no_link_can_have_is_refused(console_url):
-    with pytest.raises(InvalidSettings, match="console_url"):
-        settings_for(extra={"console_url": console_url})
 
 
 @pytest.mark.parametrize("tenant", [None, ""])

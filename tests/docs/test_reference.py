@@ -30,13 +30,10 @@ def classes_under(package):
                 yield f"{found.name}.{name}", cls
 
 
-TASKS_AND_HOOK = dict(classes_under(airflow.providers.datarecs))
+DOCUMENTED = dict(classes_under(airflow.providers.datarecs))
+EXCEPTIONS = {path: cls for path, cls in DOCUMENTED.items() if ".exceptions." in path}
+TASKS_AND_HOOK = {path: cls for path, cls in DOCUMENTED.items() if path not in EXCEPTIONS}
 TRIGGERS = dict(classes_under(triggers))
-EXCEPTIONS = {
-    f"{exceptions.__name__}.{name}": cls
-    for name, cls in vars(exceptions).items()
-    if inspect.isclass(cls) and cls.__module__ == exceptions.__name__
-}
 SIMULATED = {f"{simulator.__name__}.{name}": getattr(simulator, name) for name in simulator.__all__}
 PUBLIC = {**TASKS_AND_HOOK, **TRIGGERS, **EXCEPTIONS, **SIMULATED}
 
@@ -52,6 +49,11 @@ def arguments_of(cls):
 def described(cls):
     text = " ".join(inspect.getdoc(cls).split())
     return dict(re.findall(r":param (\w+): (.*?)(?= :param| :raises| :return|$)", text))
+
+
+def test_every_exception_is_at_the_documented_path():
+    own = [cls for cls in vars(exceptions).values() if getattr(cls, "__module__", "") == exceptions.__name__]
+    assert {cls for cls in own if inspect.isclass(cls)} == set(EXCEPTIONS.values())
 
 
 def test_there_are_public_classes():

@@ -9,6 +9,7 @@ from airflow.provider.datarecs.links.run import DataRecsRunLink
 
 from airflow_provider_datarecs.api.contract import Kind
 from airflow_provider_datarecs.compat import AIRFLOW_VERSION
+from airflow_provider_datarecs.hooks.datarecs import DataRecsHook
 from airflow_provider_datarecs.operators.get_job_run_result import GetJobRunResultOperator
 from airflow_provider_datarecs.operators.trigger_job_group_run import TriggerJobGroupRunOperator
 from airflow_provider_datarecs.operators.trigger_job_run import TriggerJobRunOperator
@@ -62,6 +63,15 @@ def test_the_result_keeps_the_url_even_of_a_run_that_is_not_finished(console, co
     with pytest.raises(Exception, match="is not finished"):
         GetJobRunResultOperator(**JOB, run_id=run.id).execute(context)
     assert ti.xcoms["datarecs_run_url"].endswith(f"/runs/{run.id}")
+
+
+def test_a_console_url_that_makes_no_link_is_no_reason_to_start_nothing(simulator, connect, context, ti):
+    connect(simulator.url, extra=json.dumps({"console_url": "https://console.example/{runid}"}))
+    assert TriggerJobRunOperator(**JOB).execute(context) == ti.xcoms["run_id"]
+    assert "datarecs_run_url" not in ti.xcoms
+    works, message = DataRecsHook().test_connection()
+    assert not works
+    assert "no other placeholders than" in message
 
 
 def test_without_a_console_there_is_no_url(simulator, context, ti):

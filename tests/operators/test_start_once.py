@@ -108,7 +108,7 @@ def test_without_a_proof_a_start_is_repeated_on_demand(simulator, task):
 
 
 def test_a_choice_that_there_is_not_is_refused_and_nothing_is_sent(simulator, task):
-    with pytest.raises(AirflowFailException, match="on_uncertain is 'ignore'; it can be 'fail' or 'retry'"):
+    with pytest.raises(AirflowFailException, match="on_uncertain is 'ignore'; it can be 'fail', 'retry'"):
         task(on_uncertain="ignore")
     assert simulator.requests == []
 

@@ -81,7 +81,7 @@ def test_a_scenario_and_keys_of_ones_own(tmp_path):
         assert status(f"{url}/jobs", "s3cret") == 503
 
 
-@pytest.mark.parametrize("arguments", [["--port", "x"], ["--nonsense"]])
+@pytest.mark.parametrize("arguments", [["--port", "x"], ["--nonsense"], ["--scenario", "nowhere.json"]])
 def test_a_wrong_argument_is_told(arguments):
     with run(*arguments) as process:
         _, errors = process.communicate(timeout=20)

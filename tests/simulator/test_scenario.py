@@ -70,6 +70,7 @@ def test_a_file_of_either_format(tmp_path, name):
     [
         ({"workspace": []}, "'workspace'"),
         ({"api_keys": [{"keys": "x"}]}, "api_keys"),
+        ({"api_keys": ["my-key"]}, "api_keys.*object.*my-key"),
         ({"rate_limit": {"per_minute": 100}}, "per_minute"),
         ({"behaviour": {"style": "camel"}}, "style"),
         ({"faults": [{"statuscode": 500}]}, "statuscode"),
@@ -87,7 +88,7 @@ def test_a_file_of_either_format(tmp_path, name):
                     {"id": "w1", "name": "F", "jobs": [{"id": "j", "name": "j", "runs": {"rows": 1}}]}
                 ]
             },
-            "rows",
+            "job 'j'.*rows",
         ),
         ({"workspaces": [{"id": "w1", "name": "F", "job_groups": [{"id": "g", "name": "g"}]}]}, "'jobs'"),
         (
@@ -126,3 +127,8 @@ def test_every_default_world_is_a_new_one():
     one, two = Simulator(), Simulator()
     one.world.add_workspace("w9", "More")
     assert "w9" not in two.world.workspaces
+
+
+def test_only_a_job_that_is_there_can_be_planned():
+    with pytest.raises(LookupError, match=r"no job 'job_legder'.*job_ledger"):
+        default_world().plan_runs("job_legder", Plan())

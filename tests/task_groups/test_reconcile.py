@@ -74,6 +74,46 @@ def test_the_pace_may_come_from_default_args(dag):
     assert (wait.poke_interval, wait.timeout) == (5, 60)
 
 
+def test_what_is_not_given_comes_from_default_args():
+    default_args = {
+        "conn_id": "other",
+        "max_unmatched_rows": 3,
+        "on_unmatched": "warn",
+        "run_label": "nightly",
+    }
+    with DAG(
+        dag_id="dag",
+        schedule=None,
+        start_date=datetime(2024, 1, 1, tzinfo=timezone.utc),
+        default_args=default_args,
+    ):
+        trigger, wait, result = tasks(reconcile("ledger", **NAMES))
+    assert [task.conn_id for task in (trigger, wait, result)] == ["other"] * 3
+    assert (trigger.run_label, result.max_unmatched_rows, result.on_unmatched) == ("nightly", 3, "warn")
+    assert (wait.max_unmatched_rows, wait.rows_limited) == (None, False)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"on_unmatched": "skp"},
+        {"max_unmatched_rows": -1},
+        {"max_unmatched_rows": "five"},
+        {"max_unmatched_ratio": 5},
+    ],
+    ids=str,
+)
+def test_a_limit_that_cannot_be_right_is_an_error_of_the_dag(dag, arguments):
+    with pytest.raises(ValueError, match=next(iter(arguments))):
+        reconcile("ledger", **NAMES, **arguments)
+
+
+def test_a_limit_may_be_a_template(dag):
+    limits = {"max_unmatched_rows": "{{ params.rows }}", "max_unmatched_ratio": "{{ params.ratio }}"}
+    _, _, result = tasks(reconcile("ledger", **NAMES, **limits))
+    assert {name: getattr(result, name) for name in limits} == limits
+
+
 @pytest.mark.parametrize(
     "job",
     [{}, {"job_name": "ledger"}, {**NAMES, "job_id": "job_ledger"}, {**NAMES, **IDS}],
@@ -85,7 +125,7 @@ def test_a_job_that_is_not_named_clearly_is_an_error_of_the_dag(dag, job):
 
 
 def test_what_no_task_group_knows_is_an_error_of_the_dag(dag):
-    with pytest.raises(TypeError, match="max_unmatched_row"):
+    with pytest.raises(TypeError, match=r"reconcile\('ledger'\).*max_unmatched_row.*default_args"):
         reconcile("ledger", **NAMES, max_unmatched_row=0)
 
 

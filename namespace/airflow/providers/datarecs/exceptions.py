@@ -1,0 +1,19 @@
+"""See ``airflow_provider_datarecs.exceptions``."""
+
+from __future__ import annotations
+
+from airflow_provider_datarecs.exceptions import (
+    DataRecsConfigException,
+    DataRecsCountsMissing,
+    DataRecsRowsUnmatched,
+    DataRecsRunNotSeen,
+    DataRecsRunUncertain,
+)
+
+__all__ = [
+    "DataRecsConfigException",
+    "DataRecsCountsMissing",
+    "DataRecsRowsUnmatched",
+    "DataRecsRunNotSeen",
+    "DataRecsRunUncertain",
+]
