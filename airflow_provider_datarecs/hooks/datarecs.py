@@ -44,7 +44,13 @@ class DataRecsHook(BaseHook):
         super().__init__()
         self.conn_id = conn_id
         self._seen_limit: SeenLimit | None = None
-        self._settings: ClientSettings | None = None  # as they were last read
+        self._settings: ClientSettings | None = None
+
+    @property
+    def settings(self) -> ClientSettings:
+        """The connection as it was last read, first when it is first needed."""
+        # Each reading is a request on Airflow 3, and a line in the task's log on Airflow 2.
+        return self._settings or self.get_settings()
 
     def get_settings(self) -> ClientSettings:
         """
@@ -87,7 +93,7 @@ class DataRecsHook(BaseHook):
         """
         from airflow_provider_datarecs.api.urls import console_link
 
-        console_url = (self._settings or self.get_settings()).console_url
+        console_url = self.settings.console_url
         try:
             return console_link(console_url, runnable, run_id) if console_url else None
         except InvalidSettings as error:
@@ -210,8 +216,7 @@ class DataRecsHook(BaseHook):
         """
         from airflow_provider_datarecs.api.errors import Unauthorized
 
-        # Kept, since each reading is a request on Airflow 3, and a line in the task's log on Airflow 2.
-        settings = self._settings or self.get_settings()
+        settings = self.settings
         look = self._look_with(settings, runnable, run_id)
         if isinstance(look, Unauthorized):
             # Keys are rotated while tasks wait.
@@ -256,8 +261,7 @@ class DataRecsHook(BaseHook):
         from airflow_provider_datarecs.api.rate_limit import SeenLimit
         from airflow_provider_datarecs.api.retry import OPERATOR
 
-        # Not anew for each call, since Airflow logs it each time.
-        settings = settings or self._settings or self.get_settings()
+        settings = settings or self.settings
         self._seen_limit = self._seen_limit or SeenLimit()  # for all that a task asks
 
         async def open_and_ask() -> T:
