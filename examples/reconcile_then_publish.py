@@ -1,4 +1,4 @@
-"""Publish balances only if the data agree, and tell the DAGs that wait for balances that are reconciled."""
+"""Publish balances only if the data agree, and wake the DAGs that wait for that."""
 
 from __future__ import annotations
 
