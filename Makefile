@@ -17,7 +17,7 @@ test: $(UV)
 matrix: $(UV)
 	@$(PYTHON) dev/matrix.py $(if $(AIRFLOW),--airflow $(AIRFLOW))
 
-# How waits end and what they survive, in every mode, on real schedulers and triggerers; takes about an hour.
+# How waits end and what they survive, in every mode, on real schedulers and triggerers; takes about half an hour.
 semantics: $(UV) services
 	@$(PYTHON) dev/matrix.py --semantics $(if $(AIRFLOW),--airflow $(AIRFLOW))
 
