@@ -1,5 +1,5 @@
 """
-Test the built wheel on every supported Airflow, two of them at once.
+Test the built wheel on every supported Airflow, two or three of them at once.
 
 ``python dev/matrix.py`` runs every test on each but those of the semantics; ``--semantics`` runs those, on
 the oldest Airflow, the last 2.x and the newest; ``--quick`` runs every test on these three, a shorter form
@@ -43,7 +43,7 @@ SHORT = (
 SEMANTICS = ("--semantics",)
 SEMANTICS_IN_SHORT = ("--semantics", "-m", "short")
 BROWSER = ("--browser",)
-AT_ONCE = 2
+AT_ONCE, AT_ONCE_IN_SHORT = 2, 3  # the latter wait more than they compute
 
 
 @dataclass(frozen=True)
@@ -88,9 +88,10 @@ def main() -> None:
     ready = [job for job in jobs if not lacking[job]]
     for name in dict.fromkeys(job.name for job in ready):
         make(name, wheel)
+    in_short = [job for job in ready if job.chosen == SHORT]
     # One form of the semantics has dozens of processes.
-    with ThreadPoolExecutor(1 if options.semantics else AT_ONCE) as lanes:
-        results = dict(zip(ready, lanes.map(test, ready)))
+    results = test_all([job for job in ready if job not in in_short], 1 if options.semantics else AT_ONCE)
+    results.update(test_all(in_short, AT_ONCE_IN_SHORT))
     for job, (passed, closing) in results.items():
         say(f"{job!s:32} {'passed' if passed else 'FAILED'}: {closing}")
     for job, what in lacking.items():
@@ -113,6 +114,12 @@ def jobs_of(*, quick: bool, semantics: bool) -> list[Job]:
         *(Job(name, "semantics in short", SEMANTICS_IN_SHORT) for name in (WHOLE[0], WHOLE[-1])),
         *(Job(name, "in short", SHORT) for name in SUPPORTED if name not in WHOLE),
     ]
+
+
+def test_all(jobs: list[Job], at_once: int) -> dict[Job, tuple[bool, str]]:
+    """Run the tests of jobs, so many at once, and say of each whether it passed and its closing line."""
+    with ThreadPoolExecutor(at_once) as lanes:
+        return dict(zip(jobs, lanes.map(test, jobs)))
 
 
 def test(job: Job) -> tuple[bool, str]:
