@@ -57,7 +57,7 @@ GOES_ON = Plan(queued=0, running=36_000)
 TIMEOUT = {"timeout": 15}
 TIMED_OUT = r"did not finish within 0:0\d:\d\d \(the task's timeout\); its last status was RUNNING"
 LIMIT = {"max_unmatched_rows": 6}
-DISAGREES = "the data do not agree: 7 rows are unmatched, over max_unmatched_rows=6"
+DISAGREES = "the data do not agree: 7 of 1000 rows are unmatched, over max_unmatched_rows=6"
 NOT_SEEN = r"could not be seen for the last 0:0\d:\d\d .*Whether it has ended is unknown; look at DataRecs"
 
 ENDS = [
