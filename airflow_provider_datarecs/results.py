@@ -23,12 +23,8 @@ if TYPE_CHECKING:
 Number = TypeVar("Number", int, float)
 
 ON_UNMATCHED = FAIL, SKIP, WARN = "fail", "skip", "warn"
-TOLD = (
-    "status",
-    *contract.COUNTS,
-    "started_at",
-    "completed_at",
-)  # of a result, to others
+# What of a result is told to others: those who wait for an asset, and OpenLineage.
+TOLD = ("status", *contract.COUNTS, "started_at", "completed_at")
 
 
 @dataclass(frozen=True)
