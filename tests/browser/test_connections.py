@@ -78,5 +78,6 @@ def test_a_test_of_the_connection_says_whether_it_works_and_why_not(
 if IS_AIRFLOW_3:  # the pages of Airflow 2 test what is in the form
 
     def test_airflow_itself_refuses_to_test_a_connection_without_a_port(pages):
-        # Its page sends 0 for none, which its API takes for another one. When this fails, Airflow has mended it.
+        # Its page sends 0 for none, which its API takes for another one. When this fails, Airflow has mended
+        # that, and the documentation need not warn of it.
         assert "Bad Request" in pages.test("no_port", {})
