@@ -26,9 +26,7 @@ with DAG(dag_id="reconcile_in_vain", schedule=None, start_date=datetime(2024, 1,
         job_id="job_broken",
         workspace_id="ws_production",
         run_id="{{ dag_run.conf['run_id'] }}",
-        poke_interval=5,
         deferrable=False,
-        mode="reschedule",
     )
 """
 
@@ -82,7 +80,7 @@ def test_a_started_run_is_told_with_its_id(completed):
 
 def test_a_run_that_failed_is_told_with_the_failure_of_its_task(airflow, live_simulator, told):
     world = live_simulator.world
-    world.add_job("job_broken", "broken", "ws_production", Plan(queued=0, running=12, status="FAILED"))
+    world.add_job("job_broken", "broken", "ws_production", Plan(queued=0, running=0, status="FAILED"))
     run = world.start_run(Kind.JOB, world.owners[Kind.JOB]["job_broken"])
     (airflow.dags / "in_vain.py").write_text(FAILING)
     airflow.trigger_dag("reconcile_in_vain", "broken", {"run_id": run.id})
