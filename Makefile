@@ -1,77 +1,88 @@
-# Each command makes what it needs, from Python 3.11 and make alone.
-PYTHON ?= $(shell command -v python3.11 || echo python3)
-UV = .venv/bin/uv
+# Thin names for what tox does, from any one Python of 3.10 to 3.13 and make alone; CONTRIBUTING.md says more.
+# One Airflow, any arguments of pytest: .venv/bin/tox -e airflow2.9 -- tests/unit/triggers -k deadline
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.10; do \
+	$$python -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$python && break; done)
+TOX = .venv/bin/tox
+# What pyenv has installed can be found, not only what it has chosen.
+export PYENV_VERSION ?= $(shell (pyenv version-name; pyenv versions --bare) 2>/dev/null | awk '!seen[$$0]++' | paste -sd: -)
+export UV_PYTHON_DOWNLOADS = never
 
-.PHONY: demo test matrix semantics lint docs benchmark stories distributed upgrade screenshots services pins clean
+FULL = airflow2.7,airflow2.11,airflow3.3
+SHORT = airflow2.7-py3.8,airflow2.8,airflow2.9,airflow2.10,airflow3.0,airflow3.1,airflow3.2,airflow3.3-py3.13
+NEXT = airflow3.4
+BOTH = 'not (semantics or browser or stories or wheel or distributed or upgrade)'
+
+.PHONY: test demo lint docs matrix semantics browser stories benchmark distributed upgrade screenshots wheel services pins clean
+
+# All tests that need no running Airflow, and one short real run, on the newest Airflow.
+test: $(TOX)
+	@$(TOX) run -q -e test
 
 # A real Airflow 3.3, the simulator and the first DAG, from nothing to its result.
-demo: $(UV)
-	@$(PYTHON) dev/environments.py make 3.3
-	@.envs/3.3/bin/python dev/demo.py
+demo: $(TOX)
+	@$(TOX) run -q -e demo
 
-# Every test, from the built wheel, on the oldest Airflow, the last 2.x and the newest, and fewer on the rest.
-test: $(UV)
-	@$(PYTHON) dev/matrix.py --quick
-
-# Every test on every Airflow, or on the one of AIRFLOW=2.9.
-matrix: $(UV)
-	@$(PYTHON) dev/matrix.py $(if $(AIRFLOW),--airflow $(AIRFLOW))
-
-# How waits end and what they survive, in every mode, on real schedulers and triggerers; takes about half an hour.
-semantics: $(UV) services
-	@$(PYTHON) dev/matrix.py --semantics $(if $(AIRFLOW),--airflow $(AIRFLOW))
-
-lint: $(UV)
-	@$(PYTHON) dev/environments.py make 3.3
-	@.envs/3.3/bin/ruff check
-	@.envs/3.3/bin/ruff format --check
-	@.envs/3.3/bin/mypy
+lint: $(TOX)
+	@$(TOX) run -q -e lint
 
 # The documentation site, into docs/_build/html; a warning is an error.
-docs: $(UV)
-	@$(PYTHON) dev/environments.py make docs
-	@.envs/docs/bin/sphinx-build --quiet --fresh-env --write-all --fail-on-warning --keep-going docs docs/_build/html
-	@echo "--- docs/_build/html/index.html"
+docs: $(TOX)
+	@$(TOX) run -q -e docs
 
-# This provider's waits beside those of others, into docs/; takes about 45 minutes.
-benchmark: $(UV)
-	@$(PYTHON) dev/environments.py make benchmark
-	@.envs/benchmark/bin/python benchmarks/run.py
+# Each Airflow with real schedulers and triggerers: the oldest, 2.11 and the newest in full, the others in short,
+# and the next one, which may fail.
+matrix: $(TOX)
+	@$(TOX) run-parallel -p 2 -e $(FULL) -- -m $(BOTH)
+	@$(TOX) run-parallel -p 3 -e $(SHORT),$(NEXT) -- -m compat
+
+# How waits end and what they survive, in every mode, on real schedulers and triggerers; half an hour.
+semantics: $(TOX) services
+	@$(TOX) run -e $(FULL) -- -m 'semantics'
+
+# What users see on Airflow's pages.
+browser: $(TOX) services
+	@$(TOX) run -e airflow2.11,airflow3.3 -- -m browser
 
 # A thousand stories of tasks that start runs and wait for them while everything goes wrong, for docs/faults.md.
-stories: $(UV)
-	@$(PYTHON) dev/environments.py make 3.3
-	@.envs/3.3/bin/python dev/stories.py
+stories: $(TOX)
+	@$(TOX) run -e airflow3.3 -- -m stories
+
+# The wheel and the sdist, into dist/.
+wheel: $(TOX)
+	@.venv/bin/uv build --quiet --out-dir dist .
+	@ls dist
+
+# This provider's waits beside those of others, into docs/; takes about 45 minutes.
+benchmark: $(TOX)
+	@$(TOX) run -e benchmark
 
 # 200 waits through several triggerers and workers, of which one each is killed; takes about half an hour.
-distributed: $(UV) services
-	@$(PYTHON) dev/environments.py make distributed-2.11 distributed-3.3
-	@.envs/distributed-2.11/bin/python dev/distributed.py
-	@.envs/distributed-3.3/bin/python dev/distributed.py
+distributed: $(TOX) services
+	@$(TOX) run -e distributed2.11,distributed3.3 -- -m distributed
 
 # What becomes of deferred waits when Airflow 2.11 is upgraded to 3.3.
-upgrade: $(UV) services
-	@$(PYTHON) dev/environments.py make distributed-2.11 distributed-3.3
-	@.envs/distributed-3.3/bin/python dev/upgrade.py
+upgrade: $(TOX) services
+	@$(TOX) run -e distributed2.11 --notest
+	@$(TOX) run -e distributed3.3 -- -m upgrade
 
 # The pictures of Airflow's pages in docs/screenshots, as the tests see them.
-screenshots: $(UV) services
-	@$(PYTHON) dev/environments.py make 2.11 3.3
-	@.envs/2.11/bin/pytest --browser --screenshots=docs/screenshots
-	@.envs/3.3/bin/pytest --browser --screenshots=docs/screenshots
+screenshots: $(TOX) services
+	@$(TOX) run -e airflow2.11,airflow3.3 -- -m browser --screenshots=docs/screenshots
 
 # PostgreSQL, Redis and Chromium, of Debian.
 services:
 	@ls /usr/lib/postgresql/*/bin/postgres /usr/bin/redis-server /usr/bin/chromium >/dev/null 2>&1 || \
 		{ apt-get update -qq && apt-get install -y -qq postgresql redis-server chromium fonts-dejavu-core; }
 
-# Resolve the pinned environments anew, each as of its date.
-pins: $(UV)
-	@$(PYTHON) dev/environments.py lock
+# Resolve the pinned environments anew, each as of its date; NAMES="docs lint" takes some of them.
+pins: $(TOX)
+	@PATH=$(CURDIR)/.venv/bin:$$PATH dev/lock $(NAMES)
 
 clean:
-	rm -rf .venv .envs .demo .distributed .upgrade dist docs/_build
+	rm -rf .venv .tox .demo dist docs/_build
 
-$(UV):
-	@$(PYTHON) -m venv .venv
-	@.venv/bin/python -m pip install --quiet --disable-pip-version-check -r dev/pins/uv.txt
+$(TOX): dev/pins/tox.txt
+	@test -n "$(PYTHON)" || { echo "No Python from 3.10 to 3.13 is here; name one: make test PYTHON=/path/to/python3.12"; exit 1; }
+	@$(PYTHON) -m venv --clear .venv
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check -r dev/pins/tox.txt
+	@touch $(TOX)

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rig import Airflow, RigError, free_port
+from support.airflow import Airflow, RigError, free_port
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
 import tempfile
-from pathlib import Path
 
 # Before anything imports Airflow, which reads them at once.
 os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-home-")
@@ -15,39 +16,32 @@ os.environ["AIRFLOW__CORE__UNIT_TEST_MODE"] = "False"
 
 import aiohttp
 import pytest
-from fakes import FakeTaskInstance
+from support.fakes import FakeTaskInstance
 
+import airflow_provider_datarecs
 from airflow_provider_datarecs.api.contract import Kind
 from airflow_provider_datarecs.compat import AIRFLOW_VERSION
 
-# Folders of tests that run only when they are asked for.
-APART = {
-    "semantics": "how waits end on a real Airflow",
-    "browser": "what users see on Airflow's pages in a real browser",
-}
+# Its conftest needs what only some environments have.
+collect_ignore = [] if importlib.util.find_spec("playwright") else ["system/browser"]
 
 
 def pytest_addoption(parser):
-    parser.addoption("--airflow", help="the Airflow that this must be")
-    for folder, what in APART.items():
-        parser.addoption(f"--{folder}", action="store_true", help=f"test {what}, nothing else")
     parser.addoption("--screenshots", metavar="FOLDER", help="take pictures in the browser, into this folder")
-
-
-def pytest_ignore_collect(collection_path, config):
-    if collection_path.parent != Path(__file__).parent or collection_path == Path(__file__):
-        return None
-    chosen = [folder for folder in APART if config.getoption(f"--{folder}")]
-    name = collection_path.name
-    return (name not in chosen if chosen else name in APART) or None
+    parser.addoption("--stories", type=int, default=1000, help="how many stories are told (default 1000)")
+    parser.addoption("--story", type=int, help="the number of the one story to tell")
 
 
 def pytest_report_header(config):
+    """Say what is tested; under tox, make sure that it is the wheel on the right Airflow."""
     import airflow
 
-    wanted = config.getoption("--airflow")
-    if wanted and wanted != airflow.__version__:
-        pytest.exit(f"this is Airflow {airflow.__version__}, not {wanted}", returncode=1)
+    environment = os.environ.get("TOX_ENV_NAME", "")
+    wanted = re.match(r"[a-z]+(\d+\.\d+)", environment)
+    if wanted and not airflow.__version__.startswith(f"{wanted[1]}."):
+        pytest.exit(f"this is Airflow {airflow.__version__}, not that of {environment}", returncode=1)
+    if environment and "site-packages" not in airflow_provider_datarecs.__file__:
+        pytest.exit(f"{airflow_provider_datarecs.__file__} is not the installed wheel", returncode=1)
     return f"airflow {airflow.__version__}, aiohttp {aiohttp.__version__}, python {sys.version.split()[0]}"
 
 

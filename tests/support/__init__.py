@@ -1,0 +1,9 @@
+"""What the tests share; it stands on the path as ``support``, since it is no part of what is tested."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+EXAMPLES = ROOT / "examples"

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+import socket
+import threading
+
+import pytest
+from support import EXAMPLES
+from support.airflow import IS_AIRFLOW_3, Airflow
+
+from airflow_provider_datarecs.simulator import ApiKey, Simulator, default_world
+
+LINEAGE = "lineage.jsonl"
+
+
+@pytest.fixture(scope="session")
+def live_simulator():
+    world = default_world()
+    world.api_keys = [ApiKey(secrets.token_hex(16))]
+    with Simulator(world) as simulator:
+        yield simulator
+
+
+class Statsd:
+    """Take in what Airflow's processes send as metrics."""
+
+    def __init__(self):
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind(("127.0.0.1", 0))
+        self.port = self._socket.getsockname()[1]
+        self.lines = []
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self):
+        while True:
+            self.lines += self._socket.recv(65536).decode().splitlines()
+
+    def names(self):
+        return {line.split(":")[0] for line in list(self.lines)}
+
+
+@pytest.fixture(scope="session")
+def statsd():
+    return Statsd()
+
+
+@pytest.fixture(scope="session")
+def airflow(live_simulator, statsd, tmp_path_factory):
+    """Run an Airflow with all examples, against a simulator with a key that occurs nowhere else."""
+    folder = tmp_path_factory.mktemp("live")
+    dags = folder / "dags"
+    shutil.copytree(EXAMPLES, dags, ignore=shutil.ignore_patterns("tests"))
+    if IS_AIRFLOW_3:
+        # The documentation's text has no start_date, which 2.x does not accept.
+        text = (EXAMPLES / "reconcile_daily_balances.py").read_text()
+        text = text.replace("    start_date=datetime(2024, 1, 1),\n", "").replace(
+            "reconcile_daily", "documented_daily"
+        )
+        (dags / "as_documented.py").write_text(text)
+    api_key = live_simulator.world.api_keys[0].key
+    metrics = {
+        "AIRFLOW__METRICS__STATSD_ON": "True",
+        "AIRFLOW__METRICS__STATSD_HOST": "127.0.0.1",
+        "AIRFLOW__METRICS__STATSD_PORT": str(statsd.port),
+    }
+    events = {"type": "file", "log_file_path": str(folder / "airflow" / LINEAGE), "append": True}
+    lineage = {"AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(events)}  # read where its provider is installed
+    with Airflow(
+        folder / "airflow", dags, host=live_simulator.url, api_key=api_key, environ={**metrics, **lineage}
+    ) as airflow:
+        yield airflow

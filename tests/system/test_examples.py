@@ -1,0 +1,104 @@
+"""The examples, run to their end by a real Airflow."""
+
+from __future__ import annotations
+
+import pytest
+from support.airflow import IS_AIRFLOW_3
+
+from airflow_provider_datarecs.api.contract import Kind
+
+pytestmark = [pytest.mark.airflow, pytest.mark.compat]
+
+RESULT = {"status": "COMPLETED", "rows_processed": 120000, "rows_matched": 119988, "rows_unmatched": 12}
+
+
+def run_to_the_end(airflow, dag_id, run_id):
+    """Wait until a DAG run has succeeded, and give the names of its tasks."""
+    airflow.wait_until(
+        lambda: airflow.run_state(dag_id, run_id) in ("success", "failed"), f"{dag_id} has ended", seconds=240
+    )
+    tasks = set(airflow.tasks(dag_id, run_id))
+    logs = "\n".join(airflow.task_log(dag_id, task_id.partition("[")[0]) for task_id in tasks)
+    assert airflow.run_state(dag_id, run_id) == "success", logs[-6000:]
+    return tasks
+
+
+def ran_on_the_triggerer(airflow, dag_id, run_id, task_id):
+    return list(
+        airflow.home.glob(f"logs/dag_id={dag_id}/run_id={run_id}/task_id={task_id}/**/*.trigger.*.log")
+    )
+
+
+def check_the_daily_dag(airflow, dag_id, run_id):
+    assert run_to_the_end(airflow, dag_id, run_id) == {"trigger", "wait", "result"}
+    assert ran_on_the_triggerer(airflow, dag_id, run_id, "wait")
+    for task_id in ("wait", "result"):
+        result = airflow.xcom(dag_id, run_id, task_id, "run_result")
+        assert {key: result[key] for key in RESULT} == RESULT
+
+
+def test_the_first_dag_gives_the_result(airflow):
+    run_id = airflow.scheduled_run("reconcile_daily_balances")
+    check_the_daily_dag(airflow, "reconcile_daily_balances", run_id)
+
+
+if IS_AIRFLOW_3:
+
+    def test_the_text_without_a_start_date_gives_the_result_when_it_is_triggered(airflow):
+        # Airflow 3 accepts it, but starts no run of its own.
+        airflow.trigger_dag("documented_daily_balances", "by-hand")
+        check_the_daily_dag(airflow, "documented_daily_balances", "by-hand")
+
+
+def test_a_run_by_ids_carries_its_label(airflow, live_simulator):
+    run_id = airflow.scheduled_run("reconcile_by_ids")
+    run_to_the_end(airflow, "reconcile_by_ids", run_id)
+    labels = {run.label for run in live_simulator.world.runs[Kind.JOB]}
+    assert any(label and label.startswith("nightly-20") for label in labels)
+
+
+def test_a_group_gives_the_sums_over_its_jobs(airflow):
+    run_id = airflow.scheduled_run("reconcile_group")
+    run_to_the_end(airflow, "reconcile_group", run_id)
+    assert ran_on_the_triggerer(airflow, "reconcile_group", run_id, "wait")
+    result = airflow.xcom("reconcile_group", run_id, "wait", "run_result")
+    assert (result["status"], result["rows_processed"]) == ("COMPLETED", 165000)
+    assert {run["job_id"] for run in result["runs"]} == {"job_daily_balance", "job_ledger"}
+
+
+def test_list_operators_feed_templates(airflow):
+    airflow.trigger_dag("reconcile_first_job", "first")
+    run_to_the_end(airflow, "reconcile_first_job", "first")
+    assert airflow.xcom("reconcile_first_job", "first", "trigger", "job_id") == "job_daily_balance"
+
+
+def test_jobs_fan_out_over_mapped_tasks(airflow):
+    airflow.trigger_dag("reconcile_all_jobs", "all")
+    tasks = run_to_the_end(airflow, "reconcile_all_jobs", "all")
+    assert tasks == {"list_jobs", "trigger[0]", "wait[0]"}
+
+
+def test_what_agrees_is_published(airflow):
+    airflow.trigger_dag("reconcile_then_publish", "published")
+    tasks = run_to_the_end(airflow, "reconcile_then_publish", "published")
+    assert tasks == {"balances.trigger", "balances.wait", "balances.result", "publish"}
+    assert "publishing 119988 balances" in airflow.task_log("reconcile_then_publish", "publish")
+
+
+def test_the_hook_serves_a_task_of_your_own(airflow):
+    airflow.trigger_dag("reconcile_with_the_hook", "by-hand")
+    run_to_the_end(airflow, "reconcile_with_the_hook", "by-hand")
+    jobs = airflow.xcom("reconcile_with_the_hook", "by-hand", "jobs_by_workspace", "return_value")
+    assert jobs["Staging"] == ["daily-balance-check"]
+
+
+def test_no_task_log_has_an_error(airflow):
+    for log in airflow.home.glob("logs/dag_id=*reconcile_*/**/*.log*"):
+        assert "Traceback" not in log.read_text(errors="replace"), log
+
+
+def test_the_api_key_is_written_nowhere(airflow, live_simulator):
+    api_key = live_simulator.world.api_keys[0].key.encode()
+    files = [path for path in airflow.home.rglob("*") if path.is_file()]
+    assert any(path.name == "airflow.db" for path in files)
+    assert [path for path in files if api_key in path.read_bytes()] == []

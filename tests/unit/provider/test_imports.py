@@ -1,0 +1,130 @@
+"""What importing this provider gives, and what it costs."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from support import EXAMPLES, ROOT
+
+import airflow_provider_datarecs
+from airflow_provider_datarecs.provider_info import get_provider_info
+
+pytestmark = pytest.mark.compat
+
+DOCUMENTED = {
+    "operators.trigger_job_run": "TriggerJobRunOperator",
+    "operators.trigger_job_run_by_name": "TriggerJobRunByNameOperator",
+    "operators.trigger_job_group_run": "TriggerJobGroupRunOperator",
+    "operators.list_workspaces": "ListWorkspacesOperator",
+    "operators.list_jobs": "ListJobsOperator",
+    "operators.get_job_run_result": "GetJobRunResultOperator",
+    "sensors.job_run": "JobRunSensor",
+    "sensors.job_group_run": "JobGroupRunSensor",
+    "task_groups.reconcile": "reconcile",
+    "hooks.datarecs": "DataRecsHook",
+}
+HEAVY = ("aiohttp", "tenacity", "yarl", "asgiref", "attr", "openlineage")
+PACKAGE = Path(airflow_provider_datarecs.__file__).parent
+
+BASE = """
+from airflow.models.dag import DAG
+from airflow_provider_datarecs.compat import AIRFLOW_VERSION
+if AIRFLOW_VERSION >= (3, 0):
+    from airflow.sdk import BaseOperator, BaseSensorOperator, PokeReturnValue
+else:
+    from airflow.models.baseoperator import BaseOperator
+    from airflow.sensors.base import BaseSensorOperator, PokeReturnValue
+"""
+
+
+def python(code, *options):
+    done = subprocess.run([sys.executable, *options, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize(("module", "name"), DOCUMENTED.items())
+def test_a_documented_import_gives_the_implementation_itself(module, name):
+    documented = getattr(importlib.import_module(f"airflow.providers.datarecs.{module}"), name)
+    assert documented is getattr(importlib.import_module(f"airflow_provider_datarecs.{module}"), name)
+
+
+def test_the_registry_is_told_of_every_documented_class():
+    registry = yaml.safe_load((ROOT / ".airflow-registry.yaml").read_text())
+    sections = [entries for entries in registry.values() if isinstance(entries, list)]
+    listed = [entry["module"] for entries in sections for entry in entries]
+    for module, _, name in (path.rpartition(".") for path in listed):
+        assert getattr(importlib.import_module(module), name).__name__ == name
+    documented = {f"airflow.providers.datarecs.{module}.{name}" for module, name in DOCUMENTED.items()}
+    assert documented <= set(listed)
+    assert len(listed) == len(set(listed))
+    assert registry["package-name"] == get_provider_info()["package-name"]
+
+
+def test_operators_and_sensors_add_no_client_to_what_a_dag_file_imports():
+    modules = [module for module in DOCUMENTED if not module.startswith("hooks")]
+    imports = "\n".join(f"import airflow.providers.datarecs.{module}" for module in modules)
+    code = f"import sys, json\n{BASE}\nbefore = set(sys.modules)\n{imports}\n"
+    added = json.loads(python(code + "print(json.dumps(sorted(set(sys.modules) - before)))"))
+    assert any("datarecs" in module for module in added)
+    assert [one for one in added if one.split(".")[0] in HEAVY] == []
+
+
+def test_parsing_a_dag_touches_nothing_outside_the_process():
+    example = EXAMPLES / "reconcile_daily_balances.py"
+    code = f"""
+import sys
+{BASE}
+import airflow.models.param
+touched = []
+watched = ("socket.connect", "socket.getaddrinfo", "subprocess.Popen", "sqlite3.connect")
+sys.addaudithook(lambda event, arguments: touched.append(event) if event in watched else None)
+exec(compile(open({str(example)!r}).read(), "dag", "exec"))
+print(touched)
+"""
+    assert python(code) == "[]"
+
+
+def test_importing_warns_of_nothing_in_this_provider():
+    modules = [f"airflow.providers.datarecs.{module}" for module in DOCUMENTED]
+    modules += [f"airflow_provider_datarecs.triggers.{name}" for name in ("job_run", "job_group_run")]
+    modules += ["airflow_provider_datarecs.waits.poller", "airflow.provider.datarecs.hooks.datarecs"]
+    code = f"""
+import importlib, warnings
+import airflow
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    for module in {modules!r}:
+        importlib.import_module(module)
+    exec(compile("import warnings; warnings.warn('seen')", "a_datarecs_module.py", "exec"))
+print([str(one.message) for one in caught if "datarecs" in one.filename])
+"""
+    assert python(code) == "['seen']"
+
+
+def imports_of(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module
+
+
+@pytest.mark.parametrize("folder", ["api", "simulator"])
+def test_the_client_and_the_simulator_know_no_airflow(folder):
+    files = list((PACKAGE / folder).glob("*.py"))
+    assert files
+    known = {name for path in files for name in imports_of(path) if name.split(".")[0] == "airflow"}
+    assert known == set()
+
+
+def test_one_module_knows_airflow_versions():
+    files = [path for path in PACKAGE.rglob("*.py") if "AIRFLOW_VERSION" in path.read_text()]
+    assert [path.name for path in files] == ["compat.py"]

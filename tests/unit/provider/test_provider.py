@@ -1,0 +1,74 @@
+"""What Airflow makes of this provider, and what its wheel holds."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import airflow
+import jsonschema
+import pytest
+from airflow.providers_manager import ProvidersManager
+from support import ROOT
+from support.airflow import IS_AIRFLOW_3
+
+from airflow_provider_datarecs.hooks.datarecs import DataRecsHook
+from airflow_provider_datarecs.provider_info import get_provider_info
+
+pytestmark = pytest.mark.compat
+
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+
+
+def test_the_providers_manager_finds_the_hook_without_a_warning(caplog):
+    with caplog.at_level(logging.INFO):
+        manager = ProvidersManager()
+        manager.initialize_providers_hooks()
+        hook = manager.hooks["datarecs"]
+    assert hook is not None
+    assert (hook.connection_type, hook.hook_name) == ("datarecs", "DataRecs")
+    assert hook.connection_id_attribute_name == "conn_id"
+    about = [record for record in caplog.records if "datarecs" in record.getMessage().lower()]
+    assert [record.getMessage() for record in about if record.levelno >= logging.WARNING] == []
+
+
+def test_airflow_says_nothing_of_a_failed_coherence_check():
+    code = "from airflow.providers_manager import ProvidersManager as P; print(sorted(P().hooks))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "'datarecs'" in done.stdout
+    assert "oherence" not in done.stdout + done.stderr
+
+
+def test_airflow_makes_this_providers_hook_of_its_connection(simulator):
+    from airflow.provider.datarecs.hooks.datarecs import DataRecsHook as Registered
+
+    assert Registered is DataRecsHook
+    if IS_AIRFLOW_3:
+        from airflow.sdk import Connection
+    else:
+        from airflow.models.connection import Connection
+    hook = Connection(conn_id="datarecs_default", conn_type="datarecs").get_hook()
+    assert type(hook) is DataRecsHook
+    assert hook.list_workspaces()
+
+
+def test_provider_info_fits_the_schema_of_this_airflow():
+    schema = Path(airflow.__file__).parent / "provider_info.schema.json"
+    jsonschema.validate(get_provider_info(), json.loads(schema.read_text()))
+    assert get_provider_info()["package-name"] == "apache-airflow-provider-datarecs"
+
+
+def test_airflow_knows_the_settings_of_a_deployment():
+    option = ("config", "get-value", "datarecs", "heartbeat_interval")
+    done = subprocess.run([sys.executable, "-m", "airflow", *option], capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "900.0", done.stderr
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_is_parsed_without_an_error(example, parse_dags):
+    bag = parse_dags(example)
+    assert bag.import_errors == {}
+    assert list(bag.dags) == [example.stem]

@@ -1,0 +1,138 @@
+"""The three tasks of a reconciliation, made in one call."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from airflow.models.dag import DAG
+
+from airflow_provider_datarecs.operators.trigger_job_group_run import TriggerJobGroupRunOperator
+from airflow_provider_datarecs.operators.trigger_job_run import TriggerJobRunOperator
+from airflow_provider_datarecs.operators.trigger_job_run_by_name import TriggerJobRunByNameOperator
+from airflow_provider_datarecs.sensors.job_group_run import JobGroupRunSensor
+from airflow_provider_datarecs.task_groups.reconcile import reconcile
+
+pytestmark = pytest.mark.compat
+
+NAMES = {"workspace_name": "Production", "job_name": "ledger-vs-warehouse"}
+IDS = {"workspace_id": "ws_production", "job_id": "job_ledger"}
+
+
+@pytest.fixture
+def dag():
+    with DAG(dag_id="dag", schedule=None, start_date=datetime(2024, 1, 1, tzinfo=timezone.utc)) as dag:
+        yield dag
+
+
+def tasks(group):
+    return [group.children[f"{group.group_id}.{name}"] for name in ("trigger", "wait", "result")]
+
+
+@pytest.mark.parametrize(
+    ("job", "operator"), [(NAMES, TriggerJobRunByNameOperator), (IDS, TriggerJobRunOperator)]
+)
+def test_the_tasks_follow_each_other(dag, job, operator):
+    trigger, wait, result = tasks(reconcile("ledger", **job))
+    assert type(trigger) is operator
+    assert {name: getattr(trigger, name) for name in job} == job
+    assert wait.upstream_task_ids == {"ledger.trigger"}
+    assert result.upstream_task_ids == {"ledger.trigger", "ledger.wait"}
+
+
+def test_the_ids_come_from_the_trigger(dag):
+    trigger, wait, result = tasks(reconcile("ledger", **NAMES))
+    for task in (wait, result):
+        for name in ("job_id", "workspace_id", "run_id"):
+            argument = getattr(task, name)
+            assert (argument.operator, argument.key) == (trigger, name)
+
+
+def test_each_task_takes_what_is_for_it(dag):
+    trigger, wait, result = tasks(
+        reconcile(
+            "ledger",
+            **NAMES,
+            run_label="nightly",
+            conn_id="other",
+            poke_interval=30,
+            timeout=timedelta(hours=2),
+            max_unmatched_rows=3,
+            max_unmatched_ratio=0.1,
+            on_unmatched="skip",
+            default_args={"unique_label": True, "cancel_run_on_kill": True, "retries": 2},
+        )
+    )
+    assert [task.conn_id for task in (trigger, wait, result)] == ["other"] * 3
+    assert [task.retries for task in (trigger, wait, result)] == [2] * 3
+    assert (trigger.run_label, trigger.unique_label) == ("nightly", True)
+    assert (wait.poke_interval, wait.timeout, wait.cancel_run_on_kill) == (30, 7200, True)
+    assert (wait.max_unmatched_rows, wait.max_unmatched_ratio) == (None, None)
+    assert (result.max_unmatched_rows, result.max_unmatched_ratio, result.on_unmatched) == (3, 0.1, "skip")
+
+
+def test_the_pace_may_come_from_default_args(dag):
+    _, wait, _ = tasks(reconcile("ledger", **NAMES, default_args={"poke_interval": 5, "timeout": 60}))
+    assert (wait.poke_interval, wait.timeout) == (5, 60)
+
+
+def test_what_is_not_given_comes_from_default_args():
+    default_args = {
+        "conn_id": "other",
+        "max_unmatched_rows": 3,
+        "on_unmatched": "warn",
+        "run_label": "nightly",
+    }
+    with DAG(
+        dag_id="dag",
+        schedule=None,
+        start_date=datetime(2024, 1, 1, tzinfo=timezone.utc),
+        default_args=default_args,
+    ):
+        trigger, wait, result = tasks(reconcile("ledger", **NAMES))
+    assert [task.conn_id for task in (trigger, wait, result)] == ["other"] * 3
+    assert (trigger.run_label, result.max_unmatched_rows, result.on_unmatched) == ("nightly", 3, "warn")
+    assert (wait.max_unmatched_rows, wait.rows_limited) == (None, False)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"on_unmatched": "skp"},
+        {"max_unmatched_rows": -1},
+        {"max_unmatched_rows": "five"},
+        {"max_unmatched_ratio": 5},
+    ],
+    ids=str,
+)
+def test_a_limit_that_cannot_be_right_is_an_error_of_the_dag(dag, arguments):
+    with pytest.raises(ValueError, match=next(iter(arguments))):
+        reconcile("ledger", **NAMES, **arguments)
+
+
+def test_a_limit_may_be_a_template(dag):
+    limits = {"max_unmatched_rows": "{{ params.rows }}", "max_unmatched_ratio": "{{ params.ratio }}"}
+    _, _, result = tasks(reconcile("ledger", **NAMES, **limits))
+    assert {name: getattr(result, name) for name in limits} == limits
+
+
+@pytest.mark.parametrize(
+    "job",
+    [{}, {"job_name": "ledger"}, {**NAMES, "job_id": "job_ledger"}, {**NAMES, **IDS}],
+    ids=["none", "half", "one more", "both"],
+)
+def test_a_job_that_is_not_named_clearly_is_an_error_of_the_dag(dag, job):
+    with pytest.raises(ValueError, match=r"workspace_name and job_name, or workspace_id and job_id"):
+        reconcile("ledger", **job)
+
+
+def test_what_no_task_group_knows_is_an_error_of_the_dag(dag):
+    with pytest.raises(TypeError, match=r"reconcile\('ledger'\).*max_unmatched_row.*default_args"):
+        reconcile("ledger", **NAMES, max_unmatched_row=0)
+
+
+def test_a_groups_sensor_is_wired_alike(dag):
+    trigger = TriggerJobGroupRunOperator(task_id="trigger", job_group_id="g", workspace_id="w")
+    wait = JobGroupRunSensor(task_id="wait", **trigger.ids)
+    assert wait.upstream_task_ids == {"trigger"}
+    assert (wait.job_group_id.key, wait.run_id.key) == ("job_group_id", "run_id")

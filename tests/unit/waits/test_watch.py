@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+import gc
+import weakref
+
+import pytest
+from support.logs import Log
+
+from airflow_provider_datarecs.api import errors
+from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.runs import Run, Runnable
+from airflow_provider_datarecs.waits import watch as watch_module
+from airflow_provider_datarecs.waits.watch import Watch, heartbeat_interval
+
+JOB = Runnable(Kind.JOB, "j", "w")
+AWAY = errors.NeverArrived("GET /x", "no connection")
+LOST = errors.MaybeArrived("GET /x", "no answer")
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    now = [1_000_000.0]
+    monkeypatch.setattr(watch_module.time, "time", lambda: now[0])
+    return now
+
+
+@pytest.fixture
+def log():
+    return Log()
+
+
+@pytest.fixture
+def watch(clock, log):
+    return Watch(JOB, "r", conn_id="c", log=log, since=clock[0], deadline=clock[0] + 7200)
+
+
+def run(status, **counts):
+    return Run("r", status, {"status": status, **counts})
+
+
+SUBJECT = "Run r of job 'j' in workspace 'w'"
+
+
+def test_the_log_tells_changes_and_a_sparse_heartbeat(watch, log, clock):
+    for status in ("QUEUED", "QUEUED", "RUNNING", "RUNNING", "RUNNING"):
+        assert watch.judge(run(status), (30.0, 30.0)) is None
+        clock[0] += 30
+    assert log == [
+        f"{SUBJECT} is QUEUED; waiting for 0:00:00 of 2:00:00, next look in 0:00:30",
+        f"{SUBJECT} is RUNNING; waiting for 0:01:00 of 2:00:00, next look in 0:00:30",
+    ]
+    clock[0] += 900
+    watch.judge(run("RUNNING"), (30.0, 720.0))
+    watch.judge(run("RUNNING"), (30.0, 720.0))
+    still, progress = log[2].split("; ")
+    assert still == f"{SUBJECT} is still RUNNING, as seen since 1970-01-12T13:47:40+00:00"
+    assert progress == "waiting for 0:17:30 of 2:00:00, next look in 0:00:30 to 0:12:00"
+    assert len(log) == 3
+
+
+def test_rows_are_told_while_the_run_goes_on_if_datarecs_counts_them(watch, log):
+    watch.judge(run("RUNNING", rows_processed=45000, rows_matched=None, rows_unmatched=0))
+    assert log[0].startswith(f"{SUBJECT} is RUNNING, rows: 45000 processed, 0 unmatched so far; waiting")
+
+
+def test_what_ended_a_run_is_left_to_the_task_to_tell(watch, log):
+    assert watch.judge(run("COMPLETED"))["outcome"] == "finished"
+    assert log == []
+
+
+@pytest.mark.parametrize(
+    ("look", "next_look", "told"),
+    [
+        (run("RUNNING"), None, "waiting for 0:00:00 of 2:00:00"),
+        (run("RUNNING"), (0.0, 0.0), "next look in 0:00:01"),
+        (run("RUNNING"), (9000.0, 9999.0), "next look in 2:00:00"),
+        (errors.RateLimited("GET /x", "slow down", 300.0), (60.0, 60.0), "next look in 0:05:00"),
+    ],
+    ids=["unknown", "no-sooner-than-a-second", "the-last-one-at-the-deadline", "after-a-429"],
+)
+def test_the_next_look_is_told_as_far_as_it_is_known(watch, log, look, next_look, told):
+    watch.judge(look, next_look)
+    assert log[0].endswith(told)
+
+
+def test_a_watch_made_anew_goes_on_with_the_story(clock, log):
+    watch = Watch(JOB, "r", conn_id="c", log=log, since=clock[0] - 1800, deadline=clock[0] + 1800)
+    watch.judge(run("RUNNING"))
+    assert log == [f"{SUBJECT} is RUNNING; waiting for 0:30:00 of 1:00:00"]
+
+
+def test_a_status_that_nobody_knows_is_told_once(watch, log):
+    for _ in range(3):
+        assert watch.judge(run("PAUSED")) is None
+    assert len(log) == 1
+    assert "PAUSED, a status this provider does not know, taken as still going" in log[0]
+
+
+def test_failed_looks_are_told_when_they_begin_when_they_change_and_when_they_end(watch, log, clock):
+    watch.judge(run("RUNNING"))
+    for error in (AWAY, AWAY, LOST, LOST):
+        assert watch.judge(error) is None
+        clock[0] += 60
+    watch.judge(run("RUNNING"))
+    assert len(log) == 4
+    since = f"{SUBJECT} cannot be seen since 1970-01-12T13:46:40+00:00"
+    assert log[1].startswith(f"{since}: no connection (GET /x)")
+    assert "This says nothing about the run" in log[1]
+    assert log[2].startswith(f"{since}: no answer (GET /x)")
+    assert log[3].startswith(f"{SUBJECT} is seen again after 0:04:00, still RUNNING, as seen since 1970")
+
+
+def test_a_run_that_has_ended_while_it_could_not_be_seen_is_seen_again(watch, log, clock):
+    watch.judge(AWAY)
+    clock[0] += 60
+    assert watch.judge(run("COMPLETED"))["outcome"] == "finished"
+    assert log[1].startswith(f"{SUBJECT} is seen again after 0:01:00, COMPLETED")
+
+
+def test_long_failure_has_a_heartbeat(watch, log, clock):
+    watch.judge(AWAY)
+    clock[0] += 901
+    watch.judge(AWAY)
+    assert "cannot be seen since 1970-01-12T13:46:40+00:00" in log[1]
+    assert "waiting for 0:15:01 of 2:00:00" in log[1]
+
+
+def test_the_deadline_tells_how_long_and_the_last_status(watch, clock):
+    watch.judge(run("RUNNING"))
+    clock[0] += 7200
+    event = watch.judge(run("RUNNING"))
+    assert event["outcome"] == "timed_out"
+    assert (
+        "did not finish within 2:00:00 (the task's timeout); its last status was RUNNING" in event["message"]
+    )
+
+
+def test_the_deadline_of_a_run_that_cannot_be_seen_says_so(watch, clock):
+    watch.judge(run("RUNNING"))
+    clock[0] += 3600
+    watch.judge(AWAY)
+    clock[0] += 3600
+    message = watch.judge(AWAY)["message"]
+    for part in ("the last 1:00:00", "no connection", "before that its status was RUNNING", "is unknown"):
+        assert part in message
+
+
+def test_a_finished_run_counts_even_at_the_deadline(watch, clock):
+    clock[0] += 9999
+    assert watch.judge(run("COMPLETED"))["outcome"] == "finished"
+
+
+MISSING = errors.NotFound("GET /x", 404, "Resource not found: run")
+
+
+def test_a_run_that_was_never_seen_may_be_missing_for_a_minute(watch, clock):
+    assert watch.judge(MISSING) is None
+    clock[0] += 59
+    assert watch.judge(MISSING) is None
+    clock[0] += 1
+    assert watch.judge(MISSING)["outcome"] == "refused"
+
+
+def test_a_run_that_was_seen_may_not_be_missing(watch):
+    watch.judge(run("RUNNING"))
+    assert watch.judge(MISSING)["outcome"] == "refused"
+
+
+def test_the_grace_counts_from_the_first_look_of_all(clock, log):
+    watch = Watch(JOB, "r", conn_id="c", log=log, since=0.0, deadline=9e9, first_look=clock[0] - 61)
+    assert watch.judge(MISSING)["outcome"] == "refused"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.Unauthorized("GET /x", 401, "no"),
+        errors.Forbidden("GET /x", 403, "no"),
+        errors.Rejected("GET /x", 400, "no"),
+        errors.InvalidSettings("no"),
+    ],
+)
+def test_what_waiting_does_not_cure_ends_the_wait(watch, log, error):
+    assert watch.judge(error)["outcome"] == "refused"
+    assert log == []  # the task tells it
+
+
+@pytest.mark.parametrize(("wait", "pause"), [(None, 15.0), (0.0, 1.0), (42.0, 42.0)])
+def test_after_a_429_the_next_look_comes_when_it_says(watch, clock, wait, pause):
+    watch.judge(errors.RateLimited("GET /x", "slow down", wait))
+    assert watch.not_before == clock[0] + pause
+    watch.judge(run("RUNNING"))
+    assert watch.not_before == clock[0] + 1.0
+
+
+def test_what_went_wrong_is_not_kept_with_the_answer_that_it_is_about(watch):
+    error = errors.UnreadableAnswer("GET /x", "not JSON")
+    gone = weakref.ref(error)
+    watch.judge(error)
+    del error
+    gc.collect()
+    assert gone() is None
+    assert "not JSON" in watch.timeout_message()
+
+
+@pytest.fixture
+def set_interval(monkeypatch):
+    """Set the option of airflow.cfg as the environment can."""
+
+    def set_interval(value):
+        monkeypatch.setenv("AIRFLOW__DATARECS__HEARTBEAT_INTERVAL", value)
+        heartbeat_interval.cache_clear()
+
+    yield set_interval
+    heartbeat_interval.cache_clear()
+
+
+def test_a_deployment_sets_how_often_the_log_says_that_nothing_has_changed(watch, log, clock, set_interval):
+    set_interval("120")
+    for _ in range(11):
+        watch.judge(run("RUNNING"))
+        clock[0] += 30
+    assert len(log) == 3
+
+
+@pytest.mark.parametrize("value", ["often", "-1", "nan", ""])
+def test_an_interval_that_cannot_be_right_is_told_and_the_default_taken(set_interval, caplog, value):
+    caplog.set_level("WARNING", "airflow_provider_datarecs")
+    set_interval(value)
+    assert heartbeat_interval() == heartbeat_interval() == 900.0
+    (line,) = caplog.messages
+    assert "[datarecs] heartbeat_interval in airflow.cfg, or AIRFLOW__DATARECS__HEARTBEAT_INTERVAL: " in line
+    assert line.endswith("Going on with the default, 900 s")
