@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from support.airflow import IS_AIRFLOW_3
 
 from airflow_provider_datarecs.api.contract import Kind

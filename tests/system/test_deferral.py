@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 
+import pytest
+
 from airflow_provider_datarecs.simulator import Fault, Plan
 
 pytestmark = [pytest.mark.airflow, pytest.mark.compat]
