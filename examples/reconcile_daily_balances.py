@@ -13,11 +13,12 @@ with DAG(
     schedule="@daily",
     start_date=datetime(2024, 1, 1),
     catchup=False,
+    tags=["datarecs"],
     params={
         "workspace_name": Param("Production", type="string"),
         "job_name": Param("daily-balance-check", type="string"),
     },
-):
+) as dag:
     trigger = TriggerJobRunByNameOperator(
         task_id="trigger",
         workspace_name="{{ params.workspace_name }}",

@@ -7,7 +7,7 @@ import socket
 import threading
 
 import pytest
-from support import EXAMPLES
+from support import DOCUMENTED_DAG, EXAMPLES
 from support.airflow import IS_AIRFLOW_3, Airflow
 
 from airflow_provider_datarecs.simulator import ApiKey, Simulator, default_world
@@ -54,10 +54,7 @@ def airflow(live_simulator, statsd, tmp_path_factory):
     shutil.copytree(EXAMPLES, dags, ignore=shutil.ignore_patterns("tests"))
     if IS_AIRFLOW_3:
         # The documentation's text has no start_date, which 2.x does not accept.
-        text = (EXAMPLES / "reconcile_daily_balances.py").read_text()
-        text = text.replace("    start_date=datetime(2024, 1, 1),\n", "").replace(
-            "reconcile_daily", "documented_daily"
-        )
+        text = DOCUMENTED_DAG.read_text().replace("reconcile_daily", "documented_daily")
         (dags / "as_documented.py").write_text(text)
     api_key = live_simulator.world.api_keys[0].key
     metrics = {

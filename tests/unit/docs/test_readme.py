@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import re
 
 import pytest
-from support import ROOT
+from support import DOCUMENTED_DAG, EXAMPLES, ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/**/*.md"))]
 
@@ -15,6 +16,21 @@ def test_the_first_dag_of_the_readme_is_the_example_that_runs():
         r"<!-- (\S+) -->\n```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL
     )
     assert code == (ROOT / path).read_text()
+
+
+def statements(path, but=()):
+    """Give the statements of a DAG file, but for imports from some modules and some arguments of its DAG."""
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "DAG":
+            node.keywords = [keyword for keyword in node.keywords if keyword.arg not in but]
+    return [ast.dump(node) for node in tree.body if getattr(node, "module", "") not in but]
+
+
+def test_the_first_dag_is_that_of_the_documentation_with_a_start_date():
+    ours = EXAMPLES / "reconcile_daily_balances.py"
+    assert statements(ours, but=("start_date", "datetime")) == statements(DOCUMENTED_DAG)
+    assert "start_date=datetime(" in ours.read_text()
 
 
 def prose(page):
@@ -40,7 +56,7 @@ def test_a_relative_link_leads_somewhere(page):
     assert links or page.name != "README.md"
 
 
-@pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
 def test_an_example_is_shown(example):
     shown = "\n".join(page.read_text() for page in PAGES)
     assert f"{{literalinclude}} ../examples/{example.name}\n" in shown

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import airflow
 import pytest
-from support import ROOT
+from support import DOCUMENTED_DAG, ROOT
 from support.airflow import IS_AIRFLOW_3
 
 pytestmark = pytest.mark.compat
@@ -121,13 +121,7 @@ print(after_parsing, recording.asked)
 
 if IS_AIRFLOW_3:
 
-    def test_the_text_of_the_documentation_is_parsed_without_a_start_date(tmp_path, parse_dags):
-        text = DAILY.read_text()
-        documented = text.replace("    start_date=datetime(2024, 1, 1),\n", "").replace(
-            "from datetime import datetime\n\n", ""
-        )
-        assert len(text.splitlines()) - len(documented.splitlines()) == 3
-        (tmp_path / "documented.py").write_text(documented)
-        bag = parse_dags(tmp_path)
+    def test_the_text_of_the_documentation_is_parsed_without_a_start_date(parse_dags):
+        bag = parse_dags(DOCUMENTED_DAG)
         assert bag.import_errors == {}
         assert bag.dags["reconcile_daily_balances"].task_ids == ["trigger", "wait", "result"]
