@@ -10,26 +10,14 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
-from support import EXAMPLES, ROOT
+from support import EXAMPLES
+from support.components import COMPONENTS, IMPORTED
 
 import airflow_provider_datarecs
-from airflow_provider_datarecs.provider_info import get_provider_info
 
 pytestmark = pytest.mark.compat
 
-DOCUMENTED = {
-    "operators.trigger_job_run": "TriggerJobRunOperator",
-    "operators.trigger_job_run_by_name": "TriggerJobRunByNameOperator",
-    "operators.trigger_job_group_run": "TriggerJobGroupRunOperator",
-    "operators.list_workspaces": "ListWorkspacesOperator",
-    "operators.list_jobs": "ListJobsOperator",
-    "operators.get_job_run_result": "GetJobRunResultOperator",
-    "sensors.job_run": "JobRunSensor",
-    "sensors.job_group_run": "JobGroupRunSensor",
-    "task_groups.reconcile": "reconcile",
-    "hooks.datarecs": "DataRecsHook",
-}
+MODULES = sorted({one.documented for one in IMPORTED})
 HEAVY = ("aiohttp", "tenacity", "yarl", "asgiref", "attr", "openlineage")
 PACKAGE = Path(airflow_provider_datarecs.__file__).parent
 
@@ -50,27 +38,15 @@ def python(code, *options):
     return done.stdout.splitlines()[-1]
 
 
-@pytest.mark.parametrize(("module", "name"), DOCUMENTED.items())
-def test_a_documented_import_gives_the_implementation_itself(module, name):
-    documented = getattr(importlib.import_module(f"airflow.providers.datarecs.{module}"), name)
-    assert documented is getattr(importlib.import_module(f"airflow_provider_datarecs.{module}"), name)
-
-
-def test_the_registry_is_told_of_every_documented_class():
-    registry = yaml.safe_load((ROOT / ".airflow-registry.yaml").read_text())
-    sections = [entries for entries in registry.values() if isinstance(entries, list)]
-    listed = [entry["module"] for entries in sections for entry in entries]
-    for module, _, name in (path.rpartition(".") for path in listed):
-        assert getattr(importlib.import_module(module), name).__name__ == name
-    documented = {f"airflow.providers.datarecs.{module}.{name}" for module, name in DOCUMENTED.items()}
-    assert documented <= set(listed)
-    assert len(listed) == len(set(listed))
-    assert registry["package-name"] == get_provider_info()["package-name"]
+@pytest.mark.parametrize("one", IMPORTED, ids=lambda one: one.short)
+def test_a_documented_import_gives_the_implementation_itself(one):
+    documented = importlib.import_module(one.documented)
+    assert getattr(documented, one.name) is getattr(importlib.import_module(one.implementation), one.name)
+    assert one.name in documented.__all__
 
 
 def test_operators_and_sensors_add_no_client_to_what_a_dag_file_imports():
-    modules = [module for module in DOCUMENTED if not module.startswith("hooks")]
-    imports = "\n".join(f"import airflow.providers.datarecs.{module}" for module in modules)
+    imports = "\n".join(f"import {module}" for module in MODULES if ".hooks." not in module)
     code = f"import sys, json\n{BASE}\nbefore = set(sys.modules)\n{imports}\n"
     added = json.loads(python(code + "print(json.dumps(sorted(set(sys.modules) - before)))"))
     assert any("datarecs" in module for module in added)
@@ -93,8 +69,7 @@ print(touched)
 
 
 def test_importing_warns_of_nothing_in_this_provider():
-    modules = [f"airflow.providers.datarecs.{module}" for module in DOCUMENTED]
-    modules += [f"airflow_provider_datarecs.triggers.{name}" for name in ("job_run", "job_group_run")]
+    modules = sorted({one.documented for one in COMPONENTS})
     modules += ["airflow_provider_datarecs.waits.poller", "airflow.provider.datarecs.hooks.datarecs"]
     code = f"""
 import importlib, warnings
