@@ -13,6 +13,7 @@ with DAG(
     schedule="@daily",
     start_date=datetime(2024, 1, 1),
     catchup=False,
+    default_args={"unique_label": True, "cancel_run_on_kill": True},
 ):
     trigger = TriggerJobGroupRunOperator(
         task_id="trigger",

@@ -1,0 +1,40 @@
+"""What ``default_args`` say once for all tasks."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from datetime import datetime, timezone
+
+import pytest
+from airflow.models.dag import DAG
+from support import EXAMPLES
+from support.components import COMPONENTS
+
+pytestmark = pytest.mark.compat
+
+TASKS = [one for one in COMPONENTS if one.folder in ("operators", "sensors")]
+
+
+def arguments_of(cls):
+    """Give the names of the arguments that this provider's part of a task takes."""
+    own = [base for base in cls.__mro__ if base.__module__.startswith("airflow_provider_datarecs")]
+    makers = [base.__init__ for base in own if "__init__" in vars(base)]
+    return {name for maker in makers for name in inspect.signature(maker).parameters} - {"self", "kwargs"}
+
+
+@pytest.mark.parametrize("one", TASKS, ids=lambda one: one.name)
+def test_every_argument_of_a_task_may_come_from_default_args(one):
+    cls = getattr(importlib.import_module(one.documented), one.name)
+    given = {name: f"the {name}" for name in arguments_of(cls)}
+    assert "conn_id" in given
+    start = datetime(2024, 1, 1, tzinfo=timezone.utc)
+    with DAG(dag_id="dag", schedule=None, start_date=start, default_args={**given, "unknown": 1}):
+        task = cls(task_id="task")
+    assert {name: getattr(task, name) for name in given} == given
+
+
+def test_the_example_gives_each_task_what_it_knows(parse_dags):
+    dag = parse_dags(EXAMPLES / "reconcile_group.py").dags["reconcile_group"]
+    assert dag.get_task("trigger").unique_label is True
+    assert dag.get_task("wait").cancel_run_on_kill is True
