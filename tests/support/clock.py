@@ -18,18 +18,20 @@ class HastyClock:
     Run coroutines on a clock that jumps to the next timer, for all of this process.
 
     :param monkeypatch: replaces the clocks of the module ``time`` for as long as a test lasts
-    :param busy: says whether the loop waits for somebody outside, whose answer takes real time
+    :param busy: says whether the loop waits for somebody outside this thread, whose answer takes real time;
+        threads that the loop itself has work done in are known. Default None: there is nobody else
     """
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, busy: Callable[[], bool]) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, busy: Callable[[], bool] | None = None) -> None:
         self.ahead = 0.0
-        self.busy = busy
+        self.busy = busy or (lambda: False)
+        self.lets_others_in = 0.001 if busy else 0.0  # seconds for each jump
         monkeypatch.setattr(time, "time", lambda: real_time() + self.ahead)
         monkeypatch.setattr(time, "monotonic", lambda: real_monotonic() + self.ahead)
 
     def run(self, main: Coroutine[Any, Any, Any]) -> Any:
         """Run a coroutine to its end, as ``asyncio.run`` does, and give its result."""
-        loop = asyncio.SelectorEventLoop(_HastySelector(self))
+        loop = _HastyLoop(self)
         asyncio.set_event_loop(loop)
         try:
             return loop.run_until_complete(main)
@@ -42,16 +44,29 @@ class HastyClock:
             loop.close()
 
 
-class _HastySelector(selectors.DefaultSelector):
+class _HastyLoop(asyncio.SelectorEventLoop):
     def __init__(self, clock: HastyClock) -> None:
+        self.in_threads: set[Any] = set()
+        super().__init__(_HastySelector(clock, self.in_threads))
+
+    def run_in_executor(self, executor: Any, func: Any, *arguments: Any) -> Any:
+        future = super().run_in_executor(executor, func, *arguments)
+        self.in_threads.add(future)
+        future.add_done_callback(self.in_threads.discard)
+        return future
+
+
+class _HastySelector(selectors.DefaultSelector):
+    def __init__(self, clock: HastyClock, in_threads: set[Any]) -> None:
         super().__init__()
         self._clock = clock
+        self._in_threads = in_threads
 
     def select(self, timeout: float | None = None) -> Any:
-        if timeout is None or timeout <= 0 or self._clock.busy():
+        if timeout is None or timeout <= 0 or self._in_threads or self._clock.busy():
             # In steps, since what makes it busy may end in a way that wakes nobody.
             return super().select(timeout if timeout is None or timeout <= 0 else min(timeout, 0.5))
-        ready = super().select(0.001)
+        ready = super().select(self._clock.lets_others_in)
         if not ready:
             self._clock.ahead += timeout
         return ready
