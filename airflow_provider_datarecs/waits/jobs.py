@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextvars
 import random
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Callable
 
+from airflow_provider_datarecs.api.answers import run_ids
 from airflow_provider_datarecs.api.errors import DataRecsError
-from airflow_provider_datarecs.api.runs import epoch, run_from, run_id_of
+from airflow_provider_datarecs.api.runs import epoch, run_from
 from airflow_provider_datarecs.waits import watch
 from airflow_provider_datarecs.waits.forecast import BEYOND, History
 from airflow_provider_datarecs.waits.schedule import Question
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 FORECAST_RUNS = 30  # of a question's runs: enough to say when to ask it, however many it has
 FORECAST_SPANS = 120  # for all of these together, of which each has a few at least
+LEARNT_FROM = 100  # runs of a list, from its start, that tell how long runs take; the newest, in most lists
 
 
 class Wait:
@@ -250,29 +253,33 @@ class TrackedJob:
 
     def read(self, items: list[dict[str, Any]]) -> dict[str, Run]:
         """
-        Give the runs that a list shows, without those known to be over that nobody waits for.
+        Give those of a list's runs that somebody waits for, by the id that is waited for.
 
-        Each one that is over is learnt from, once.
+        Each run that is over is learnt from, once; of those that nobody waits for, the first ones alone.
 
-        :param items: the first page of the job's list
+        :param items: a page of the job's list
         """
         self.known = True
-        shown, over = {}, set()
-        for item in items:
-            run_id = run_id_of(item)
-            if run_id is None:
+        shown: dict[str, Run] = {}
+        over = set()
+        for place, item in enumerate(items):
+            ids = run_ids(item)
+            waited = [run_id for run_id in ids if run_id in self.runs]
+            if not ids or not (waited or place < LEARNT_FROM):
                 continue
-            if run_id in self._over and run_id not in self.runs:
-                over.add(run_id)
+            if ids[0] in self._over and not waited:
+                over.add(ids[0])
                 continue
             run = run_from(item, self.runnable)
             if run is None:  # of another job
                 continue
-            shown[run_id] = run
+            for run_id in waited:
+                if run_id == ids[0] or run_id not in shown:
+                    shown[run_id] = replace(run, id=run_id)
             if run.is_finished:
-                over.add(run_id)
+                over.add(run.id)
                 started, ended = epoch(run.result["started_at"]), epoch(run.result["completed_at"])
                 if started is not None and ended is not None:
-                    self.history.learn(run_id, ended=ended, seconds=ended - started)
+                    self.history.learn(run.id, ended=ended, seconds=ended - started)
         self._over = over
         return shown
