@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from http import HTTPStatus
@@ -192,11 +192,28 @@ class Page:
     :param items: the objects on it, with keys in snake_case
     :param cursor: what to ask the next page with, if the answer names one
     :param next_url: the next page's URL, if the answer names one
+    :param by_id: the items by each id that a run may go by, default made of ``items``
     """
 
     items: list[dict[str, Any]]
     cursor: str | None = None
     next_url: str | None = None
+    by_id: Mapping[str, dict[str, Any]] = field(default_factory=dict, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        # Here, where a page is read off the event loop if it is large; a copy of it has this already.
+        if not self.by_id:
+            object.__setattr__(self, "by_id", _by_id(self.items))
+
+
+def _by_id(items: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for key in contract.RUN_ID_KEYS:  # by the first of all, so that no other id hides what that says
+        for item in items:
+            run_id = id_text(item.get(key))
+            if run_id is not None:
+                found.setdefault(run_id, item)
+    return found
 
 
 def page(call: str, answer: Any) -> Page:

@@ -18,6 +18,7 @@ from airflow_provider_datarecs.api.errors import (
     AnsweredWithError,
     DataRecsError,
     ForeignAnswer,
+    InvalidInput,
     LimitUsedUp,
     MaybeArrived,
     NeverArrived,
@@ -130,11 +131,13 @@ class DataRecsClient:
         :param runnable: the job or job group
         :param idempotency_key: the same for every attempt at the same wish
         :param run_label: a label for the run, default none
-        :raises InvalidInput: when the label is a template's None
+        :raises InvalidInput: when the label is a template's None, or the key cannot be a header
         :raises RunMayHaveStarted: when the request may have arrived but its answer is lost or unreadable
         """
         if run_label:
             check_text("run_label", run_label)
+        if not idempotency_key.isprintable():
+            raise InvalidInput(f"idempotency_key is {idempotency_key!r}, which no HTTP header can carry")
         try:
             return await self._ask(
                 "POST",

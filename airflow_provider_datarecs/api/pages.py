@@ -31,9 +31,7 @@ async def walk(
     asked: set[str] = set()
     while url is not None:
         if url in asked:
-            raise EndlessList(
-                call, f"page {len(asked)} of {what} names an earlier one as next, {unknown}"
-            )
+            raise EndlessList(call, f"page {len(asked)} of {what} names an earlier one as next, {unknown}")
         if len(asked) >= most:
             raise EndlessList(call, f"{what} still goes on after {most} pages, {unknown}")
         asked.add(url)

@@ -54,7 +54,8 @@ def check_text(argument: str, value: Any) -> str:
 
     :param argument: the argument's name, for the message
     :param value: what it holds
-    :raises InvalidInput: when it is no text, blank, or what a template gives that found nothing
+    :raises InvalidInput: when it is no text, blank, cut amid a character, or what a template gives that found
+        nothing
     """
     if value is None or value == "None":
         raise InvalidInput(
@@ -63,6 +64,8 @@ def check_text(argument: str, value: Any) -> str:
         )
     if not isinstance(value, str):
         raise InvalidInput(f"{argument} must be text, not {value!r} ({type(value).__name__})")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise InvalidInput(f"{argument} is {value!r}, which holds half a character; give what DataRecs shows")
     if not value.strip():
         raise InvalidInput(f"{argument} is empty ({value!r}); give what DataRecs shows")
     return value

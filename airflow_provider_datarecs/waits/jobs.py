@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextvars
 import random
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Callable
 
 from airflow_provider_datarecs.api.answers import run_ids
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 
 FORECAST_RUNS = 30  # of a question's runs: enough to say when to ask it, however many it has
 FORECAST_SPANS = 120  # for all of these together, of which each has a few at least
-LEARNT_FROM = 100  # runs of a list, from its start, that tell how long runs take; the newest, in most lists
+LEARNT_FROM = 50  # runs at either end of a list that are learnt from; the newest are at one
 
 
 class Wait:
@@ -251,35 +250,29 @@ class TrackedJob:
                 questions.append(RunsQuestion(self, runs, as_list=as_list, now=now))
         return questions
 
-    def read(self, items: list[dict[str, Any]]) -> dict[str, Run]:
+    def read(self, page: Page) -> dict[str, Run]:
         """
-        Give those of a list's runs that somebody waits for, by the id that is waited for.
+        Give those of a list's runs that somebody waits for; learn from the rest how long runs take.
 
-        Each run that is over is learnt from, once; of those that nobody waits for, the first ones alone.
-
-        :param items: a page of the job's list
+        :param page: a page of the job's list, of whatever size
         """
         self.known = True
-        shown: dict[str, Run] = {}
+        self._learn_from([*page.items[:LEARNT_FROM], *page.items[LEARNT_FROM:][-LEARNT_FROM:]])
+        items = ((run_id, page.by_id[run_id]) for run_id in self.runs if run_id in page.by_id)
+        runs = (run_from(item, self.runnable, run_id) for run_id, item in items)
+        return {run.id: run for run in runs if run is not None}  # the others are another job's
+
+    def _learn_from(self, items: list[dict[str, Any]]) -> None:
+        """Learn how long the runs took that are over, once of each."""
         over = set()
-        for place, item in enumerate(items):
-            ids = run_ids(item)
-            waited = [run_id for run_id in ids if run_id in self.runs]
-            if not ids or not (waited or place < LEARNT_FROM):
-                continue
-            if ids[0] in self._over and not waited:
-                over.add(ids[0])
+        for item in items:
+            if not self._over.isdisjoint(run_ids(item)):
+                over.update(run_ids(item))
                 continue
             run = run_from(item, self.runnable)
-            if run is None:  # of another job
-                continue
-            for run_id in waited:
-                if run_id == ids[0] or run_id not in shown:
-                    shown[run_id] = replace(run, id=run_id)
-            if run.is_finished:
-                over.add(run.id)
+            if run is not None and run.is_finished:
+                over.update(run_ids(item))
                 started, ended = epoch(run.result["started_at"]), epoch(run.result["completed_at"])
                 if started is not None and ended is not None:
                     self.history.learn(run.id, ended=ended, seconds=ended - started)
         self._over = over
-        return shown
