@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 from airflow_provider_datarecs.api import contract
 from airflow_provider_datarecs.api.errors import InvalidInput
-from airflow_provider_datarecs.api.runs import check_choice, check_text
+from airflow_provider_datarecs.api.runs import UNREADABLE, check_choice, check_text
 from airflow_provider_datarecs.compat import AirflowException, AirflowSkipException, set_outlet_extra
 from airflow_provider_datarecs.exceptions import (
     DataRecsCountsMissing,
@@ -57,9 +57,9 @@ class UnmatchedLimits:
         for who, counts in _parts(result):
             processed, unmatched = _count(counts, "rows_processed"), _count(counts, "rows_unmatched")
             if self.are_set and unmatched is None:
-                missing.append(f"{who}DataRecs gives no rows_unmatched")
+                missing.append(f"{who}{_missing(counts, 'rows_unmatched')}")
             elif self.ratio is not None and processed is None:
-                missing.append(f"{who}DataRecs gives no rows_processed")
+                missing.append(f"{who}{_missing(counts, 'rows_processed')}")
             if unmatched is None:
                 continue
             of = "" if processed is None else f" of {processed}"
@@ -208,6 +208,11 @@ def _parts(result: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 def _count(counts: dict[str, Any], name: str) -> int | None:
     count = counts.get(name)
     return count if isinstance(count, int) and count >= 0 else None
+
+
+def _missing(counts: dict[str, Any], name: str) -> str:
+    odd = (counts.get(UNREADABLE) or {}).get(name)
+    return f"DataRecs gives {name} as {odd}, which is no whole number" if odd else f"DataRecs gives no {name}"
 
 
 def _is_constant(value: Any) -> bool:

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-import json
-import math
 import re
 import time
-from codecs import BOM_UTF8
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Mapping
 
 from airflow_provider_datarecs.api import contract
+from airflow_provider_datarecs.api.bodies import decoded, loads, shown, whole_characters
 from airflow_provider_datarecs.api.errors import (
     AnsweredWithError,
     Forbidden,
+    ForeignAnswer,
     NotFound,
     RateLimited,
     Redirected,
     Rejected,
+    RequestError,
     Unauthorized,
     Unavailable,
     UnreadableAnswer,
 )
 
-SHOWN = 200  # characters of an unreadable body or an odd value that go into a message
+LONGEST = 2000  # characters of what an error says
 
 
 def read(call: str, what: str, status: int, headers: Mapping[str, str], body: bytes) -> Any:
@@ -37,37 +37,33 @@ def read(call: str, what: str, status: int, headers: Mapping[str, str], body: by
     :param what: what the request named, for a 404
     :param status: the HTTP status
     :param headers: the answer's headers, read without regard to case
-    :param body: the answer's body
-    :raises AnsweredWithError: for every status that is not 2xx
+    :param body: the answer's body as it came, compressed or not
+    :raises AnsweredWithError: for an error of DataRecs's
+    :raises ForeignAnswer: for an error that is not its own
     :raises UnreadableAnswer: when a 2xx answer is not JSON
     """
+    body, problem = decoded(_header(headers, "Content-Encoding", ""), body)
     if not 200 <= status < 300:
-        raise error_for(call, what, status, headers, body)
+        raise error_for(call, what, status, headers, problem.encode() if problem else body)
+    if problem:
+        raise UnreadableAnswer(call, f"{_answer(status, headers)} {problem}")
     try:
-        return _loads(body) if body.strip() else None
+        return loads(body) if body.strip() else None
     except (ValueError, RecursionError) as error:
         raise UnreadableAnswer(
             call,
-            f"the answer ({status}, {_header(headers, 'Content-Type', 'no content type')}) is not JSON but "
-            f"{_shown(body)}; is Host the URL of the DataRecs API?",
+            f"{_answer(status, headers)} is not JSON but {shown(body)}; is Host the URL of the DataRecs API?",
         ) from error
 
 
-def error_for(
-    call: str, what: str, status: int, headers: Mapping[str, str], body: bytes
-) -> AnsweredWithError:
+def error_for(call: str, what: str, status: int, headers: Mapping[str, str], body: bytes) -> RequestError:
     """Make the error that a non-2xx answer means; the parameters are those of :func:`read`."""
-    said = error_message(body)
-    if status == HTTPStatus.UNAUTHORIZED:
-        return Unauthorized(call, status, contract.UNAUTHORIZED_MESSAGE)
-    if status == HTTPStatus.FORBIDDEN:
-        return Forbidden(call, status, f"the API key lacks the permission for this call (403: {said})")
-    if status == HTTPStatus.NOT_FOUND:
-        return NotFound(call, status, f"{contract.NOT_FOUND_MESSAGE}: {what}")
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         wait = rate_limit_wait(headers)
         until = f"; the limit opens in {wait:.0f} s" if wait is not None else ""
-        return RateLimited(call, f"too many requests for this API key (429: {said}){until}", wait)
+        return RateLimited(
+            call, f"too many requests for this API key (429: {error_message(body)}){until}", wait
+        )
     if 300 <= status < 400:
         # A query may hold what is nobody's business.
         target = _header(headers, "Location", "nowhere").partition("?")[0]
@@ -77,32 +73,57 @@ def error_for(
             f"redirected ({status}) to {target}, not followed; put the API's final URL into Host",
         )
     if status >= 500 or status in contract.TRY_AGAIN_LATER:
-        return Unavailable(call, status, f"DataRecs cannot answer now ({status}: {said})")
+        return Unavailable(call, status, f"DataRecs cannot answer now ({status}: {error_message(body)})")
+    if _own_error(body) is None:
+        # Gateways, firewalls and proxies say such things in passing. An empty 401 may well be DataRecs's:
+        # to wait on in vain costs less than to end every wait over a gateway's bad minute.
+        key = ", and is the API key valid" if status == HTTPStatus.UNAUTHORIZED else ""
+        return ForeignAnswer(
+            call,
+            status,
+            f"{_answer(status, headers)} is not an error as DataRecs gives it but {shown(body)}; is Host the "
+            f"URL of the DataRecs API{key}?",
+        )
+    return _refusal(call, what, status, error_message(body))
+
+
+def _refusal(call: str, what: str, status: int, said: str) -> AnsweredWithError:
+    if status == HTTPStatus.UNAUTHORIZED:
+        return Unauthorized(call, status, contract.UNAUTHORIZED_MESSAGE)
+    if status == HTTPStatus.FORBIDDEN:
+        return Forbidden(call, status, f"the API key lacks the permission for this call (403: {said})")
+    if status == HTTPStatus.NOT_FOUND:
+        return NotFound(call, status, f"{contract.NOT_FOUND_MESSAGE}: {what}")
     return Rejected(call, status, f"refused ({status}: {said})")
 
 
 def error_message(body: bytes) -> str:
     """Give what an error's body says: its message and each field's message, else the start of the body."""
+    error = _own_error(body)
+    if error is None:
+        return shown(body)
+    message, fields = error.get("message"), error.get("errors")
     try:
-        answer = _loads(body)
+        parts = [str(part) for part in (message if isinstance(message, list) else [message]) if part]
+        for entry in fields if isinstance(fields, list) else []:
+            is_field = isinstance(entry, dict)
+            parts.append(f"{entry.get('field')}: {entry.get('message')}" if is_field else str(entry))
+    except RecursionError:
+        return shown(body)
+    if error.get("error_code"):
+        parts.append(f"error code {error['error_code']}")
+    text = "; ".join(parts)
+    return (text if len(text) <= LONGEST else f"{text[:LONGEST]}…") or shown(body)
+
+
+def _own_error(body: bytes) -> dict[str, Any] | None:
+    """Give the error that a body is, with keys in snake_case; None where it is none of DataRecs's."""
+    try:
+        answer = loads(body)
     except (ValueError, RecursionError):
-        answer = None
-    if not isinstance(answer, dict):
-        return _shown(body)
-    answer = snake_keys(answer)
-    message = answer.get("message")
-    parts = (
-        [str(part) for part in message] if isinstance(message, list) else [str(message)] if message else []
-    )
-    fields = answer.get("errors")
-    for entry in fields if isinstance(fields, list) else []:
-        if isinstance(entry, dict):
-            parts.append(f"{entry.get('field')}: {entry.get('message')}")
-        else:
-            parts.append(str(entry))
-    if answer.get("error_code"):
-        parts.append(f"error code {answer['error_code']}")
-    return "; ".join(parts) or _shown(body)
+        return None
+    error = snake_keys(answer) if isinstance(answer, dict) else {}
+    return error if any(error.get(key) for key in contract.ERROR_KEYS) else None
 
 
 def rate_limit_wait(headers: Mapping[str, str]) -> float | None:
@@ -171,11 +192,28 @@ class Page:
     :param items: the objects on it, with keys in snake_case
     :param cursor: what to ask the next page with, if the answer names one
     :param next_url: the next page's URL, if the answer names one
+    :param by_id: the items by each id that a run may go by, default made of ``items``
     """
 
     items: list[dict[str, Any]]
     cursor: str | None = None
     next_url: str | None = None
+    by_id: Mapping[str, dict[str, Any]] = field(default_factory=dict, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        # Here, where a page is read off the event loop if it is large; a copy of it has this already.
+        if not self.by_id:
+            object.__setattr__(self, "by_id", _by_id(self.items))
+
+
+def _by_id(items: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for key in contract.RUN_ID_KEYS:  # by the first of all, so that no other id hides what that says
+        for item in items:
+            run_id = id_text(item.get(key))
+            if run_id is not None:
+                found.setdefault(run_id, item)
+    return found
 
 
 def page(call: str, answer: Any) -> Page:
@@ -193,7 +231,7 @@ def page(call: str, answer: Any) -> Page:
         else next((envelope[key] for key in contract.LIST_KEYS if isinstance(envelope.get(key), list)), None)
     )
     if items is None or not all(isinstance(item, dict) for item in items):
-        raise UnreadableAnswer(call, f"a list of objects was expected, not {_shown(answer)}")
+        raise UnreadableAnswer(call, f"a list of objects was expected, not {shown(answer)}")
     cursor, next_url = envelope.get(contract.NEXT_CURSOR), envelope.get(contract.NEXT_URL)
     return Page(
         items=[snake_keys(item) for item in items],
@@ -210,16 +248,23 @@ def new_run_id(call: str, answer: Any) -> str:
     :param answer: the answer's JSON
     :raises UnreadableAnswer: when there is none
     """
-    if isinstance(answer, dict):
-        top = snake_keys(answer)
-        nested = [snake_keys(top[key]) for key in contract.RUN_ENVELOPES if isinstance(top.get(key), dict)]
-        # An "id" beside or around the run may be that of something else, so it counts last.
-        named = [place.get("run_id") for place in (top, *nested)]
-        for value in (*named, *(place.get("id") for place in nested), top.get("id")):
-            found = id_text(value)
-            if found:
-                return found
-    raise UnreadableAnswer(call, f"the answer carries no run id: {_shown(answer)}")
+    top = snake_keys(answer) if isinstance(answer, dict) else {}
+    nested = [snake_keys(top[key]) for key in contract.RUN_ENVELOPES if isinstance(top.get(key), dict)]
+    ids = run_ids(*nested, top)
+    if ids:
+        return ids[0]
+    raise UnreadableAnswer(call, f"the answer carries no run id: {shown(answer)}")
+
+
+def run_ids(*places: Mapping[str, Any]) -> list[str]:
+    """
+    Give the ids by which a run may be known, that which a start gives first.
+
+    :param places: the objects that have them, with keys in snake_case: the run, and then what is around it.
+        A ``run_id`` anywhere counts before an ``id``, which may be that of something else
+    """
+    found = [id_text(place.get(key)) for key in contract.RUN_ID_KEYS for place in places]
+    return list(dict.fromkeys(run_id for run_id in found if run_id))
 
 
 def id_text(value: Any) -> str | None:
@@ -229,42 +274,10 @@ def id_text(value: Any) -> str | None:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def _loads(body: bytes) -> Any:
-    """Read JSON; what Airflow could not store or pass on becomes what it can."""
-    # Not as utf-8-sig, which Python loads from a file when it first meets it: on the event loop.
-    text = body[len(BOM_UTF8) if body.startswith(BOM_UTF8) else 0 :].decode("utf-8", "surrogatepass")
-    answer = json.loads(text, parse_int=_int, parse_float=_finite, parse_constant=lambda _: None)
-    # A half of a pair, as of an emoji that was cut in two, cannot be written as UTF-8; it comes as an escape,
-    # or as bytes, of which ED is the first.
-    return _whole_characters(answer) if rb"\ud" in body.lower() or b"\xed" in body else answer
-
-
-def _int(text: str) -> int | str:
-    number = int(text)
-    return number if -(2**63) <= number < 2**63 else text
-
-
-def _finite(text: str) -> float | None:
-    number = float(text)
-    return number if math.isfinite(number) else None
-
-
-def _whole_characters(value: Any) -> Any:
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
-    if isinstance(value, list):
-        return [_whole_characters(entry) for entry in value]
-    if isinstance(value, dict):
-        return {_whole_characters(key): _whole_characters(entry) for key, entry in value.items()}
-    return value
-
-
 def _header(headers: Mapping[str, str], name: str, default: str) -> str:
     # Bytes that are no UTF-8 come as halves of pairs.
-    return str(_whole_characters(headers.get(name, default)))
+    return str(whole_characters(headers.get(name, default)))
 
 
-def _shown(value: Any) -> str:
-    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else json.dumps(value)
-    text = " ".join(text.split())
-    return repr(text if len(text) <= SHOWN else f"{text[:SHOWN]}…") if text else "empty"
+def _answer(status: int, headers: Mapping[str, str]) -> str:
+    return f"the answer ({status}, {_header(headers, 'Content-Type', 'no content type')})"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Callable, Mapping, TypeVar
+from typing import TYPE_CHECKING, Any, AsyncIterator, Callable, Mapping, TypeVar
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -12,20 +13,27 @@ from yarl import URL
 
 from airflow_provider_datarecs import __version__
 from airflow_provider_datarecs.api import answers, contract
+from airflow_provider_datarecs.api.bodies import ASKED_ENCODING, MAX_ANSWER
 from airflow_provider_datarecs.api.errors import (
     AnsweredWithError,
+    DataRecsError,
+    ForeignAnswer,
+    InvalidInput,
     LimitUsedUp,
     MaybeArrived,
     NeverArrived,
+    Redirected,
     RequestError,
     RunMayHaveStarted,
     Unavailable,
     UnreadableAnswer,
 )
+from airflow_provider_datarecs.api.pages import MAX_PAGES, each_once, walk, whole_next_url
 from airflow_provider_datarecs.api.rate_limit import SeenLimit
 from airflow_provider_datarecs.api.retry import CONNECT_TIMEOUT, OPERATOR, REQUEST_TIMEOUT, Patience, retrying
 from airflow_provider_datarecs.api.runs import Run, Runnable, check_id, check_text, read_run
-from airflow_provider_datarecs.api.urls import is_same_origin, on_same_origin, with_query
+from airflow_provider_datarecs.api.transport import Sending, make_connector, session_limits, tracing
+from airflow_provider_datarecs.api.urls import is_same_origin, with_query
 
 if TYPE_CHECKING:
     import ssl
@@ -35,7 +43,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-MAX_ANSWER = 16 * 1024 * 1024  # bytes; a page of any list is far below, and a triggerer must survive anything
+log = logging.getLogger(__name__)
+
+READ_AT_ONCE = 64 * 1024  # bytes of an answer that may be read on the event loop: some milliseconds
+EXPECTED = (aiohttp.ClientError, asyncio.TimeoutError, OSError)  # what a network does to a request
 USER_AGENT = f"apache-airflow-provider-datarecs/{__version__}"
 
 
@@ -63,23 +74,36 @@ class DataRecsClient:
         self._patience = patience
         self._seen_limit = seen_limit or SeenLimit()
         self._session: aiohttp.ClientSession | None = None
+        self._surprises: set[type[Exception]] = set()
 
     async def __aenter__(self) -> DataRecsClient:
         # Without a TLS context aiohttp would load certificates on the event loop.
-        connector = aiohttp.TCPConnector(ssl=self._tls) if self._tls else aiohttp.TCPConnector()
+        connector = make_connector(ssl=self._tls) if self._tls else make_connector()
         self._session = aiohttp.ClientSession(
             connector=connector,
             timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT, sock_connect=CONNECT_TIMEOUT),
-            headers={"User-Agent": USER_AGENT, "Accept": "application/json"},
+            headers={
+                "User-Agent": USER_AGENT,
+                "Accept": "application/json",
+                "Accept-Encoding": ASKED_ENCODING,
+            },
             cookie_jar=aiohttp.DummyCookieJar(),
+            # What aiohttp can decompress differs by what else is installed, and it does so on the event loop.
+            auto_decompress=False,
+            trace_configs=[tracing()],
+            **session_limits(),
         )
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._session is not None:
+        if self._session is None:
+            return
+        try:
             await self._session.close()
+        except Exception:  # whatever was asked has been answered
+            log.exception("The connections to %s cannot be closed", self.settings.base_url)
 
     async def list_workspaces(self) -> list[dict[str, Any]]:
         """List all workspaces that the API key can see, with keys in snake_case."""
@@ -107,11 +131,13 @@ class DataRecsClient:
         :param runnable: the job or job group
         :param idempotency_key: the same for every attempt at the same wish
         :param run_label: a label for the run, default none
-        :raises InvalidInput: when the label is a template's None
+        :raises InvalidInput: when the label is a template's None, or the key cannot be a header
         :raises RunMayHaveStarted: when the request may have arrived but its answer is lost or unreadable
         """
         if run_label:
             check_text("run_label", run_label)
+        if not idempotency_key.isprintable():
+            raise InvalidInput(f"idempotency_key is {idempotency_key!r}, which no HTTP header can carry")
         try:
             return await self._ask(
                 "POST",
@@ -122,6 +148,8 @@ class DataRecsClient:
                 headers={contract.IDEMPOTENCY_HEADER: idempotency_key},
             )
         except (MaybeArrived, Unavailable) as error:
+            if isinstance(error, Redirected) and error.status in contract.SENT_ELSEWHERE:
+                raise
             raise RunMayHaveStarted(runnable, error) from error
 
     async def list_runs(self, runnable: Runnable) -> list[dict[str, Any]]:
@@ -145,8 +173,18 @@ class DataRecsClient:
         first = self._url([runnable.kind.path, runnable.id, contract.RUNS], runnable)
         if url is not None and not is_same_origin(url, first):
             url = None  # from before the connection was changed: its host must not get the new key
-        page = await self._ask("GET", url or first, answers.page, what=f"the runs of {runnable}")
-        return replace(page, next_url=_next_url(first, url or first, page))
+        return await self._page(first, url or first, f"the runs of {runnable}")
+
+    def run_pages(self, runnable: Runnable, *, most: int) -> AsyncIterator[answers.Page]:
+        """
+        Give the run history of a job or job group page by page, to its end.
+
+        :param runnable: the job or job group
+        :param most: how many pages to read
+        :raises EndlessList: when there are more, or they lead in a circle
+        """
+        first = self._url([runnable.kind.path, runnable.id, contract.RUNS], runnable)
+        return self._pages(first, f"the runs of {runnable}", most)
 
     async def get_run(self, runnable: Runnable, run_id: str) -> Run:
         """
@@ -184,7 +222,8 @@ class DataRecsClient:
                 what=f"run {run_id!r} of {runnable}",
                 body={contract.REASON: reason},
             )
-        except AnsweredWithError as error:
+        except (AnsweredWithError, ForeignAnswer) as error:
+            # Whoever says it: where there is no such call, a gateway may be what answers.
             if error.status in contract.CANCEL_NOT_OFFERED:
                 return False
             raise
@@ -197,19 +236,17 @@ class DataRecsClient:
     async def _list(
         self, segments: list[str], query: dict[str, str] | None = None, *, what: str
     ) -> list[dict[str, Any]]:
-        first = url = with_query(self._url(segments), query or {})
         items: list[dict[str, Any]] = []
-        asked: set[str] = set()
-        previous: list[dict[str, Any]] = []
-        while url not in asked:
-            asked.add(url)
-            page = await self._ask("GET", url, answers.page, what=what)
-            if not page.items or page.items == previous:
-                break
+        async for page in self._pages(with_query(self._url(segments), query or {}), what, MAX_PAGES):
             items += page.items
-            previous = page.items
-            url = _next_url(first, url, page) or url
-        return items
+        return each_once(items)
+
+    def _pages(self, first: str, what: str, most: int) -> AsyncIterator[answers.Page]:
+        return walk(lambda url: self._page(first, url, what), first, what=what, most=most)
+
+    async def _page(self, first: str, url: str, what: str) -> answers.Page:
+        page = await self._ask("GET", url, answers.page, what=what)
+        return replace(page, next_url=whole_next_url(first, url, page))
 
     async def _ask(
         self,
@@ -230,24 +267,42 @@ class DataRecsClient:
                 problem = f"not sent: the rate limit is used up and opens in {closed_for:.0f} s"
                 raise LimitUsedUp(call, problem, closed_for)
             status, answer_headers, answer = await self._exchange(call, method, url, body, headers)
-            try:
+
+            def interpret(answer: bytes) -> T:
                 return parse(call, answers.read(call, what, status, answer_headers, answer))
-            except RequestError:
-                safe = _without(self.settings.api_key, answer)
-                if safe == answer:
-                    raise
-            # The service echoes the API key: the error is made anew, with no trace of it in its causes.
-            return parse(call, answers.read(call, what, status, answer_headers, safe))
+
+            is_small = len(answer) <= READ_AT_ONCE and "Content-Encoding" not in answer_headers
+            try:
+                if is_small:
+                    return self._without_key(interpret, answer)
+                loop = asyncio.get_running_loop()
+                return await loop.run_in_executor(None, self._without_key, interpret, answer)
+            except DataRecsError:
+                raise
+            except Exception as error:
+                raise UnreadableAnswer(call, f"the answer cannot be read: {self._surprise(error)}") from error
 
         if self._patience.attempts == 1:
             return await once()
         return await retrying(self._patience, repeatable=method == "GET")(once)
+
+    def _without_key(self, interpret: Callable[[bytes], T], answer: bytes) -> T:
+        """Interpret an answer; what goes wrong does not show the API key, even if the answer does."""
+        try:
+            return interpret(answer)
+        except RequestError:
+            safe = _without(self.settings.api_key, answer)
+            if safe == answer:
+                raise
+        # The service echoes the API key: the error is made anew, with no trace of it in its causes.
+        return interpret(safe)
 
     async def _exchange(
         self, call: str, method: str, url: str, body: dict[str, str] | None, headers: dict[str, str] | None
     ) -> tuple[int, Mapping[str, str], bytes]:
         if self._session is None:
             raise RuntimeError("DataRecsClient is not open; use it with 'async with'")
+        sending = Sending()
         try:
             async with self._session.request(
                 method,
@@ -257,28 +312,30 @@ class DataRecsClient:
                 headers={**self.settings.headers(), **(headers or {})},
                 allow_redirects=False,
                 proxy=self.settings.proxy,
+                trace_request_ctx=sending,
             ) as response:
                 self._seen_limit.note(response.headers)
                 return response.status, response.headers, await _read_body(call, response)
-        except (aiohttp.ClientConnectorError, aiohttp.ServerTimeoutError) as error:
-            # No read timeout is set, so a ServerTimeoutError is always one of connecting.
-            raise NeverArrived(
-                call, f"no connection to {self.settings.base_url}: {_reason(error)}"
-            ) from error
+        except DataRecsError:
+            raise
         except aiohttp.ClientHttpProxyError as error:
             # No tunnel was made. The error's own text has the proxy's URL, and a password with it.
             refusal = f"{error.status} {error.message}"
             raise NeverArrived(
                 call, f"the proxy refuses a connection to {self.settings.base_url}: {refusal}"
             ) from None
-        except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as error:
-            raise MaybeArrived(call, f"no answer from {self.settings.base_url}: {_reason(error)}") from error
+        except Exception as error:
+            reason = _reason(error) if isinstance(error, EXPECTED) else self._surprise(error)
+            if sending.is_begun:
+                raise MaybeArrived(call, f"no answer from {self.settings.base_url}: {reason}") from error
+            raise NeverArrived(call, f"no connection to {self.settings.base_url}: {reason}") from error
 
-
-def _next_url(first: str, url: str, page: answers.Page) -> str | None:
-    if page.cursor is not None:
-        return with_query(first, {contract.CURSOR: page.cursor})
-    return None if page.next_url is None else on_same_origin(url, page.next_url)
+    def _surprise(self, error: Exception) -> str:
+        """Name an error that nobody has foreseen, and log where it came from, once for each kind."""
+        if type(error) not in self._surprises:
+            self._surprises.add(type(error))
+            log.warning("An error that this provider does not know; going on", exc_info=error)
+        return f"{type(error).__name__}: {error}"
 
 
 async def _read_body(call: str, response: aiohttp.ClientResponse) -> bytes:

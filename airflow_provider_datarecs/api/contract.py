@@ -60,6 +60,7 @@ RUN_ENVELOPES = (
     "run",
     "data",
 )  # A: a trigger's answer has the new run's id at the top, or under one of these
+RUN_ID_KEYS = ("run_id", "id")  # A: what a run's id is called; where there are both, either is taken for it
 JOB_RUN_KEYS = ("runs", "job_runs")  # A: where a group run may carry its job runs
 COUNTS = ("rows_processed", "rows_matched", "rows_unmatched")  # D
 RESULT_FIELDS = frozenset({"status", *COUNTS, "started_at", "completed_at", "error"})  # D: of a whole result
@@ -77,6 +78,9 @@ STILL_GOING = frozenset({"PENDING", "QUEUED", "STARTING", RUNNING})  # A; any ot
 # --- Errors -----------------------------------------------------------------------------------------------
 UNAUTHORIZED_MESSAGE = "Invalid or expired API key"  # D
 NOT_FOUND_MESSAGE = "Resource not found"  # D
+# D, error_code S: an error of DataRecs's own is a JSON object with one of these
+ERROR_KEYS = ("message", "errors", "error_code", "status_code")
+SENT_ELSEWHERE = frozenset({301, 307, 308})  # HTTP's own: nothing was carried out here
 TRY_AGAIN_LATER = frozenset({408, 425})  # A: as 5xx
 CANCEL_NOT_OFFERED = frozenset({404, 405, 501})  # A
 NOT_VISIBLE_GRACE = 60.0  # A: seconds in which a run that was never seen may still answer 404

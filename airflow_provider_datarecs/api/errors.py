@@ -51,6 +51,28 @@ class UnreadableAnswer(MaybeArrived):
     """Something answered, but not in the way DataRecs does: no JSON, or JSON of another shape."""
 
 
+class ForeignAnswer(UnreadableAnswer):
+    """
+    An error that is not DataRecs's own, as that of a gateway: it says nothing of what the call names.
+
+    :param call: the request in short
+    :param status: the HTTP status
+    :param problem: what came
+    """
+
+    def __init__(self, call: str, status: int, problem: str) -> None:
+        super().__init__(call, problem)
+        self.status = status
+
+
+class Redirected(ForeignAnswer):
+    """3xx: not followed, since the API key goes to the configured host alone."""
+
+
+class EndlessList(RequestError):
+    """A list names ever further pages, or one that was read before: whether all of it was read is unknown."""
+
+
 class AnsweredWithError(RequestError):
     """
     DataRecs answered with an error.
@@ -79,10 +101,6 @@ class NotFound(AnsweredWithError):
 
 class Rejected(AnsweredWithError):
     """400, 409, 422 and other 4xx: DataRecs understood the request and refused it."""
-
-
-class Redirected(AnsweredWithError):
-    """3xx: not followed, since the API key goes to the configured host alone."""
 
 
 class RateLimited(AnsweredWithError):

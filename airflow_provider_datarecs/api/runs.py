@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any, Callable, FrozenSet, Iterable, Mapping, Tuple
 
 from airflow_provider_datarecs.api import contract
-from airflow_provider_datarecs.api.answers import id_text, snake_keys
+from airflow_provider_datarecs.api.answers import id_text, run_ids, snake_keys
 from airflow_provider_datarecs.api.contract import Kind
 from airflow_provider_datarecs.api.errors import InvalidInput, UnreadableAnswer
 
 LONGEST_ERROR = 10_000  # characters of a run's error that are kept
 DEEPEST_ERROR = 20  # levels of one that is an object
+UNREADABLE = "unreadable"  # in a result: the counts that are no whole numbers, and what they came as
+LONGEST_ODD = 60  # characters of one of these that are kept
+MOST_ROWS = 2**63 - 1  # more cannot be passed on by Airflow
+MOST_EXACT = 2**53  # beyond, a float is no longer exactly what was sent
+_WHOLE_NUMBER = re.compile(r"\s*\d{1,19}(?:\.0*)?\s*", re.ASCII)
 
 # The fields a run is shown with, and those of the job runs inside a group's.
 Shape = Tuple[FrozenSet[str], FrozenSet[FrozenSet[str]]]
@@ -48,7 +54,8 @@ def check_text(argument: str, value: Any) -> str:
 
     :param argument: the argument's name, for the message
     :param value: what it holds
-    :raises InvalidInput: when it is no text, blank, or what a template gives that found nothing
+    :raises InvalidInput: when it is no text, blank, cut amid a character, or what a template gives that found
+        nothing
     """
     if value is None or value == "None":
         raise InvalidInput(
@@ -57,6 +64,8 @@ def check_text(argument: str, value: Any) -> str:
         )
     if not isinstance(value, str):
         raise InvalidInput(f"{argument} must be text, not {value!r} ({type(value).__name__})")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise InvalidInput(f"{argument} is {value!r}, which holds half a character; give what DataRecs shows")
     if not value.strip():
         raise InvalidInput(f"{argument} is empty ({value!r}); give what DataRecs shows")
     return value
@@ -134,37 +143,30 @@ def read_run(call: str, answer: Any, runnable: Runnable, run_id: str) -> Run:
     if not isinstance(answer, dict):
         raise UnreadableAnswer(call, f"an object was expected, not a {type(answer).__name__}")
     item = snake_keys(answer)
-    run = run_from(item, runnable)
-    if run is None or run.id != run_id:
+    run = run_from(item, runnable, run_id)
+    if run is None:
+        ids = " or ".join(map(repr, run_ids(item))) or None
         raise UnreadableAnswer(
             call,
-            f"the answer is about run {run_id_of(item)!r} of {runnable.kind.noun} "
+            f"the answer is about run {ids} of {runnable.kind.noun} "
             f"{id_text(item.get(runnable.kind.id_field))!r}, not {run_id!r} of {runnable}",
         )
     return run
 
 
-def run_from(item: Mapping[str, Any], runnable: Runnable) -> Run | None:
+def run_from(item: Mapping[str, Any], runnable: Runnable, run_id: str | None = None) -> Run | None:
     """
-    Read a run, None where it is one of something else or has no id.
+    Read a run, None where it is not the one that is meant or has no id.
 
     :param item: the run as an answer shows it, with keys in snake_case
     :param runnable: the job or job group that was asked about
+    :param run_id: the run that is meant, default any of them
     """
-    run_id, owner = run_id_of(item), item.get(runnable.kind.id_field)
-    if run_id is None or id_text(owner) not in (None, runnable.id):
+    ids, owner = run_ids(item), item.get(runnable.kind.id_field)
+    if not ids or run_id not in (None, *ids) or id_text(owner) not in (None, runnable.id):
         return None
     result = _job_result(item) if runnable.kind is Kind.JOB else _group_result(item)
-    return Run(id=run_id, status=result["status"], result=result, item=item)
-
-
-def run_id_of(item: Mapping[str, Any]) -> str | None:
-    """
-    Give a run's own id, None where it has none.
-
-    :param item: a run as an answer shows it, with keys in snake_case
-    """
-    return id_text(item.get("id")) or id_text(item.get("run_id"))
+    return Run(id=run_id or ids[0], status=result["status"], result=result, item=item)
 
 
 def epoch(moment: Any) -> float | None:
@@ -189,15 +191,18 @@ def shown(moment: float) -> str:
 
 
 def _job_result(item: Mapping[str, Any]) -> dict[str, Any]:
-    counts = {name: _count(item.get(name)) for name in contract.COUNTS}
-    if counts["rows_processed"] is None:
-        counts["rows_processed"] = _count(item.get(contract.ROWS_COMPARED))
+    given = {name: item.get(name) for name in contract.COUNTS}
+    if _count(given["rows_processed"]) is None and item.get(contract.ROWS_COMPARED) is not None:
+        given["rows_processed"] = item[contract.ROWS_COMPARED]
+    counts = {name: _count(value) for name, value in given.items()}
+    odd = {name: _odd(value) for name, value in given.items() if value is not None and counts[name] is None}
     return {
         "status": _status(item.get("status")),
         **counts,
         "started_at": _moment_as_given(item.get("started_at")),
         "completed_at": _moment_as_given(item.get("completed_at")),
         "error": _error_as_given(item.get("error")),
+        **({UNREADABLE: odd} if odd else {}),
     }
 
 
@@ -206,7 +211,7 @@ def _group_result(item: Mapping[str, Any]) -> dict[str, Any]:
     runs = [
         {
             "job_id": entry.get("job_id"),
-            "run_id": run_id_of(entry),
+            "run_id": next(iter(run_ids(entry)), None),
             **_job_result(entry),
         }
         for entry in map(snake_keys, _job_runs(item))
@@ -214,7 +219,7 @@ def _group_result(item: Mapping[str, Any]) -> dict[str, Any]:
     for name in contract.COUNTS:
         counts = [run[name] for run in runs]
         if own[name] is None and counts and None not in counts:
-            own[name] = sum(counts)
+            own[name] = _count(sum(counts))
     own["status"] = own["status"] or _derived_status([run["status"] for run in runs])
     own["started_at"] = own["started_at"] or _pick(min, (run["started_at"] for run in runs))
     own["completed_at"] = own["completed_at"] or _pick(max, (run["completed_at"] for run in runs))
@@ -261,20 +266,55 @@ def _depth(value: Any) -> int:
 
 
 def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    """Read a whole number in each form that JSON has for one; those of 64 bits often come as text."""
+    if isinstance(value, str):
+        value = int(value.partition(".")[0]) if _WHOLE_NUMBER.fullmatch(value) else None
+    elif isinstance(value, float) and value.is_integer() and value <= MOST_EXACT:
+        value = int(value)
+    is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_ROWS
+    return value if is_count else None
+
+
+def _odd(value: Any) -> str:
+    return repr(value)[:LONGEST_ODD] if isinstance(value, (str, int, float)) else f"a {type(value).__name__}"
 
 
 def _pick(choose: Callable[..., Any], times: Iterable[Any]) -> str | None:
     texts = [time for time in times if isinstance(time, str)]
     try:
         picked = choose(texts, key=_moment, default=None)
-    except (
-        ValueError
-    ):  # some time is not ISO 8601 as this Python reads it; as text they still sort by the clock
+    except ValueError:  # some time is no RFC 3339; as text they still sort by the clock
         picked = choose(texts, default=None)
     return picked if picked is None else str(picked)
 
 
+# What each Python's own reader of ISO 8601 takes differs, but for this form.
+_RFC_3339 = re.compile(
+    r"\s*(\d{4}-\d\d-\d\d)"
+    r"(?:[Tt ]((?:[01]\d|2[0-3]):[0-5]\d)(?:(:[0-5]\d|:60)(?:[.,](\d+))?)?"
+    r"\s*(?:[Zz]|([+-](?:[01]\d|2[0-3])):?([0-5]\d)?)?)?\s*",
+    re.ASCII,
+)
+_LEAP_SECOND = ":60"
+
+
 def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    return moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+    """
+    Read a time of RFC 3339, and what is nearly one: without a zone (taken as UTC), a second, or a time.
+
+    :param text: the time, with any number of digits after the second
+    :raises ValueError: when it is none
+    """
+    found = _RFC_3339.fullmatch(text)
+    if not found:
+        raise ValueError(text)
+    date, minute, second, fraction, hours_ahead, minutes_ahead = found.groups("")
+    is_leap = second == _LEAP_SECOND
+    moment = datetime.fromisoformat(
+        f"{date}T{minute or '00:00'}{':59' if is_leap else second or ':00'}.{fraction[:6]:0<6}"
+        f"{hours_ahead or '+00'}:{minutes_ahead or '00'}"
+    )
+    try:
+        return moment + timedelta(seconds=1) if is_leap else moment
+    except OverflowError as error:
+        raise ValueError(text) from error

@@ -9,18 +9,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, AsyncIterator, Mapping
 
 from airflow_provider_datarecs.api import contract
+from airflow_provider_datarecs.api.answers import run_ids
 from airflow_provider_datarecs.api.errors import (
     DataRecsError,
+    EndlessList,
     Forbidden,
     NotFound,
     NothingStarted,
-    Redirected,
     Rejected,
     RunMayHaveStarted,
     Unauthorized,
 )
 from airflow_provider_datarecs.api.retry import starting
-from airflow_provider_datarecs.api.runs import epoch, run_from, run_id_of, shown
+from airflow_provider_datarecs.api.runs import epoch, run_from, shown
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.client import DataRecsClient
@@ -30,7 +31,7 @@ log = logging.getLogger(__name__)
 
 CLOCK_SKEW = 300.0  # seconds that DataRecs' clock may be behind this machine's
 MAX_PAGES = 100  # of a run history that are read; at 100 requests a minute more would take too long
-NO_HISTORY = (Forbidden, NotFound, Rejected, Redirected)  # no later look will see more
+NO_HISTORY = (Forbidden, NotFound, Rejected)  # no later look will see more
 
 
 @dataclass(frozen=True)
@@ -187,18 +188,20 @@ async def _look_before_start(
 
 async def _look(client: DataRecsClient, runnable: Runnable, wish: Wish) -> Finding:
     """Read the history as far as this wish's run can be, and say what it tells."""
-    mine: list[str] = []
-    others: list[str] = []
+    # By their ids: what moves while the history is read can be on two pages.
+    mine: dict[str, None] = {}
+    others: dict[str, None] = {}
     history = _History(client, runnable, wish)
     async for item in history.runs():
+        run_id = next(iter(run_ids(item)), None)
         is_mine = wish.is_label_unique and wish.label and item.get(contract.RUN_LABEL) == wish.label
-        (mine if is_mine else others).append(run_id_of(item) or "one without an id")
+        (mine if is_mine and run_id else others)[run_id or "one without an id"] = None
     if len(mine) == 1:
-        return Finding(run_id=mine[0])
+        return Finding(run_id=next(iter(mine)))
     if mine:
         return Finding(doubt=f"several runs carry its label: {', '.join(mine)}")
     if others:
-        return Finding(doubt=f"of its runs since then each could be it: {', '.join(others[:10])}")
+        return Finding(doubt=f"of its runs since then each could be it: {', '.join(list(others)[:10])}")
     return Finding() if history.is_complete else Finding(doubt="its run history cannot be read to the end")
 
 
@@ -217,20 +220,19 @@ class _History:
         self._begun: list[float] = []
 
     async def runs(self) -> AsyncIterator[dict[str, Any]]:
-        url: str | None = None
-        asked: set[str | None] = set()
-        while url not in asked and len(asked) < MAX_PAGES:
-            asked.add(url)
-            page = await self._client.runs_page(self._runnable, url)
-            for item in page.items:
-                begun = self._begin_of(item)
-                self._begun.append(begun)
-                if begun >= self._wish.not_before:
-                    yield item
-            url = page.next_url
-            if url is None or not page.items or self._rest_is_older():
-                self.is_complete = True
-                return
+        try:
+            async for page in self._client.run_pages(self._runnable, most=MAX_PAGES):
+                for item in page.items:
+                    begun = self._begin_of(item)
+                    self._begun.append(begun)
+                    if begun >= self._wish.not_before:
+                        yield item
+                if self._rest_is_older():
+                    break
+        except EndlessList as error:
+            log.warning("%s", error)
+        else:
+            self.is_complete = True
 
     def _begin_of(self, item: Mapping[str, Any]) -> float:
         run = run_from(item, self._runnable)
@@ -239,7 +241,7 @@ class _History:
 
     def _rest_is_older(self) -> bool:
         begun = self._begun
-        in_order = begun[0] > begun[-1] and all(a >= b for a, b in zip(begun, begun[1:]))
+        in_order = bool(begun) and begun[0] > begun[-1] and all(a >= b for a, b in zip(begun, begun[1:]))
         return in_order and begun[-1] < self._wish.not_before
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from airflow_provider_datarecs.api.runs import Runnable
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
+SYNTAX = ":/?#[]@!$&'()*+,;=%~"  # of URLs; what is none of it, a letter or a digit, is quoted where it is not
 
 
 def with_query(url: str, query: dict[str, str]) -> str:
@@ -63,7 +64,7 @@ def on_same_origin(url: str, next_url: str) -> str:
         like all of it
     """
     try:
-        target = urljoin(url, next_url)
+        target = urljoin(url, quote(next_url, safe=SYNTAX))
         same = is_same_origin(target, url)
     except ValueError:
         same = False

@@ -7,6 +7,7 @@ import json
 import re
 import threading
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Awaitable, Callable
 
 from aiohttp import web
@@ -110,7 +111,9 @@ class SimulatorApp:
             if request.transport is not None:
                 request.transport.abort()
             return answer  # never leaves: its connection is gone
-        if fault.status is not None and isinstance(fault.body, str):
+        if fault.status is not None and fault.status >= 400 and fault.body is None:
+            answer = _error(fault.status, _phrase(fault.status))
+        elif fault.status is not None and isinstance(fault.body, str):
             answer = web.Response(status=fault.status, text=fault.body)
         elif fault.status is not None:
             answer = _json(fault.body, status=fault.status)
@@ -245,6 +248,13 @@ class SimulatorApp:
                 for key, one in value.items()
             }
         return value
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Error"
 
 
 def _json(value: Any, *, status: int = 200) -> web.Response:

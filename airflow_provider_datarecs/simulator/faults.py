@@ -17,6 +17,7 @@ class Fault:
     goes together::
 
         Fault(method="POST", status=502, carry_out=True)  # started, and the gateway fails
+        Fault(status=404, body="default backend - 404")  # a gateway's, which says nothing of any run
         Fault(headers={"Content-Type": "text/html"})  # the right answer with a wrong content type
         Fault(drop="half")  # started, and half of the answer
         Fault(padding=100_000_000)  # a hundred megabytes
@@ -27,7 +28,8 @@ class Fault:
     :param times: how many requests it meets, None for all
     :param seconds: how long it lasts from the first request it meets, default for ever
     :param status: answer with this HTTP status, without carrying the request out
-    :param body: the body of that answer: text as it is, anything else as JSON
+    :param body: the body of that answer: text as it is, anything else as JSON; default an error as DataRecs
+        gives it, where the status is one
     :param carry_out: carry the request out before that answer takes the place of its own
     :param headers: further headers of the answer
     :param delay: seconds before anything else happens

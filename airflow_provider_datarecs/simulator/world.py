@@ -13,6 +13,9 @@ from airflow_provider_datarecs.api import contract
 from airflow_provider_datarecs.api.contract import Kind
 from airflow_provider_datarecs.simulator.rate_limit import RateLimit
 
+DERIVED = -1  # a count that follows from the others
+USUAL_ROWS = 1000
+
 
 @dataclass
 class ApiKey:
@@ -63,14 +66,15 @@ class Plan:
     How the runs of a job go: by the clock, or with ``polls`` by how often somebody asks::
 
         Plan(status="FAILED", polls=3)  # RUNNING, RUNNING, FAILED
-        Plan(running=0.5, rows_matched=990, rows_unmatched=10)  # half a second, and ten rows did not match
+        Plan(running=0.5, rows_unmatched=10)  # half a second, and ten of a thousand rows did not match
 
     :param status: how they end
     :param queued: seconds before they run
     :param running: seconds they run
-    :param rows_processed: counts of a run that ends COMPLETED, None to leave one out
-    :param rows_matched: see ``rows_processed``
-    :param rows_unmatched: see ``rows_processed``
+    :param rows_processed: how many rows a run that ends COMPLETED has compared, None to leave the count out;
+        default what the other two make, or 1000, or more if one of them is
+    :param rows_matched: how many of them matched, None to leave the count out; default the rest
+    :param rows_unmatched: how many did not, None to leave the count out; default the rest
     :param error: what a run that does not complete tells: a string, an object or None
     :param hidden: seconds for which a new run answers 404
     :param queued_status: what they are before they run
@@ -81,13 +85,18 @@ class Plan:
     status: str = contract.COMPLETED
     queued: float = 0.5
     running: float = 2.0
-    rows_processed: int | None = 1000
-    rows_matched: int | None = 1000
-    rows_unmatched: int | None = 0
+    rows_processed: int | None = DERIVED
+    rows_matched: int | None = DERIVED
+    rows_unmatched: int | None = DERIVED
     error: Any = None
     hidden: float = 0.0
     queued_status: str = "QUEUED"
     polls: int | None = None
+
+    def __post_init__(self) -> None:
+        self.rows_processed, self.rows_matched, self.rows_unmatched = _add_up(
+            self.rows_processed, self.rows_matched, self.rows_unmatched
+        )
 
 
 @dataclass
@@ -297,6 +306,21 @@ class World:
         plans = [part.plan for part in run.parts] or [run.plan]
         counts = {name: [getattr(plan, name) for plan in plans] for name in contract.COUNTS}
         return {name: sum(values) for name, values in counts.items() if None not in values}
+
+
+def _add_up(
+    processed: int | None, matched: int | None, unmatched: int | None
+) -> tuple[int | None, int | None, int | None]:
+    """Give the counts of a plan, with those that are to be derived made such that they add up."""
+    total = processed
+    if total in (None, DERIVED):
+        parts = [count for count in (matched, unmatched) if count not in (None, DERIVED)]
+        total = sum(parts) if len(parts) > 1 else max([USUAL_ROWS, *parts])
+    if unmatched == DERIVED:
+        unmatched = 0 if matched in (None, DERIVED) else max(0, total - matched)
+    if matched == DERIVED:
+        matched = max(0, total - (unmatched or 0))
+    return total if processed == DERIVED else processed, matched, unmatched
 
 
 def _iso(moment: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Dict
 
 from airflow_provider_datarecs.api import contract
+from airflow_provider_datarecs.api.runs import UNREADABLE
 from airflow_provider_datarecs.compat import AirflowException, AirflowSensorTimeout, AirflowTaskTimeout
 from airflow_provider_datarecs.exceptions import DataRecsRunNotSeen, by_meaning, meaning_of, message_of
 
@@ -125,12 +126,14 @@ def describe(result: dict[str, Any]) -> str:
 
 def rows_of(result: dict[str, Any]) -> str:
     """
-    Give the counts of rows that there are, empty where there is none.
+    Give the counts of rows that there are, readable or not; empty where there is none.
 
     :param result: the run's ``run_result``
     """
     counts = ((name, result.get(name)) for name in contract.COUNTS)
     texts = [f"{count} {name[len('rows_') :]}" for name, count in counts if count is not None]
+    odd = result.get(UNREADABLE) or {}
+    texts += [f"{name[len('rows_') :]} unreadable ({odd[name]})" for name in odd if result.get(name) is None]
     return f"rows: {', '.join(texts)}" if texts else ""
 
 

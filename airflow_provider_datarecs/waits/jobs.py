@@ -7,8 +7,9 @@ import random
 import time
 from typing import TYPE_CHECKING, Any, Callable
 
+from airflow_provider_datarecs.api.answers import run_ids
 from airflow_provider_datarecs.api.errors import DataRecsError
-from airflow_provider_datarecs.api.runs import epoch, run_from, run_id_of
+from airflow_provider_datarecs.api.runs import epoch, run_from
 from airflow_provider_datarecs.waits import watch
 from airflow_provider_datarecs.waits.forecast import BEYOND, History
 from airflow_provider_datarecs.waits.schedule import Question
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 FORECAST_RUNS = 30  # of a question's runs: enough to say when to ask it, however many it has
 FORECAST_SPANS = 120  # for all of these together, of which each has a few at least
+LEARNT_FROM = 50  # runs at either end of a list that are learnt from; the newest are at one
 
 
 class Wait:
@@ -248,31 +250,29 @@ class TrackedJob:
                 questions.append(RunsQuestion(self, runs, as_list=as_list, now=now))
         return questions
 
-    def read(self, items: list[dict[str, Any]]) -> dict[str, Run]:
+    def read(self, page: Page) -> dict[str, Run]:
         """
-        Give the runs that a list shows, without those known to be over that nobody waits for.
+        Give those of a list's runs that somebody waits for; learn from the rest how long runs take.
 
-        Each one that is over is learnt from, once.
-
-        :param items: the first page of the job's list
+        :param page: a page of the job's list, of whatever size
         """
         self.known = True
-        shown, over = {}, set()
+        self._learn_from([*page.items[:LEARNT_FROM], *page.items[LEARNT_FROM:][-LEARNT_FROM:]])
+        items = ((run_id, page.by_id[run_id]) for run_id in self.runs if run_id in page.by_id)
+        runs = (run_from(item, self.runnable, run_id) for run_id, item in items)
+        return {run.id: run for run in runs if run is not None}  # the others are another job's
+
+    def _learn_from(self, items: list[dict[str, Any]]) -> None:
+        """Learn how long the runs took that are over, once of each."""
+        over = set()
         for item in items:
-            run_id = run_id_of(item)
-            if run_id is None:
-                continue
-            if run_id in self._over and run_id not in self.runs:
-                over.add(run_id)
+            if not self._over.isdisjoint(run_ids(item)):
+                over.update(run_ids(item))
                 continue
             run = run_from(item, self.runnable)
-            if run is None:  # of another job
-                continue
-            shown[run_id] = run
-            if run.is_finished:
-                over.add(run_id)
+            if run is not None and run.is_finished:
+                over.update(run_ids(item))
                 started, ended = epoch(run.result["started_at"]), epoch(run.result["completed_at"])
                 if started is not None and ended is not None:
-                    self.history.learn(run_id, ended=ended, seconds=ended - started)
+                    self.history.learn(run.id, ended=ended, seconds=ended - started)
         self._over = over
-        return shown

@@ -111,7 +111,7 @@ class Reader:
 
     def _read_list(self, question: RunsQuestion, page: Page, now: float) -> Looks:
         looks: Looks = []
-        shown, useful = question.job.read(page.items), False
+        shown, useful = question.job.read(page), False
         question.job.alone_worked = False
         for run in question.runs:
             seen = shown.get(run.id)

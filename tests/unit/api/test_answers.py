@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 import time
 from datetime import datetime, timezone
@@ -8,7 +9,7 @@ from email.utils import format_datetime, formatdate
 import pytest
 
 from airflow_provider_datarecs.api import answers
-from airflow_provider_datarecs.api.errors import Redirected, UnreadableAnswer
+from airflow_provider_datarecs.api.errors import ForeignAnswer, RateLimited, Redirected, UnreadableAnswer
 
 NOW = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 
@@ -127,10 +128,16 @@ def test_what_an_error_body_says(body, message):
         (b"\xff\xfe", repr("��")),
         (b"[" * 100_000, repr("[" * 200 + "…")),
         (b"x" * 100_000, repr("x" * 200 + "…")),
+        (b" " * 100_000 + b"<html>", repr("<html>…")),
+        (b"<p>" + b" " * 100_000 + b"</p>", repr("<p>…")),
+        (json.dumps({"message": "x" * 100_000}).encode(), "x" * 2000 + "…"),
+        (b'{"message": ' + b"[" * 900 + b"]" * 900 + b"}", None),
     ],
 )
-def test_an_error_body_that_is_not_json_is_shown_from_its_start(body, message):
-    assert answers.error_message(body) == message
+def test_no_more_of_an_error_body_is_shown_than_a_message_can_hold(body, message):
+    shown = answers.error_message(body)
+    assert message in (shown, None)
+    assert len(shown) <= 2001
 
 
 @pytest.mark.parametrize("body", [b"<html>", b'{"id": "r1"', b"[" * 100_000, b"\xff\xfe\xfd", b"OK"])
@@ -218,6 +225,9 @@ def test_keys_are_read_in_both_spellings(item, snaked):
         {"run_id": "r1", "id": "something else"},
         {"id": "", "run": {"id": "r1"}},
         {"id": None, "data": {"id": "r1"}},
+        {"id": "a request", "run": {"id": "r1"}},
+        {"id": "a request", "data": {"id": "a record", "run_id": "r1"}},
+        {"run_id": "r1", "data": {"id": "a record"}},
     ],
 )
 def test_where_the_answer_to_a_trigger_has_the_run_id(answer):
@@ -249,6 +259,8 @@ def test_a_trigger_answer_without_a_run_id_is_unreadable(answer):
         (rb'{"count": 9223372036854775807}', {"count": 2**63 - 1}),
         (rb'{"count": 9223372036854775808}', {"count": "9223372036854775808"}),
         (rb'{"count": -9223372036854775809}', {"count": "-9223372036854775809"}),
+        (b'{"count": -9223372036854775808}', {"count": -(2**63)}),
+        (b'{"count": ' + b"9" * 5000 + b"}", {"count": "9" * 5000}),  # more than Python reads
         (
             rb'{"count": NaN, "more": [Infinity, -Infinity, 1e999, 1.5]}',
             {"count": None, "more": [None] * 3 + [1.5]},
@@ -269,3 +281,58 @@ def test_a_header_that_is_no_utf8_can_be_shown():
 
 def test_a_byte_order_mark_is_no_part_of_an_answer():
     assert answers.read("GET /jobs", "jobs", 200, {}, b'\xef\xbb\xbf{"items": []}') == {"items": []}
+
+
+def compressed(text, level=9):
+    return gzip.compress(text, level)
+
+
+ITEMS = b'{"items": []}'
+BOMB = compressed(b" " * (17 * 1024 * 1024))
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "GZIP", " gzip "])
+@pytest.mark.parametrize("body", [compressed(ITEMS), compressed(ITEMS[:5]) + compressed(ITEMS[5:])])
+def test_a_compressed_answer_is_read(encoding, body):
+    assert answers.read("GET /x", "x", 200, {"Content-Encoding": encoding}, body) == {"items": []}
+
+
+@pytest.mark.parametrize("encoding", ["identity", ""])
+def test_an_answer_that_is_not_compressed_may_say_so(encoding):
+    assert answers.read("GET /x", "x", 200, {"Content-Encoding": encoding}, ITEMS) == {"items": []}
+
+
+@pytest.mark.parametrize("encoding", ["br", "zstd", "deflate", "gzip, gzip", "x\udcff"])
+def test_an_encoding_that_was_not_asked_for_is_named(encoding):
+    with pytest.raises(UnreadableAnswer, match=r"the encoding .* which was not asked for") as caught:
+        answers.read("GET /x", "x", 200, {"Content-Encoding": encoding}, b"\x8b\x00")
+    assert encoding.partition("\udcff")[0] in str(caught.value)
+    str(caught.value).encode()
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        (ITEMS, "says that it is gzip, and is not"),
+        (compressed(ITEMS)[:-5], "ends too early"),
+        (compressed(ITEMS) + b"more", "says that it is gzip, and is not"),
+        (BOMB, "is larger than 16777216 bytes"),
+        (compressed(b" " * (16 * 1024 * 1024)) + compressed(b" "), "is larger than 16777216 bytes"),
+    ],
+    ids=["not compressed", "cut off", "with more", "a bomb", "two halves of a bomb"],
+)
+def test_a_compressed_answer_that_is_none_is_unreadable(body, problem):
+    with pytest.raises(UnreadableAnswer, match=problem):
+        answers.read("GET /x", "x", 200, {"Content-Encoding": "gzip"}, body)
+
+
+@pytest.mark.parametrize(("status", "kind"), [(429, RateLimited), (404, ForeignAnswer)])
+def test_an_error_in_an_odd_encoding_is_what_its_status_says(status, kind):
+    with pytest.raises(kind, match="the encoding 'br', which was not asked for"):
+        answers.read("GET /x", "x", status, {"Content-Encoding": "br"}, b"\x8b\x00")
+
+
+def test_a_compressed_error_is_read():
+    body = compressed(b'{"message": "slow down"}')
+    with pytest.raises(RateLimited, match="slow down"):
+        answers.read("GET /x", "x", 429, {"Content-Encoding": "gzip"}, body)

@@ -5,18 +5,23 @@ from __future__ import annotations
 import asyncio
 import datetime
 import gc
+import gzip
 import ipaddress
 import socket
 import ssl
+import threading
 import warnings
 from contextlib import suppress
+from dataclasses import replace
 
+import aiohttp
 import pytest
 
 from airflow_provider_datarecs.api import client as client_module
 from airflow_provider_datarecs.api import errors
 from airflow_provider_datarecs.api.client import DataRecsClient
 from airflow_provider_datarecs.api.retry import ONE_LOOK
+from airflow_provider_datarecs.api.runs import read_run
 from airflow_provider_datarecs.api.settings import ClientSettings
 from airflow_provider_datarecs.simulator import Fault, Simulator
 
@@ -43,8 +48,9 @@ def ok(body=b'{"items": []}', **headers):
         pytest.param(b"", errors.MaybeArrived, id="nothing"),
         pytest.param(b"SSH-2.0-OpenSSH_9.6\r\n", errors.MaybeArrived, id="another protocol"),
         pytest.param(b"\x00\xff" * 50, errors.MaybeArrived, id="rubbish"),
-        pytest.param(ok(Content_Encoding="gzip"), errors.MaybeArrived, id="no gzip in spite of its header"),
-        pytest.param(ok(X="x" * 100_000), errors.MaybeArrived, id="a huge header"),
+        pytest.param(ok(Content_Encoding="gzip"), errors.UnreadableAnswer, id="no gzip in spite of its name"),
+        pytest.param(ok(Content_Encoding="br"), errors.UnreadableAnswer, id="an encoding of its own choice"),
+        pytest.param(ok(X="x" * 500_000), errors.MaybeArrived, id="an endless header"),
         pytest.param(ok(b"\xff\xfe\x00"), errors.UnreadableAnswer, id="no text"),
         pytest.param(ok(b"<html>Hello</html>"), errors.UnreadableAnswer, id="HTML"),
         pytest.param(ok(b"[[]]"), errors.UnreadableAnswer, id="JSON of another shape"),
@@ -66,6 +72,152 @@ async def test_rubbish_for_an_answer(raw_server, open_client, job, answer, kind)
 async def test_an_answer_with_a_wrong_content_type_is_read_all_the_same(raw_server, open_client):
     async with raw_server(ok(Content_Type="text/plain")) as server, open_client(server.url) as client:
         assert await client.list_workspaces() == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(ok(X="x" * 9_000), id="more than 8190 bytes"),
+        pytest.param(ok(X="x" * 200_000), id="a huge header"),
+        pytest.param(ok(**{f"X{number}": "x" * 100 for number in range(500)}), id="many headers"),
+        pytest.param(ok().replace(b"OK", b"O" * 20_000, 1), id="a long reason"),
+    ],
+)
+async def test_what_gateways_add_to_an_answer_does_no_harm(raw_server, open_client, answer):
+    async with raw_server(answer) as server, open_client(server.url, patience=ONE_LOOK) as client:
+        assert await client.list_workspaces() == []
+
+
+async def test_an_answer_may_be_compressed_in_the_way_that_is_asked_for(raw_server, open_client):
+    answer = ok(gzip.compress(b'{"items": [{"id": "w1"}]}'), Content_Encoding="gzip")
+    async with raw_server(answer) as server, open_client(server.url) as client:
+        assert await client.list_workspaces() == [{"id": "w1"}]
+    assert "Accept-Encoding: gzip\r\n" in server.heads[0]
+
+
+@pytest.mark.parametrize(
+    ("answer", "on_the_loop"),
+    [
+        (ok(b'{"id": "r1"}'), True),
+        (ok(b'{"id": "r1"}' + b" " * 100_000), False),
+        (ok(gzip.compress(b'{"id": "r1"}'), Content_Encoding="gzip"), False),
+    ],
+    ids=["small", "large", "compressed"],
+)
+async def test_what_takes_time_to_read_is_not_read_on_the_loop(
+    raw_server, open_client, job, monkeypatch, answer, on_the_loop
+):
+    readers = []
+
+    def read(*arguments):
+        readers.append(threading.get_ident())
+        return read_run(*arguments)
+
+    monkeypatch.setattr(client_module, "read_run", read)
+    async with raw_server(answer) as server, open_client(server.url) as client:
+        assert (await client.get_run(job, "r1")).id == "r1"
+    assert [reader == threading.get_ident() for reader in readers] == [on_the_loop]
+
+
+SURPRISES = [RuntimeError("the handler is closed"), ValueError("odd"), UnicodeError("too long"), KeyError(1)]
+
+
+@pytest.mark.parametrize("surprise", SURPRISES, ids=repr)
+async def test_no_error_of_a_library_gets_out_before_a_request_is_sent(
+    server, client, job, monkeypatch, caplog, surprise
+):
+    async def fail(*_args, **_more):
+        raise surprise
+
+    monkeypatch.setattr(aiohttp.TCPConnector, "connect", fail)
+    named = f"no connection to .*{type(surprise).__name__}: "
+    with pytest.raises(errors.NeverArrived, match=named) as caught:
+        await client.start_run(job, idempotency_key="wish-1")
+    assert caught.value.__cause__ is surprise
+    assert server.requests == []
+    assert caplog.text.count("Traceback") == 1
+
+
+@pytest.mark.parametrize("surprise", SURPRISES, ids=repr)
+async def test_no_error_of_a_library_gets_out_after_a_request_is_sent(
+    client, job, monkeypatch, caplog, surprise
+):
+    async def fail(*_args, **_more):
+        raise surprise
+
+    monkeypatch.setattr(aiohttp.ClientResponse, "start", fail)
+    with pytest.raises(errors.MaybeArrived, match=f"no answer from .*{type(surprise).__name__}: "):
+        await client.get_run(job, "r1")
+    with pytest.raises(errors.RunMayHaveStarted) as caught:
+        await client.start_run(job, idempotency_key="wish-1")
+    assert type(caught.value.why) is errors.MaybeArrived
+    assert caplog.text.count("Traceback") == 1  # however often it happens
+
+
+@pytest.mark.parametrize("size", [1, 100_000])
+async def test_a_mistake_in_reading_an_answer_is_an_answer_that_cannot_be_read(
+    server, open_client, job, monkeypatch, size
+):
+    def fail(*_args):
+        raise ZeroDivisionError("oops")
+
+    monkeypatch.setattr(client_module, "read_run", fail)
+    server.faults.append(Fault(times=None, status=200, body='{"id": "r1"}' + " " * size))
+    async with open_client(server.url, patience=ONE_LOOK) as client:
+        with pytest.raises(errors.UnreadableAnswer, match="cannot be read: ZeroDivisionError: oops"):
+            await client.get_run(job, "r1")
+
+
+@pytest.mark.parametrize("key", ["wish\n1", "wish\r\nX-More: 1", "w\x00"])
+async def test_a_key_that_no_header_can_carry_is_refused_before_anything_is_sent(server, client, job, key):
+    with pytest.raises(errors.InvalidInput, match="idempotency_key"):
+        await client.start_run(job, idempotency_key=key)
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("text", ["\ud83d", "a\udc00b"])
+async def test_half_a_character_is_refused_before_anything_is_sent(server, client, job, text):
+    with pytest.raises(errors.InvalidInput, match="workspace_id"):
+        await client.list_jobs(text)
+    with pytest.raises(errors.InvalidInput, match="run_label"):
+        await client.start_run(job, idempotency_key="wish-1", run_label=text)
+    assert server.requests == []
+
+
+async def test_a_host_that_cannot_be_looked_up_never_arrived(open_client, job):
+    async with open_client("http://datarecs.invalid", extra=INSECURE, patience=ONE_LOOK) as client:
+        client.settings = replace(client.settings, base_url=f"http://{'x' * 70}.invalid")
+        with pytest.raises(errors.NeverArrived, match="no connection to"):
+            await client.start_run(job, idempotency_key="wish-1")
+
+
+async def test_a_connection_that_is_waited_for_too_long_never_arrived(open_client, job, monkeypatch):
+    monkeypatch.setattr(client_module, "REQUEST_TIMEOUT", 0.05)
+    never = asyncio.get_running_loop().create_future()
+
+    async def connect(*_args, **_more):
+        await never
+
+    monkeypatch.setattr(aiohttp.TCPConnector, "connect", connect)
+    async with open_client("http://127.0.0.1:1", patience=ONE_LOOK) as client:
+        with pytest.raises(errors.NeverArrived):
+            await client.start_run(job, idempotency_key="wish-1")
+
+
+async def test_a_session_that_cannot_be_closed_takes_no_answer_back(
+    server, open_client, job, monkeypatch, caplog
+):
+    close = aiohttp.ClientSession.close
+
+    async def fail(session):
+        await close(session)
+        raise RuntimeError("the handler is closed")
+
+    monkeypatch.setattr(aiohttp.ClientSession, "close", fail)
+    async with open_client(server.url) as client:
+        run_id = await client.start_run(job, idempotency_key="wish-1")
+    assert run_id
+    assert "cannot be closed" in caplog.text
 
 
 async def test_an_oversized_body_is_not_read_to_its_end(server, open_client):

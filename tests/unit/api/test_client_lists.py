@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_datarecs.api.errors import UnreadableAnswer
+from airflow_provider_datarecs.api import client as client_module
+from airflow_provider_datarecs.api.errors import EndlessList, UnreadableAnswer
 from airflow_provider_datarecs.api.retry import ONE_LOOK
 from airflow_provider_datarecs.simulator import Fault, Simulator
 
@@ -73,32 +74,68 @@ async def test_a_next_url_is_on_the_same_origin_however_its_host_is_spelt(server
         assert await client.list_workspaces() == [{"id": "a"}, {"id": "b"}]
 
 
-async def test_a_repeated_page_ends_the_walk(server, client):
-    server.faults[:] = [page({"id": "a"}, next_cursor=cursor) for cursor in ("c1", "c2", "c3")]
-    assert await client.list_workspaces() == [{"id": "a"}]
-    assert len(server.requests) == 2
+async def test_a_page_without_anything_new_does_not_end_the_walk(server, client):
+    first = {"id": "a", "name": "first"}
+    server.faults[:] = [
+        page(first, next_cursor="c1"),
+        page(next_cursor="c2"),
+        page({"id": "a", "name": "moved"}, next_cursor="c3"),
+        page({"id": "b"}),
+    ]
+    assert await client.list_workspaces() == [first, {"id": "b"}]
+    assert len(server.requests) == 4
 
 
-async def test_a_page_that_names_itself_ends_the_walk(server, client):
-    server.faults[:] = [page({"id": "a"}, next="/workspaces"), page({"id": "b"})]
-    assert await client.list_workspaces() == [{"id": "a"}]
+async def test_an_item_on_two_pages_counts_once(server, client):
+    server.faults[:] = [page({"id": 1}, {"id": "b"}, next_cursor="c1"), page({"id": "b"}, {"id": "1"})]
+    assert await client.list_workspaces() == [{"id": 1}, {"id": "b"}]
+
+
+async def test_items_that_only_look_alike_all_count(server, client):
+    items = [
+        {"name": "a"},
+        {"name": "a"},
+        {"id": "j", "workspace_id": "w1"},
+        {"id": "j", "workspace_id": "w2"},
+    ]
+    server.faults[:] = [page(*items)]
+    assert await client.list_jobs() == items
+
+
+@pytest.mark.parametrize(
+    ("cursors", "circle"),
+    [
+        (["c1", "c1"], "page 2 of the list of workspaces names an earlier one"),
+        (["c1", "c2", "c1"], "page 3 of the list of workspaces names an earlier one"),
+    ],
+)
+async def test_pages_in_a_circle_are_no_whole_list(server, client, cursors, circle):
+    server.faults[:] = [page({"id": cursor}, next_cursor=cursor) for cursor in cursors]
+    with pytest.raises(EndlessList, match=circle):
+        await client.list_workspaces()
+    assert len(server.requests) == len(cursors)
+
+
+async def test_a_page_that_names_itself_is_no_whole_list(server, client):
+    server.faults[:] = [page({"id": "a"}, next="/workspaces")]
+    with pytest.raises(EndlessList, match=r"whether that is all of it \(GET /workspaces\)"):
+        await client.list_workspaces()
     assert len(server.requests) == 1
 
 
-async def test_pages_in_a_circle_end_the_walk(server, client):
-    server.faults[:] = [
-        page({"id": "a"}, next_cursor="c1"),
-        page({"id": "b"}, next_cursor="c2"),
-        page({"id": "c"}, next_cursor="c1"),
-    ]
-    assert await client.list_workspaces() == [{"id": "a"}, {"id": "b"}, {"id": "c"}]
-    assert len(server.requests) == 3
+@pytest.mark.parametrize("items", [[], [{"id": "a"}]])
+async def test_a_list_without_end_is_an_error_that_says_so(server, client, monkeypatch, items):
+    monkeypatch.setattr(client_module, "MAX_PAGES", 7)
+    server.faults[:] = [page(*items, next_cursor=str(number)) for number in range(10)]
+    with pytest.raises(EndlessList, match="the list of workspaces still goes on after 7 pages"):
+        await client.list_workspaces()
+    assert len(server.requests) == 7
 
 
-async def test_an_empty_page_ends_the_walk(server, client):
-    server.faults[:] = [page({"id": "a"}, next_cursor="c1"), page(next_cursor="c2"), page({"id": "b"})]
-    assert await client.list_workspaces() == [{"id": "a"}]
-    assert len(server.requests) == 2
+async def test_a_list_of_as_many_pages_as_there_may_be_is_read(server, client, world, monkeypatch):
+    monkeypatch.setattr(client_module, "MAX_PAGES", 3)
+    world.behaviour.page_size = 1
+    assert await client.list_jobs() == JOBS
 
 
 async def test_a_next_page_on_another_host_is_refused_and_not_asked(server, open_client):

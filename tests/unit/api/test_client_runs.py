@@ -8,6 +8,7 @@ from airflow_provider_datarecs.api import client as client_module
 from airflow_provider_datarecs.api import rate_limit, retry
 from airflow_provider_datarecs.api.errors import (
     Forbidden,
+    ForeignAnswer,
     RateLimited,
     RunMayHaveStarted,
     Unavailable,
@@ -199,6 +200,19 @@ async def test_cancelling_without_the_permission_is_an_error(world, server, open
             await client.cancel_run(job, "r1", reason="cleared")
 
 
+@pytest.mark.parametrize("status", [404, 405, 501])
+async def test_that_cancelling_is_not_offered_may_be_said_by_a_gateway(server, client, job, status):
+    server.faults.append(Fault(status=status, body="Cannot POST /jobs/j1/runs/r1/cancel"))
+    assert await client.cancel_run(job, "r1", reason="cleared") is False
+
+
+@pytest.mark.parametrize("status", [401, 403, 302])
+async def test_what_something_else_says_of_cancelling_is_no_answer(server, client, job, status):
+    server.faults.append(Fault(status=status, body="<html>"))
+    with pytest.raises(ForeignAnswer):
+        await client.cancel_run(job, "r1", reason="cleared")
+
+
 @pytest.mark.parametrize("body", ["", '{"accepted": true}', "null", "[]"])
 async def test_cancelling_needs_no_certain_answer(server, client, job, body):
     server.faults.append(Fault(status=202, body=body))
@@ -255,6 +269,15 @@ async def test_a_next_page_on_another_host_is_refused(server, client, job, named
     with pytest.raises(UnreadableAnswer, match="the next page is on another host"):
         await client.runs_page(job)
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("named", ["a\x00b", "a\r\nX: y", "a b", "\u20ac", "\x7f%41"], ids=ascii)
+async def test_a_next_page_may_have_any_character_in_its_name(server, client, job, named):
+    next_page = f"?workspace_id=w1&p={named}"
+    server.faults.append(Fault(status=200, body={"items": [], "next": next_page}))
+    page = await client.runs_page(job)
+    await client.runs_page(job, page.next_url)
+    assert server.requests[1].query == {"workspace_id": "w1", "p": named.replace("%41", "A")}
 
 
 async def test_a_page_that_another_host_has_named_is_not_asked_for_with_this_ones_key(server, client, job):

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from airflow_provider_datarecs.api.answers import new_run_id
 from airflow_provider_datarecs.api.contract import Kind
 from airflow_provider_datarecs.api.errors import UnreadableAnswer
 from airflow_provider_datarecs.api.runs import (
@@ -78,9 +79,79 @@ def test_what_an_answer_lacks_is_none():
     assert set(job_run().result.values()) == {"", None}
 
 
-@pytest.mark.parametrize("value", ["10", 1.5, True, None, [10]])
-def test_a_count_that_is_no_whole_number_is_none(value):
-    assert job_run(rows_matched=value).result["rows_matched"] is None
+@pytest.mark.parametrize(
+    ("value", "count"),
+    [
+        (10, 10),
+        ("10", 10),
+        (" 10 ", 10),
+        (10.0, 10),
+        (1e3, 1000),
+        ("10.0", 10),
+        ("10.", 10),
+        ("007", 7),
+        (0, 0),
+        (0.0, 0),
+        ("0", 0),
+        (2**63 - 1, 2**63 - 1),
+        ("9223372036854775807", 2**63 - 1),
+    ],
+)
+def test_a_whole_number_is_read_in_every_form(value, count):
+    result = job_run(rows_matched=value).result
+    assert result["rows_matched"] == count
+    assert type(result["rows_matched"]) is int
+    assert "unreadable" not in result
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (1.5, "1.5"),
+        ("1.5", "'1.5'"),
+        (1e300, "1e+300"),
+        ("1e3", "'1e3'"),
+        ("many", "'many'"),
+        ("", "''"),
+        ("1,000", "'1,000'"),
+        ("9223372036854775808", "'9223372036854775808'"),
+        ("\u0667", "'\u0667'"),
+        (-1, "-1"),
+        ("-1", "'-1'"),
+        (True, "True"),
+        ([10], "a list"),
+        ({"count": 10}, "a dict"),
+        ("x" * 100, "'" + "x" * 59),
+    ],
+)
+def test_a_count_that_is_no_whole_number_is_none_and_told(value, shown):
+    result = job_run(rows_matched=value, rows_unmatched=None).result
+    assert result["rows_matched"] is None
+    assert result["unreadable"] == {"rows_matched": shown}
+
+
+@pytest.mark.parametrize(
+    ("own", "compared", "count", "unreadable"),
+    [
+        ("many", 10, 10, None),
+        (None, "10.0", 10, None),
+        (None, "many", None, {"rows_processed": "'many'"}),
+        ("many", None, None, {"rows_processed": "'many'"}),
+    ],
+)
+def test_rows_compared_stands_in_for_unreadable_rows_processed(own, compared, count, unreadable):
+    result = job_run(rows_processed=own, rows_compared=compared).result
+    assert (result["rows_processed"], result.get("unreadable")) == (count, unreadable)
+
+
+def test_what_is_unreadable_of_a_job_run_is_told_with_it():
+    result = group_run({"rows_matched": "many"}, {"rows_matched": "1"}).result
+    assert [run.get("unreadable") for run in result["runs"]] == [{"rows_matched": "'many'"}, None]
+    assert (result["rows_matched"], "unreadable" in result) == (None, False)
+
+
+def test_a_sum_that_airflow_could_not_pass_on_is_none():
+    assert group_run({"rows_matched": 2**63 - 1}, {"rows_matched": 1}).result["rows_matched"] is None
 
 
 def test_a_count_of_zero_is_no_missing_count():
@@ -145,9 +216,21 @@ def test_an_answer_about_the_run_that_was_asked_about(answer):
     assert read_run("GET /x", answer, JOB, "r1").id == "r1"
 
 
+@pytest.mark.parametrize("run_id", ["r1", "17"])
+@pytest.mark.parametrize("answer", [{"id": 17, "run_id": "r1"}, {"id": "r1", "runId": 17}])
+def test_a_run_that_has_two_ids_goes_by_either(run_id, answer):
+    assert read_run("GET /x", answer, JOB, run_id).id == run_id
+
+
+def test_a_run_that_nobody_asked_for_goes_by_the_id_that_a_start_would_give():
+    assert run_from({"id": "x", "run_id": "r1"}, JOB).id == "r1"
+    assert new_run_id("POST /x", {"id": "x", "run_id": "r1"}) == "r1"
+
+
 @pytest.mark.parametrize(
     ("runnable", "answer"),
     [
+        (JOB, {"id": "r2", "run_id": "r3"}),
         (JOB, {"id": "r2", "job_id": "j1"}),
         (JOB, {"id": "r1", "job_id": "j2"}),
         (JOB, {"id": "r1", "jobId": "j2"}),
@@ -363,6 +446,31 @@ def test_a_run_made_of_nothing_shown_has_an_empty_shape():
         ("2026-01-01T02:00:00+02:00", 1_767_225_600.0),
         ("2026-01-01T00:00:00", 1_767_225_600.0),
         ("2026-01-01 00:00:00", 1_767_225_600.0),
+        ("2026-01-01t00:00:00z", 1_767_225_600.0),
+        ("2026-01-01T00:00:00.5Z", 1_767_225_600.5),  # Go
+        ("2026-01-01T00:00:00.12Z", 1_767_225_600.12),
+        ("2026-01-01T00:00:00.1234567Z", 1_767_225_600.123456),  # .NET
+        ("2026-01-01T00:00:00.123456789Z", 1_767_225_600.123456),  # Java
+        ("2026-01-01T00:00:00.1234567+02:00", 1_767_218_400.123456),
+        ("2026-01-01T00:00:00,5Z", 1_767_225_600.5),
+        ("2026-01-01T00:00:00-0530", 1_767_245_400.0),
+        ("2026-01-01T02:00:00+02", 1_767_225_600.0),
+        ("2026-01-01T00:00:00-00:00", 1_767_225_600.0),
+        ("2026-01-01T00:00Z", 1_767_225_600.0),
+        ("2026-01-01", 1_767_225_600.0),
+        (" 2026-01-01T00:00:00Z ", 1_767_225_600.0),
+        ("2016-12-31T23:59:60Z", 1_483_228_800.0),  # a leap second
+        ("9999-12-31T23:59:60Z", None),
+        ("2026-01-01T00:00:61Z", None),
+        ("2026-01-01T24:00:00Z", None),
+        ("2026-01-01T00:60:00Z", None),
+        ("2026-02-29T00:00:00Z", None),
+        ("2026-01-01T00:00:00+24:00", None),
+        ("2026-01-01T00:00:00.Z", None),
+        ("0000-01-01T00:00:00Z", None),
+        ("20260101T000000Z", None),
+        ("2026-W01-4", None),
+        ("\u0662026-01-01", None),
         ("today", None),
         ("", None),
         (None, None),

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from airflow_provider_datarecs.api import contract, errors
+from airflow_provider_datarecs.api import start as start_module
 from airflow_provider_datarecs.api.contract import Kind
 from airflow_provider_datarecs.api.start import Wish, start_once
 from airflow_provider_datarecs.simulator import Fault, Plan
@@ -76,7 +77,18 @@ async def test_a_run_with_the_label_of_the_wish_is_adopted(start, server, world,
     assert run_id == mine
 
 
-@pytest.mark.parametrize("fault", [{"status": 502}, {"status": 201, "body": "<html>"}], ids=str)
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"status": 502},
+        {"status": 201, "body": "<html>"},
+        {"status": 403, "body": "<html>"},
+        {"status": 404, "body": "default backend - 404"},
+        {"status": 401, "body": ""},
+        {"status": 303, "headers": {"Location": "/login"}},
+    ],
+    ids=str,
+)
 async def test_an_answer_that_says_nothing_is_as_good_as_lost(start, server, world, job, fault):
     run_id = another_run(world, job, label=LABEL)  # as if by the request that is answered so
     assert await start(fault) == run_id
@@ -184,6 +196,14 @@ async def test_answers_that_are_always_lost_end_the_task_with_what_is_known(star
     assert runs_of(world, job) == []
 
 
+@pytest.mark.parametrize("status", [401, 403, 404, 422])
+async def test_a_history_that_something_else_refuses_proves_nothing(start, server, status):
+    gateway = {"method": "GET", "status": status, "body": "<html>", "times": None}
+    with pytest.raises(errors.RunMayHaveStarted, match=rf"its run history cannot be read \(.*{status}"):
+        await start(LOST, gateway)
+    assert len(calls(server, "POST")) == 1
+
+
 async def test_a_history_that_cannot_be_read_proves_nothing(start, server):
     with pytest.raises(errors.RunMayHaveStarted, match=r"its run history cannot be read \(.*500"):
         await start(LOST, {"method": "GET", "status": 500, "times": None})
@@ -215,9 +235,12 @@ class TestAfterAnEarlierTry:
         with pytest.raises(errors.RunMayHaveStarted, match=r"its run history is refused .*403"):
             await start({"method": "GET", "status": 403}, sent_before=True)
 
-    async def test_an_outage_is_left_to_the_next_try(self, start, server):
+    @pytest.mark.parametrize(
+        "fault", [{"status": 503}, {"status": 403, "body": "<html>"}, {"status": 302}], ids=str
+    )
+    async def test_an_outage_is_left_to_the_next_try(self, start, server, fault):
         with pytest.raises(errors.DataRecsError, match="Nothing was started in this try") as caught:
-            await start({"method": "GET", "status": 503, "times": None}, sent_before=True)
+            await start({"method": "GET", "times": None, **fault}, sent_before=True)
         assert type(caught.value) is errors.DataRecsError
         assert calls(server, "POST") == []
 
@@ -261,6 +284,35 @@ class TestPages:
     async def test_one_run_shows_no_order(self, start, server):
         with pytest.raises(errors.RunMayHaveStarted, match="each could be it: r2"):
             await start(NEVER_CAME, page(("r1", 900), cursor="2"), page(("r2", 10)))
+
+    async def test_an_empty_page_that_names_another_does_not_end_a_history(self, start, server, world, job):
+        mine = another_run(world, job, label=LABEL)
+        assert await start(NEVER_CAME, page(cursor="0")) == mine
+        assert len(calls(server, "GET")) == 2
+        assert len(calls(server, "POST")) == 1
+
+    async def test_a_run_on_two_pages_is_one_run(self, start, server, world, job):
+        mine = another_run(world, job, label=LABEL)
+        (shown,) = [world.show(job.kind, run) for run in world.runs[job.kind]]
+        twice = {"method": "GET", "status": 200, "body": {"items": [shown], "next_cursor": "0"}}
+        assert await start(NEVER_CAME, twice) == mine
+        assert len(calls(server, "GET")) == 2
+
+    async def test_a_run_of_this_wish_without_an_id_is_not_adopted(self, start, server):
+        nameless = {"method": "GET", "status": 200, "body": [{"run_label": LABEL}]}
+        with pytest.raises(errors.RunMayHaveStarted, match="each could be it: one without an id"):
+            await start(NEVER_CAME, nameless)
+
+    async def test_a_run_of_this_wish_is_adopted_by_the_id_that_a_start_gives(self, start, server):
+        two_ids = {"method": "GET", "status": 200, "body": [{"id": 7, "run_id": "r1", "run_label": LABEL}]}
+        assert await start(NEVER_CAME, two_ids) == "r1"
+
+    async def test_a_history_with_ever_new_pages_proves_nothing(self, start, server, monkeypatch):
+        monkeypatch.setattr(start_module, "MAX_PAGES", 3)
+        pages = [page(cursor=str(number)) for number in range(5)]
+        with pytest.raises(errors.RunMayHaveStarted, match="cannot be read to the end"):
+            await start(NEVER_CAME, *pages)
+        assert len(calls(server, "GET")) == 3
 
     async def test_pages_without_end_prove_nothing(self, start, server):
         same = page(("r1", 900), ("r2", 900), cursor="2")

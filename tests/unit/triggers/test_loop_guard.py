@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider_datarecs.api.contract import Kind
-from airflow_provider_datarecs.simulator import Plan
+from airflow_provider_datarecs.simulator import Fault, Plan
 
 
 async def spin():
@@ -73,6 +73,34 @@ async def test_many_waits_at_once_do_not_block_the_loop(
     await requests(simulator, 300)
     simulator.world.finish_runs("job_ledger")
     assert {event["outcome"] for event in await asyncio.gather(*waits)} == {"finished"}
+    assert loop_guard.offences == []
+
+
+@pytest.fixture
+def long_history(simulator, started):
+    """Let two runs go on that the history, once and among thousands, shows as COMPLETED; give their ids."""
+    runs = [started(Plan(queued=0, running=3600)) for _ in range(2)]
+    counts = ("rows_processed", "rows_matched", "rows_unmatched")
+    times = {"started_at": "2026-01-01T00:00:00.1234567Z", "completed_at": "2026-01-01T00:01:00.1234567Z"}
+    whole = {
+        "job_id": "job_ledger",
+        "status": "COMPLETED",
+        **dict.fromkeys(counts, 7),
+        **times,
+        "error": None,
+    }
+    others = [f"other_{number}" for number in range(20_000)]
+    history = json.dumps({"items": [{"id": run_id, **whole} for run_id in (*others, *runs)]})
+    simulator.faults.append(Fault(path="*/runs", status=200, body=history))
+    return runs
+
+
+async def test_a_history_of_thousands_of_runs_does_not_block_the_loop(
+    long_history, trigger_for, event_of, loop_guard
+):
+    events = await asyncio.gather(*(event_of(trigger_for(run_id)) for run_id in long_history))
+    assert [event["run_id"] for event in events] == long_history
+    assert [event["result"]["rows_matched"] for event in events] == [7, 7]
     assert loop_guard.offences == []
 
 
