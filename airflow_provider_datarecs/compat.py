@@ -90,6 +90,7 @@ __all__ = [
     "PokeReturnValue",
     "TaskDeferralError",
     "TaskGroup",
+    "deployment",
     "first_reschedule",
     "get_xcom",
     "is_deferral_timeout",
@@ -225,6 +226,19 @@ def task_state_store(context: Context) -> Any:
     :param context: the task's context
     """
     return context.get("task_state_store") if AIRFLOW_VERSION >= (3, 3) else None
+
+
+def deployment() -> str:
+    """
+    Give what tells this Airflow from another one: the URL of its pages.
+
+    Each deployment has one of its own, all its processes know it, since they put it into links, it is no
+    secret, and nobody changes it lightly.
+    """
+    from airflow.configuration import conf
+
+    section = "api" if AIRFLOW_VERSION >= (3, 0) else "webserver"
+    return str(conf.get(section, "base_url", fallback=""))
 
 
 def load_stats() -> Any:
