@@ -230,15 +230,16 @@ def task_state_store(context: Context) -> Any:
 
 def deployment() -> str:
     """
-    Give what tells this Airflow from another one: the URL of its pages.
+    Give what tells this Airflow from another one: the URL of its pages, empty where it has none of its own.
 
-    Each deployment has one of its own, all its processes know it, since they put it into links, it is no
-    secret, and nobody changes it lightly.
+    Each deployment has another one, all its processes know it, since they put it into links, it is no secret,
+    and it outlives an upgrade.
     """
     from airflow.configuration import conf
 
     section = "api" if AIRFLOW_VERSION >= (3, 0) else "webserver"
-    return str(conf.get(section, "base_url", fallback=""))
+    url = str(conf.get(section, "base_url", fallback="")).rstrip("/")
+    return "" if url == "http://localhost:8080" else url  # 2.x says so where nobody does
 
 
 def load_stats() -> Any:

@@ -102,7 +102,7 @@ class Memory:
     @property
     def sent_at(self) -> float | None:
         """The epoch seconds until which an earlier try may have sent the request, None if none has."""
-        if self._kept:
+        if self._store is not None:
             # Also where it may have been cleared: another task may, and retries may have been lowered.
             return self._kept.get("sent") if self._may_be_ours else None
         # How long ago an earlier try has ended, nobody says: retry_delay is only one of the things that
