@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import datetime, timezone
 
 import pytest
 from airflow.models.dag import DAG
@@ -67,10 +67,11 @@ def test_the_rendered_values_are_what_is_sent(simulator, connect, context):
     assert posted.body == '{"run_label": "nightly-2024-01-31"}'
 
 
+NUMBERS = {"job": 12, "group": 34, "workspace": 7, "run": 56, "ds_nodash": 20240131, "name": 2024, "conn": 1}
+
+
 class TestNativeObjects:
     """``render_template_as_native_obj=True``, where a template that gives digits gives a number."""
-
-    IDS = {"job": 12, "group": 34, "workspace": 7, "run": 56, "ds_nodash": 20240131, "name": 2024, "conn": 1}
 
     @pytest.fixture(autouse=True)
     def numbers(self, simulator, connect):
@@ -81,9 +82,10 @@ class TestNativeObjects:
         world.add_job_group("34", "all", "7", ["12"])
 
     def run(self, context, cls, **fields):
-        with DAG("native", start_date=datetime(2024, 1, 1), render_template_as_native_obj=True):
+        start = datetime(2024, 1, 1, tzinfo=timezone.utc)
+        with DAG("native", start_date=start, render_template_as_native_obj=True):
             operator = cls(task_id="t", **fields)
-        rendered(operator, self.IDS)
+        rendered(operator, NUMBERS)
         assert any(isinstance(getattr(operator, field), int) for field in fields)
         return operator.execute(context)
 
@@ -132,9 +134,11 @@ class TestNativeObjects:
         assert job["id"] == "12"
 
     def test_ids_that_an_answer_gives_as_numbers_can_be_passed_on(self, simulator, context):
-        simulator.faults.append(Fault(status=200, body={"items": [{"id": 12, "name": "n", "workspace_id": 7}]}))
+        listed = {"id": 12, "name": "n", "workspace_id": 7}
+        simulator.faults.append(Fault(status=200, body={"items": [listed]}))
         (job,) = ListJobsOperator(task_id="t").execute(context)
-        TriggerJobRunOperator(task_id="t", job_id=job["id"], workspace_id=job["workspace_id"]).execute(context)
+        ids = {"job_id": job["id"], "workspace_id": job["workspace_id"]}
+        TriggerJobRunOperator(task_id="t", **ids).execute(context)
         posted = simulator.requests[-1]
         assert (posted.path, posted.query) == ("/jobs/12/run", {"workspace_id": "7"})
 
