@@ -90,6 +90,7 @@ __all__ = [
     "PokeReturnValue",
     "TaskDeferralError",
     "TaskGroup",
+    "deployment",
     "first_reschedule",
     "get_xcom",
     "is_deferral_timeout",
@@ -225,6 +226,20 @@ def task_state_store(context: Context) -> Any:
     :param context: the task's context
     """
     return context.get("task_state_store") if AIRFLOW_VERSION >= (3, 3) else None
+
+
+def deployment() -> str:
+    """
+    Give what tells this Airflow from another one: the URL of its pages, empty where it has none of its own.
+
+    Each deployment has another one, all its processes know it, since they put it into links, it is no secret,
+    and it outlives an upgrade.
+    """
+    from airflow.configuration import conf
+
+    section = "api" if AIRFLOW_VERSION >= (3, 0) else "webserver"
+    url = str(conf.get(section, "base_url", fallback="")).rstrip("/")
+    return "" if url == "http://localhost:8080" else url  # 2.x says so where nobody does
 
 
 def load_stats() -> Any:

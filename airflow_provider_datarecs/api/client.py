@@ -23,6 +23,7 @@ from airflow_provider_datarecs.api.errors import (
     MaybeArrived,
     NeverArrived,
     Redirected,
+    Rejected,
     RequestError,
     RunMayHaveStarted,
     Unavailable,
@@ -52,7 +53,11 @@ USER_AGENT = f"apache-airflow-provider-datarecs/{__version__}"
 
 class DataRecsClient:
     """
-    Talk to the DataRecs API over one session with keep-alive: an async context manager, for one event loop.
+    Talk to the DataRecs API: an async context manager, for one event loop.
+
+    Questions share connections, which are kept alive. What changes something gets a connection of its own: a
+    server closes one that was idle at any moment, and a request that was just being sent on it is lost, which
+    no answer tells from one that was carried out.
 
     :param settings: where the API is and how to be let in; may be replaced while the client is open
     :param tls: the trusted certificates, from ``settings.tls()``; None for plain http
@@ -73,14 +78,18 @@ class DataRecsClient:
         self._tls = tls
         self._patience = patience
         self._seen_limit = seen_limit or SeenLimit()
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions: dict[str, aiohttp.ClientSession] = {}
         self._surprises: set[type[Exception]] = set()
 
     async def __aenter__(self) -> DataRecsClient:
+        self._sessions = {"GET": self._session(), "POST": self._session(is_kept_alive=False)}
+        return self
+
+    def _session(self, *, is_kept_alive: bool = True) -> aiohttp.ClientSession:
         # Without a TLS context aiohttp would load certificates on the event loop.
-        connector = make_connector(ssl=self._tls) if self._tls else make_connector()
-        self._session = aiohttp.ClientSession(
-            connector=connector,
+        tls: dict[str, Any] = {"ssl": self._tls} if self._tls else {}
+        return aiohttp.ClientSession(
+            connector=make_connector(force_close=not is_kept_alive, **tls),
             timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT, sock_connect=CONNECT_TIMEOUT),
             headers={
                 "User-Agent": USER_AGENT,
@@ -93,17 +102,15 @@ class DataRecsClient:
             trace_configs=[tracing()],
             **session_limits(),
         )
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._session is None:
-            return
-        try:
-            await self._session.close()
-        except Exception:  # whatever was asked has been answered
-            log.exception("The connections to %s cannot be closed", self.settings.base_url)
+        for session in self._sessions.values():
+            try:
+                await session.close()
+            except Exception:  # noqa: PERF203 - whatever was asked has been answered
+                log.exception("The connections to %s cannot be closed", self.settings.base_url)
 
     async def list_workspaces(self) -> list[dict[str, Any]]:
         """List all workspaces that the API key can see, with keys in snake_case."""
@@ -117,13 +124,19 @@ class DataRecsClient:
         """
         if workspace_id is None:
             return await self._list([contract.JOBS], what="the list of jobs")
-        query = {contract.WORKSPACE_ID: check_id("workspace_id", workspace_id)}
+        workspace_id = check_id("workspace_id", workspace_id)
+        query = {contract.WORKSPACE_ID: workspace_id}
         jobs = await self._list([contract.JOBS], query, what=f"the jobs of workspace {workspace_id!r}")
         # A service that does not know the filter answers with the jobs of every workspace.
         return [job for job in jobs if answers.id_text(job.get("workspace_id")) in (None, workspace_id)]
 
     async def start_run(
-        self, runnable: Runnable, *, idempotency_key: str, run_label: str | None = None
+        self,
+        runnable: Runnable,
+        *,
+        idempotency_key: str,
+        run_label: str | None = None,
+        before_send: Callable[[], None] = lambda: None,
     ) -> str:
         """
         Start a run and give its id.
@@ -131,11 +144,13 @@ class DataRecsClient:
         :param runnable: the job or job group
         :param idempotency_key: the same for every attempt at the same wish
         :param run_label: a label for the run, default none
+        :param before_send: called each time the request is about to be sent, default nothing
         :raises InvalidInput: when the label is a template's None, or the key cannot be a header
-        :raises RunMayHaveStarted: when the request may have arrived but its answer is lost or unreadable
+        :raises RunMayHaveStarted: when the request may have arrived but its answer is lost or unreadable, or
+            says that one with this key is being carried out
         """
-        if run_label:
-            check_text("run_label", run_label)
+        if run_label not in (None, ""):
+            run_label = check_text("run_label", run_label)
         if not idempotency_key.isprintable():
             raise InvalidInput(f"idempotency_key is {idempotency_key!r}, which no HTTP header can carry")
         try:
@@ -146,11 +161,16 @@ class DataRecsClient:
                 what=str(runnable),
                 body={contract.RUN_LABEL: run_label} if run_label else None,
                 headers={contract.IDEMPOTENCY_HEADER: idempotency_key},
+                before_send=before_send,
             )
         except (MaybeArrived, Unavailable) as error:
             if isinstance(error, Redirected) and error.status in contract.SENT_ELSEWHERE:
                 raise
             raise RunMayHaveStarted(runnable, error) from error
+        except Rejected as error:
+            if error.status == contract.CONFLICT and contract.NAMES_A_KEY.search(error.problem):
+                raise RunMayHaveStarted(runnable, error) from error
+            raise
 
     async def list_runs(self, runnable: Runnable) -> list[dict[str, Any]]:
         """
@@ -194,7 +214,7 @@ class DataRecsClient:
         :param run_id: the run's id
         :raises UnreadableAnswer: when the answer is not about this very run
         """
-        check_id("run_id", run_id)
+        run_id = check_id("run_id", run_id)
         return await self._ask(
             "GET",
             self._url([runnable.kind.path, runnable.id, contract.RUNS, run_id], runnable),
@@ -211,7 +231,7 @@ class DataRecsClient:
         :param reason: shown at DataRecs
         :return: False if DataRecs does not offer to cancel this run
         """
-        check_id("run_id", run_id)
+        run_id = check_id("run_id", run_id)
         try:
             await self._ask(
                 "POST",
@@ -257,6 +277,7 @@ class DataRecsClient:
         what: str,
         body: dict[str, str] | None = None,
         headers: dict[str, str] | None = None,
+        before_send: Callable[[], None] = lambda: None,
     ) -> T:
         """Send a request, again where the policy says so, until ``parse`` accepts its answer."""
         call = f"{method} {urlsplit(url).path}"
@@ -266,6 +287,7 @@ class DataRecsClient:
             if closed_for:
                 problem = f"not sent: the rate limit is used up and opens in {closed_for:.0f} s"
                 raise LimitUsedUp(call, problem, closed_for)
+            before_send()
             status, answer_headers, answer = await self._exchange(call, method, url, body, headers)
 
             def interpret(answer: bytes) -> T:
@@ -300,11 +322,11 @@ class DataRecsClient:
     async def _exchange(
         self, call: str, method: str, url: str, body: dict[str, str] | None, headers: dict[str, str] | None
     ) -> tuple[int, Mapping[str, str], bytes]:
-        if self._session is None:
+        if not self._sessions:
             raise RuntimeError("DataRecsClient is not open; use it with 'async with'")
         sending = Sending()
         try:
-            async with self._session.request(
+            async with self._sessions[method].request(
                 method,
                 URL(url, encoded=True),
                 json=body,

@@ -9,6 +9,7 @@ assumed.
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 
 # --- Host -------------------------------------------------------------------------------------------------
@@ -21,7 +22,9 @@ AUTH_SCHEME = "Bearer"  # D
 TENANT_HEADER = "X-Datarecs-Tenant-Hint"  # S
 IDEMPOTENCY_HEADER = "Idempotency-Key"  # A, and so is that the service honours it
 
-# --- Paths: each id is one quoted segment -----------------------------------------------------------------
+# --- Paths: each id is one segment ------------------------------------------------------------------------
+# A: nor do ids hold white space or control characters; no form that the documents show has any of these
+NOT_IN_IDS = frozenset("/\\?#%")
 WORKSPACES = "workspaces"  # D
 JOBS = "jobs"  # D
 JOB_GROUPS = "job-groups"  # A
@@ -82,6 +85,9 @@ NOT_FOUND_MESSAGE = "Resource not found"  # D
 ERROR_KEYS = ("message", "errors", "error_code", "status_code")
 SENT_ELSEWHERE = frozenset({301, 307, 308})  # HTTP's own: nothing was carried out here
 TRY_AGAIN_LATER = frozenset({408, 425})  # A: as 5xx
+CONFLICT = 409
+# A: a 409 that speaks of a key means that an earlier request with this Idempotency-Key is being carried out
+NAMES_A_KEY = re.compile(r"idempoten|\bkey\b", re.IGNORECASE)
 CANCEL_NOT_OFFERED = frozenset({404, 405, 501})  # A
 NOT_VISIBLE_GRACE = 60.0  # A: seconds in which a run that was never seen may still answer 404
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_datarecs.api.answers import id_text
 from airflow_provider_datarecs.api.contract import Kind
-from airflow_provider_datarecs.api.errors import NameNotFound, NameNotUnique
-from airflow_provider_datarecs.api.runs import Runnable, check_text
+from airflow_provider_datarecs.api.errors import InvalidInput, NameNotFound, NameNotUnique
+from airflow_provider_datarecs.api.runs import Runnable, check_id, check_text
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.client import DataRecsClient
@@ -26,8 +26,8 @@ async def find_job(client: DataRecsClient, *, workspace_name: str, job_name: str
     :raises NameNotFound: with the names there are
     :raises NameNotUnique: with the ids of those that have the name
     """
-    check_text("workspace_name", workspace_name)
-    check_text("job_name", job_name)
+    workspace_name = check_text("workspace_name", workspace_name)
+    job_name = check_text("job_name", job_name)
     workspace_id = _only("Workspace", workspace_name, await client.list_workspaces(), "")
     jobs = await client.list_jobs(workspace_id)
     job_id = _only("Job", job_name, jobs, f" in workspace {workspace_name!r}")
@@ -47,4 +47,10 @@ def _only(noun: str, name: str, items: list[dict[str, Any]], where: str) -> str:
         )
     if ids[0] is None:
         raise NameNotFound(f"{noun} '{name}' not found{where}: DataRecs lists it without an id.")
-    return ids[0]
+    try:
+        return check_id("id", ids[0])
+    except InvalidInput:
+        raise NameNotFound(
+            f"{noun} '{name}' not found{where}: DataRecs lists it with the id {ids[0]!r}, which cannot be "
+            "one."
+        ) from None

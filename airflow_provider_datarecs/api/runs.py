@@ -41,8 +41,8 @@ class Runnable:
     workspace_id: str
 
     def __post_init__(self) -> None:
-        check_id(self.kind.id_field, self.id)
-        check_id("workspace_id", self.workspace_id)
+        object.__setattr__(self, "id", check_id(self.kind.id_field, self.id))
+        object.__setattr__(self, "workspace_id", check_id("workspace_id", self.workspace_id))
 
     def __str__(self) -> str:
         return f"{self.kind.noun} {self.id!r} in workspace {self.workspace_id!r}"
@@ -50,10 +50,11 @@ class Runnable:
 
 def check_text(argument: str, value: Any) -> str:
     """
-    Give a name, label or id back if it can be one.
+    Give a name, label or id as text if it can be one.
 
     :param argument: the argument's name, for the message
-    :param value: what it holds
+    :param value: what it holds; a whole number is taken as text, since that is what a template makes of
+        digits where Airflow renders it as a native object, and as what some services send ids
     :raises InvalidInput: when it is no text, blank, cut amid a character, or what a template gives that found
         nothing
     """
@@ -62,6 +63,8 @@ def check_text(argument: str, value: Any) -> str:
             f"{argument} is {value!r}: its template found nothing. Check the task id and key it pulls, and "
             "whether the task it pulls from ran before this one"
         )
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
     if not isinstance(value, str):
         raise InvalidInput(f"{argument} must be text, not {value!r} ({type(value).__name__})")
     if any("\ud800" <= character <= "\udfff" for character in value):
@@ -86,13 +89,23 @@ def check_choice(argument: str, value: Any, choices: tuple[str, ...]) -> None:
 
 def check_id(argument: str, value: Any) -> str:
     """
-    Give an id back if it can be one; the parameters are those of :func:`check_text`.
+    Give an id as text if it can be one; the parameters are those of :func:`check_text`.
 
-    :raises InvalidInput: for what no text can be, and for a dot segment of a path
+    Each id becomes a part of a path, and a template can carry text from outside: what some server or proxy
+    on the way might read as another path is not sent, in whatever way it could be quoted.
+
+    :raises InvalidInput: for what no text can be, for a dot segment, and for what no id holds
     """
-    if value in (".", ".."):
-        raise InvalidInput(f"{argument} is {value!r}, which is no id; give the id that DataRecs shows")
-    return check_text(argument, value)
+    text = check_text(argument, value)
+    if text in (".", ".."):
+        raise InvalidInput(f"{argument} is {text!r}, which is no id; give the id that DataRecs shows")
+    for character in text:
+        if character in contract.NOT_IN_IDS or character.isspace() or not character.isprintable():
+            raise InvalidInput(
+                f"{argument} is {text!r}, which is no id, since it holds {character!r}; give the id that "
+                "DataRecs shows"
+            )
+    return text
 
 
 @dataclass(frozen=True)

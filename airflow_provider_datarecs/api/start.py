@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, AsyncIterator, Mapping
+from typing import TYPE_CHECKING, Any, AsyncIterator, Callable, Mapping
 
 from airflow_provider_datarecs.api import contract
 from airflow_provider_datarecs.api.answers import run_ids
@@ -70,7 +70,13 @@ class Finding:
 
 
 async def start_once(
-    client: DataRecsClient, runnable: Runnable, wish: Wish, *, sent_at: float | None, may_repeat: bool
+    client: DataRecsClient,
+    runnable: Runnable,
+    wish: Wish,
+    *,
+    sent_at: float | None,
+    may_repeat: bool,
+    before_send: Callable[[], None] = lambda: None,
 ) -> str:
     """
     Start a run unless this wish already has one, and give its id.
@@ -78,13 +84,14 @@ async def start_once(
     :param client: an open client
     :param runnable: the job or job group
     :param wish: what the task instance wants
-    :param sent_at: epoch seconds at which an earlier try of the task may have sent the request, None if it
+    :param sent_at: epoch seconds until which an earlier try of the task may have sent the request, None if it
         cannot have
     :param may_repeat: whether to send again where the run history cannot tell whether there is a run
+    :param before_send: called each time the request is about to be sent, default nothing
     :raises RunMayHaveStarted: where it cannot tell, unless ``may_repeat``
     :raises NothingStarted: when answers were lost, and the history proves that nothing was started
     """
-    start = _Start(client, runnable, wish)
+    start = _Start(client, runnable, wish, before_send)
     run_id = None if sent_at is None else await start.find(sent_at, may_repeat=may_repeat)
     if run_id is not None:
         return run_id
@@ -93,15 +100,25 @@ async def start_once(
 
 
 class _Start:
-    """The attempts at one wish; ``_doubt`` is why there may be a run of what was sent so far, None if not."""
+    """
+    The attempts at one wish.
 
-    def __init__(self, client: DataRecsClient, runnable: Runnable, wish: Wish) -> None:
+    ``_doubt`` is why there may be a run of what was sent so far, None if not; ``_was_sent`` says whether
+    there was a request at all whose answer nobody knows.
+    """
+
+    def __init__(
+        self, client: DataRecsClient, runnable: Runnable, wish: Wish, before_send: Callable[[], None]
+    ) -> None:
         self._client = client
         self._runnable = runnable
         self._wish = wish
+        self._before_send = before_send
         self._doubt: str | None = None
+        self._was_sent = False
 
     async def find(self, sent_at: float, *, may_repeat: bool) -> str | None:
+        self._was_sent = True
         found = await _look_before_start(self._client, self._runnable, self._wish, sent_at)
         if found.doubt:
             self._doubt = f"an earlier try of this task may have sent the request, and {found.doubt}"
@@ -113,11 +130,17 @@ class _Start:
         sent, wish = time.time(), self._wish
         try:
             run_id = await self._client.start_run(
-                self._runnable, idempotency_key=wish.key, run_label=wish.label
+                self._runnable,
+                idempotency_key=wish.key,
+                run_label=wish.label,
+                before_send=self._before_send,
             )
         except RunMayHaveStarted as lost:
             return await self._find_lost(lost, sent)
         except DataRecsError as error:
+            if self._was_sent and getattr(error, "status", None) == contract.CONFLICT:
+                # In conflict with what was sent before, perhaps, which is still being carried out.
+                return await self._find_lost(RunMayHaveStarted(self._runnable, error), sent)
             if self._doubt is None:
                 raise
             again = str(error).rstrip(".")
@@ -127,7 +150,7 @@ class _Start:
         return run_id
 
     async def _find_lost(self, lost: RunMayHaveStarted, sent: float) -> str:
-        runnable = self._runnable
+        runnable, self._was_sent = self._runnable, True
         log.warning("The answer to a start of %s is lost (%s); looking in its runs", runnable, lost.why)
         try:
             found = await look_for_run(self._client, runnable, self._wish, sent)

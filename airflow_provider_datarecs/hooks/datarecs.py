@@ -67,8 +67,9 @@ class DataRecsHook(BaseHook):
         from airflow_provider_datarecs.api.runs import check_text
         from airflow_provider_datarecs.api.settings import ClientSettings
 
+        self.conn_id = check_text("conn_id", self.conn_id)
         try:
-            connection = self.get_connection(check_text("conn_id", self.conn_id))
+            connection = self.get_connection(self.conn_id)
         except AirflowNotFoundException as error:
             raise AirflowNotFoundException(
                 f"{error}. Create connection {self.conn_id!r} of type {self.conn_type!r}: Host is the URL of "
@@ -114,9 +115,10 @@ class DataRecsHook(BaseHook):
         with as_airflow_exceptions(self.conn_id):
             return Runnable(kind, runnable_id, workspace_id)
 
-    def check_text(self, argument: str, value: Any) -> None:
+    def check_text(self, argument: str, value: Any) -> str:
         """
-        Refuse what a template gives that found nothing, and what is no text or blank.
+        Give a name, label or id as text, and refuse what a template gives that found nothing, and what is no
+        text or blank.
 
         :param argument: the argument's name, for the message
         :param value: what it holds
@@ -125,7 +127,7 @@ class DataRecsHook(BaseHook):
         from airflow_provider_datarecs.api.runs import check_text
 
         with as_airflow_exceptions(self.conn_id):
-            check_text(argument, value)
+            return check_text(argument, value)
 
     def call(self, ask: Callable[[DataRecsClient], Awaitable[T]]) -> T:
         """
@@ -177,22 +179,31 @@ class DataRecsHook(BaseHook):
         )
 
     def start_run_once(
-        self, runnable: Runnable, wish: Wish, *, sent_at: float | None, may_repeat: bool
+        self,
+        runnable: Runnable,
+        wish: Wish,
+        *,
+        sent_at: float | None,
+        may_repeat: bool,
+        before_send: Callable[[], None] = lambda: None,
     ) -> str:
         """
         Start a run unless this wish already has one, and give its id.
 
         :param runnable: the job or job group
         :param wish: what the task instance wants
-        :param sent_at: epoch seconds at which an earlier try of the task may have sent the request, None if
-            it cannot have
+        :param sent_at: epoch seconds until which an earlier try of the task may have sent the request, None
+            if it cannot have
         :param may_repeat: whether to send again where nobody can say whether there is a run
+        :param before_send: called each time the request is about to be sent, default nothing
         :raises DataRecsRunUncertain: where nobody can say, unless ``may_repeat``
         """
         from airflow_provider_datarecs.api.start import start_once
 
         return self.call(
-            lambda client: start_once(client, runnable, wish, sent_at=sent_at, may_repeat=may_repeat)
+            lambda client: start_once(
+                client, runnable, wish, sent_at=sent_at, may_repeat=may_repeat, before_send=before_send
+            )
         )
 
     def get_run(self, runnable: Runnable, run_id: str) -> Run:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import time
-import uuid
-from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,9 +9,10 @@ from airflow.provider.datarecs.links.run import XCOM_KEY, DataRecsRunLink
 
 from airflow_provider_datarecs.api.contract import Kind
 from airflow_provider_datarecs.api.runs import check_choice
-from airflow_provider_datarecs.compat import AirflowException, BaseOperator, task_state_store
+from airflow_provider_datarecs.compat import AirflowException, BaseOperator
 from airflow_provider_datarecs.exceptions import DataRecsRunUncertain, as_airflow_exceptions
 from airflow_provider_datarecs.lineage import HasLineage
+from airflow_provider_datarecs.operators.wish import Memory, Try
 from airflow_provider_datarecs.provider_info import DEFAULT_CONN_ID
 
 if TYPE_CHECKING:
@@ -23,8 +20,6 @@ if TYPE_CHECKING:
     from airflow_provider_datarecs.api.start import Wish
     from airflow_provider_datarecs.compat import Context
     from airflow_provider_datarecs.hooks.datarecs import DataRecsHook
-
-log = logging.getLogger(__name__)
 
 FAIL, RETRY = "fail", "retry"
 LABEL_PART = 60  # characters of a DAG's or task's id that go into a label
@@ -108,13 +103,13 @@ class StartRunOperator(HasLineage, DataRecsOperator):
         """
         with as_airflow_exceptions(self.conn_id):
             check_choice("on_uncertain", self.on_uncertain, (FAIL, RETRY))
-        wish = self._wish(context)
-        memory = Memory(context, wish.key)
+        memory = Memory(context, Try(context, self.retries or 0))
+        wish = self._wish(context, memory.key)
         ids = memory.ids
         if ids:
             self.log.info("Run %s was started by an earlier try of this task: %s", ids["run_id"], ids)
         else:
-            ids = self._start(context, wish, memory)
+            ids = self._start(wish, memory)
             memory.keep(ids)
         for key, value in ids.items():
             context["ti"].xcom_push(key=key, value=value)
@@ -123,21 +118,21 @@ class StartRunOperator(HasLineage, DataRecsOperator):
         self.note_run(runnable, ids["run_id"])
         return ids["run_id"]
 
-    def _start(self, context: Context, wish: Wish, memory: Memory) -> dict[str, str]:
-        runnable = self._find()
-        sent_before = memory.was_sent if memory.is_there else self._is_retry(context)
-        memory.note_sent()
+    def _start(self, wish: Wish, memory: Memory) -> dict[str, str]:
+        sent_at = memory.sent_at
         try:
+            runnable = self._find()
             run_id = self.hook.start_run_once(
                 runnable,
                 wish,
-                sent_at=self._last_try_ended() if sent_before else None,
+                sent_at=sent_at,
                 may_repeat=self.on_uncertain == RETRY,
+                before_send=memory.note_sent,
             )
         except DataRecsRunUncertain:
             raise
         except AirflowException:
-            if not sent_before:  # else an earlier try may have started one
+            if sent_at is None:  # else an earlier try may have started one
                 memory.forget()
             raise
         return {"run_id": run_id, runnable.kind.id_field: runnable.id, "workspace_id": runnable.workspace_id}
@@ -146,16 +141,13 @@ class StartRunOperator(HasLineage, DataRecsOperator):
         """Give the job or job group to run."""
         raise NotImplementedError
 
-    def _wish(self, context: Context) -> Wish:
+    def _wish(self, context: Context, key: str) -> Wish:
         from airflow_provider_datarecs.api.start import Wish
 
         ti: Any = context["ti"]
-        # max_tries is what a clear raises and a retry leaves alone.
-        parts = (ti.dag_id, ti.run_id, ti.task_id, str(ti.map_index), str(ti.max_tries))
-        key = str(uuid.uuid5(uuid.NAMESPACE_URL, "datarecs:" + "\0".join(parts)))
         label = self.run_label
-        if self.run_label:
-            self.hook.check_text("run_label", self.run_label)
+        if label not in (None, ""):
+            label = self.hook.check_text("run_label", label)
         elif self.unique_label:
             label = f"{ti.dag_id[:LABEL_PART]}.{ti.task_id[:LABEL_PART]} {key}"
         started: Any = getattr(context.get("dag_run"), "start_date", None)
@@ -165,63 +157,3 @@ class StartRunOperator(HasLineage, DataRecsOperator):
             is_label_unique=self.unique_label,
             since=started.timestamp() if started else None,
         )
-
-    def _is_retry(self, context: Context) -> bool:
-        """Say whether there was a try before this one since the last clear."""
-        ti: Any = context["ti"]
-        return bool(ti.try_number > max(1, ti.max_tries - self.retries + 1))
-
-    def _last_try_ended(self) -> float:
-        """Give the epoch seconds before which the try before this one has ended."""
-        pauses = (self.retry_delay, self.max_retry_delay)
-        seconds = [pause.total_seconds() for pause in pauses if isinstance(pause, timedelta)]
-        return time.time() - min(seconds, default=0.0)
-
-
-class Memory:
-    """
-    Remember between the tries of a task what it has started, where Airflow has a store for that (3.3).
-
-    :param context: the task's context
-    :param key: names the wish, since a clear leaves the store as it is
-    """
-
-    def __init__(self, context: Context, key: str) -> None:
-        self._store = task_state_store(context)
-        self._key = f"datarecs-{key}"
-        self._kept: Any = (self._store.get(self._key) or {}) if self.is_there else {}
-
-    @property
-    def is_there(self) -> bool:
-        """Say whether Airflow has a store."""
-        return self._store is not None
-
-    @property
-    def ids(self) -> dict[str, str] | None:
-        """The ids of the run that was started, if that is known."""
-        ids: dict[str, str] | None = self._kept.get("ids")
-        return ids
-
-    @property
-    def was_sent(self) -> bool:
-        """Say whether an earlier try may have sent the request."""
-        return bool(self._kept)
-
-    def note_sent(self) -> None:
-        """Remember that the request is about to be sent."""
-        if self.is_there:
-            self._store.set(self._key, {"sent": True})
-
-    def forget(self) -> None:
-        """Remember that the request started nothing."""
-        if self.is_there:
-            self._store.delete(self._key)
-
-    def keep(self, ids: dict[str, str]) -> None:
-        """Remember the run that was started."""
-        if not self.is_there:
-            return
-        try:
-            self._store.set(self._key, {"ids": ids})
-        except Exception:
-            log.exception("The task state store does not take run %s; its XComs hold it", ids["run_id"])

@@ -82,12 +82,12 @@ class GetJobRunResultOperator(HasLineage, GivesResult, DataRecsOperator):
         self.read_limits()  # before a request is spent
         job = self.hook.runnable(Kind.JOB, self.job_id, self.workspace_id)
         run = self.hook.get_run(job, self.run_id)
-        self.push_link(context, job, self.run_id)
-        self.note_run(job, self.run_id, run.result)
+        self.push_link(context, job, run.id)
+        self.note_run(job, run.id, run.result)
         if not run.is_finished:
             raise AirflowException(
-                f"Run {self.run_id!r} of {job} is not finished (status {run.status or 'unknown'}), so it has "
+                f"Run {run.id!r} of {job} is not finished (status {run.status or 'unknown'}), so it has "
                 "no result yet. Wait for it with a JobRunSensor first."
             )
-        self.log.info("Run %s of %s is %s", self.run_id, job, events.describe(run.result))
-        return self.give(context, job, self.run_id, run.result)
+        self.log.info("Run %s of %s is %s", run.id, job, events.describe(run.result))
+        return self.give(context, job, run.id, run.result)

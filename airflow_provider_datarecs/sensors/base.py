@@ -111,7 +111,8 @@ class RunSensor(HasLineage, GivesResult, BaseSensorOperator):
         with self._outcome():
             # What cannot be right, be it a limit or the connection, is refused here, not hours later.
             self.read_limits()
-            self.push_link(context, self._runnable(), self.run_id)
+            runnable = self._runnable()  # which makes text of a number that a template gave
+            self.push_link(context, runnable, self.run_id)
             if self.deferrable:
                 self._defer(context)
             self._began = time.time()
@@ -259,7 +260,7 @@ class RunSensor(HasLineage, GivesResult, BaseSensorOperator):
                 **{runnable.kind.id_field: runnable.id},
                 workspace_id=runnable.workspace_id,
                 run_id=self.run_id,
-                conn_id=self.conn_id,
+                conn_id=self.hook.conn_id,
                 poke_interval=self.poke_interval,
                 since=now,
                 deadline=deadline,
@@ -285,7 +286,7 @@ class RunSensor(HasLineage, GivesResult, BaseSensorOperator):
 
     def _runnable(self) -> Runnable:
         with as_airflow_exceptions(self.conn_id):
-            check_id("run_id", self.run_id)
+            self.run_id = check_id("run_id", self.run_id)
             return Runnable(self.kind, getattr(self, self.kind.id_field), self.workspace_id)
 
     def _trigger_class(self) -> type[RunTrigger]:

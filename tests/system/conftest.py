@@ -57,14 +57,15 @@ def airflow(live_simulator, statsd, tmp_path_factory):
         text = DOCUMENTED_DAG.read_text().replace("reconcile_daily", "documented_daily")
         (dags / "as_documented.py").write_text(text)
     api_key = live_simulator.world.api_keys[0].key
-    metrics = {
+    settings = {
         "AIRFLOW__METRICS__STATSD_ON": "True",
         "AIRFLOW__METRICS__STATSD_HOST": "127.0.0.1",
         "AIRFLOW__METRICS__STATSD_PORT": str(statsd.port),
+        "AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "1",  # for a DAG file that is changed
     }
     events = {"type": "file", "log_file_path": str(folder / "airflow" / LINEAGE), "append": True}
     lineage = {"AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(events)}  # read where its provider is installed
     with Airflow(
-        folder / "airflow", dags, host=live_simulator.url, api_key=api_key, environ={**metrics, **lineage}
+        folder / "airflow", dags, host=live_simulator.url, api_key=api_key, environ={**settings, **lineage}
     ) as airflow:
         yield airflow

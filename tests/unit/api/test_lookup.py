@@ -75,7 +75,21 @@ async def test_a_job_without_an_id_is_not_found(server, client):
         await find(client, "Finance", "daily")
 
 
-@pytest.mark.parametrize("bad", ["", "  ", None, 7])
+@pytest.mark.parametrize("found", ["../workspaces", "a b"])
+async def test_a_job_with_an_id_that_cannot_be_one_is_not_found(server, client, found):
+    server.faults.append(Fault(path="/jobs", status=200, body={"items": [{"name": "daily", "id": found}]}))
+    with pytest.raises(NameNotFound, match=r"^Job 'daily' not found.* with the id '.*', which cannot be one"):
+        await find(client, "Finance", "daily")
+    assert [request.path for request in server.requests] == ["/workspaces", "/jobs"]
+
+
+async def test_names_and_ids_of_digits_are_text_wherever_they_come_from(server, client):
+    lists = ({"name": "2024", "id": 1}, {"name": "31", "id": 2, "workspace_id": 1})
+    server.faults.extend(Fault(status=200, body={"items": [item]}) for item in lists)
+    assert await find(client, 2024, 31) == Runnable(Kind.JOB, "2", "1")
+
+
+@pytest.mark.parametrize("bad", ["", "  ", None, 7.5])
 @pytest.mark.parametrize("argument", ["workspace_name", "job_name"])
 async def test_an_empty_name_is_refused_before_anything_is_sent(server, client, argument, bad):
     with pytest.raises(InvalidInput, match=argument):

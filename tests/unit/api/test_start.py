@@ -210,6 +210,56 @@ async def test_a_history_that_cannot_be_read_proves_nothing(start, server):
     assert len(calls(server, "POST")) == 1
 
 
+KEY_IN_PROGRESS = {"status": 409, "body": {"message": "A request with this Idempotency-Key is in progress"}}
+CONFLICT = {"status": 409, "body": {"message": "conflict"}}
+
+
+class TestConflict:
+    """A 409: the job cannot be run now, or an earlier request is still being carried out."""
+
+    async def test_a_key_in_progress_is_as_good_as_a_lost_answer(self, start, server, world, job):
+        run_id = await start({**KEY_IN_PROGRESS, "carry_out": True})
+        assert runs_of(world, job) == [run_id]
+        assert len(calls(server, "POST")) == 1
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            KEY_IN_PROGRESS["body"],
+            {"error_code": "IDEMPOTENCY_CONFLICT", "message": "try later"},
+            {"errors": [{"field": "header", "message": "the key is in use"}]},
+        ],
+    )
+    async def test_without_a_proof_a_key_in_progress_is_uncertain(self, start, server, world, job, body):
+        with pytest.raises(errors.RunMayHaveStarted, match="409"):
+            await start({"status": 409, "body": body, "carry_out": True}, label=None)
+        assert len(runs_of(world, job)) == len(calls(server, "POST")) == 1
+
+    async def test_a_key_in_progress_that_leads_to_nothing_is_sent_again(self, start, server, world, job):
+        assert [await start(KEY_IN_PROGRESS)] == runs_of(world, job)
+        assert len(calls(server, "POST")) == 2
+
+    async def test_any_other_conflict_means_that_nothing_was_started(self, start, server):
+        with pytest.raises(errors.Rejected, match="409: conflict"):
+            await start(CONFLICT)
+        assert len(server.requests) == 1
+
+    async def test_any_conflict_with_a_request_before_is_looked_for(self, start, server, world, job):
+        run_id = await start(NEVER_CAME, {**CONFLICT, "carry_out": True})
+        assert runs_of(world, job) == [run_id]
+        assert [seen.method for seen in server.requests] == ["POST", "GET", "POST", "GET"]
+
+    async def test_any_conflict_with_an_earlier_try_is_looked_for(self, start, server, world, job):
+        run_id = await start({**CONFLICT, "carry_out": True}, sent_before=True)
+        assert runs_of(world, job) == [run_id]
+        assert [seen.method for seen in server.requests] == ["GET", "POST", "GET"]
+
+    async def test_a_conflict_that_lasts_says_that_nothing_was_started(self, start, world, job):
+        with pytest.raises(errors.NothingStarted, match=r"as its run history shows: .*409: conflict"):
+            await start({**CONFLICT, "times": None}, sent_before=True)
+        assert runs_of(world, job) == []
+
+
 class TestAfterAnEarlierTry:
     """The task is retried, and nobody knows whether its earlier try sent the request."""
 

@@ -9,15 +9,15 @@ from airflow_provider_datarecs.api.errors import InvalidSettings
 from airflow_provider_datarecs.api.runs import Runnable
 from airflow_provider_datarecs.api.urls import console_link
 
-JOB = Runnable(Kind.JOB, "j/1", "w")
+JOB = Runnable(Kind.JOB, "j:1", "w")
 
 
 @pytest.mark.parametrize(
     ("console_url", "link"),
     [
-        ("https://console.example", "https://console.example/workspaces/w/jobs/j%2F1/runs/r"),
-        ("https://console.example/eu/", "https://console.example/eu/workspaces/w/jobs/j%2F1/runs/r"),
-        ("https://{workspace_id}.example/#/{kind}/{id}?run={run_id}", "https://w.example/#/jobs/j%2F1?run=r"),
+        ("https://console.example", "https://console.example/workspaces/w/jobs/j%3A1/runs/r"),
+        ("https://console.example/eu/", "https://console.example/eu/workspaces/w/jobs/j%3A1/runs/r"),
+        ("https://{workspace_id}.example/#/{kind}/{id}?run={run_id}", "https://w.example/#/jobs/j%3A1?run=r"),
         ("http://console.example:8080/{run_id}", "http://console.example:8080/r"),
     ],
 )

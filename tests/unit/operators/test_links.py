@@ -53,8 +53,8 @@ def test_a_task_that_starts_a_run_keeps_its_url(console, context, ti, operator, 
 )
 def test_a_wait_keeps_the_url_before_it_defers(console, context, ti, sensor, arguments, path):
     with pytest.raises(TaskDeferred):
-        sensor(**arguments, run_id="r 1").execute(context)
-    assert ti.xcoms["datarecs_run_url"] == f"{CONSOLE}/workspaces/ws_production/{path}/runs/r%201"
+        sensor(**arguments, run_id="r:1").execute(context)
+    assert ti.xcoms["datarecs_run_url"] == f"{CONSOLE}/workspaces/ws_production/{path}/runs/r%3A1"
 
 
 def test_the_result_keeps_the_url_even_of_a_run_that_is_not_finished(console, context, ti):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 
@@ -15,7 +16,7 @@ from airflow_provider_datarecs.exceptions import DataRecsRunUncertain
 from airflow_provider_datarecs.operators.trigger_job_group_run import TriggerJobGroupRunOperator
 from airflow_provider_datarecs.operators.trigger_job_run import TriggerJobRunOperator
 from airflow_provider_datarecs.operators.trigger_job_run_by_name import TriggerJobRunByNameOperator
-from airflow_provider_datarecs.simulator import Fault
+from airflow_provider_datarecs.simulator import Fault, Plan
 
 MAKE = {
     "by ids": (TriggerJobRunOperator, {"job_id": "job_ledger", "workspace_id": "ws_production"}),
@@ -40,20 +41,33 @@ def store():
 
 
 @pytest.fixture
-def task(request, simulator, ti, store):
-    """Run a task as a try of it, with ``retries=1``; a clear comes before its third."""
-    simulator.world.behaviour.honours_idempotency_key = False
-    started = datetime.now(timezone.utc)
+def dag_run():
+    """What a worker sees of a DAG run, on every Airflow."""
+    now = datetime.now(timezone.utc)
+    return SimpleNamespace(start_date=now, logical_date=now - timedelta(days=1), clear_number=0)
 
-    def run(try_number=1, *, max_tries=1, make="by ids", **more):
+
+@pytest.fixture
+def task(request, simulator, ti, store, dag_run):
+    """Run a task as a try of it, with ``retries=1``."""
+    simulator.world.behaviour.honours_idempotency_key = False
+
+    def run(try_number=1, *, max_tries=1, make="by ids", retries=1, **more):
         cls, ids = MAKE[make]
         ti.try_number, ti.max_tries, ti.xcoms = try_number, max_tries, {}
-        context = {"ti": ti, "dag_run": SimpleNamespace(start_date=started)}
+        context = {"ti": ti, "dag_run": dag_run}
         if HAS_STORE:
             context["task_state_store"] = store
-        return cls(task_id="t", retries=1, **ids, **more).execute(context)
+        return cls(task_id="t", retries=retries, **ids, **more).execute(context)
 
     return run
+
+
+def lose_worker(store):
+    """Leave the store as a worker does that is gone before anything but the request was done."""
+    for kept in store.values():
+        del kept["ids"]
+        kept["sent"] = time.time()
 
 
 def posts(simulator):
@@ -122,15 +136,14 @@ def test_a_service_that_never_answers_leaves_the_task_to_its_retries(simulator, 
 @pytest.mark.parametrize("make", MAKE)
 def test_a_retry_after_a_lost_worker_starts_no_second_run(simulator, task, store, make):
     run_id = task(make=make, unique_label=True)
-    # The worker is gone before anything but the request was done.
-    store.update({key: {"sent": True} for key in store})
+    lose_worker(store)
     assert task(2, make=make, unique_label=True) == run_id
     assert len(posts(simulator)) == 1
 
 
 def test_a_retry_that_cannot_tell_fails_without_retries(simulator, task, store):
     task()
-    store.update({key: {"sent": True} for key in store})
+    lose_worker(store)
     with pytest.raises(DataRecsRunUncertain, match="an earlier try of this task may have sent the request"):
         task(2)
     assert task(2, on_uncertain="retry") == simulator.world.runs[Kind.JOB][1].id
@@ -151,23 +164,25 @@ def test_a_clear_starts_a_new_run_with_a_new_key_and_label(simulator, task, make
     assert len({seen.body for seen in posts(simulator)}) == 2
 
 
-@pytest.mark.parametrize("field", ["dag_id", "run_id", "task_id", "map_index"])
-def test_another_task_instance_has_another_wish(simulator, task, ti, field):
-    task()
-    setattr(ti, field, 7 if field == "map_index" else "other")
-    task()
-    first, second = (seen.headers["Idempotency-Key"] for seen in posts(simulator))
-    assert first != second
+@pytest.mark.parametrize("retry_delay", [timedelta(0), timedelta(hours=1)])
+def test_a_retry_may_come_sooner_than_retry_delay_says(simulator, task, store, monkeypatch, retry_delay):
+    run_id = task(unique_label=True)
+    lose_worker(store)
+    (run,) = simulator.world.runs[Kind.JOB]
+    run.plan, run.created_at = Plan(hidden=0.2), time.time()
+    monkeypatch.setattr(contract, "NOT_VISIBLE_GRACE", 0.4)
+    assert task(2, unique_label=True, retry_delay=retry_delay) == run_id
+    assert len(posts(simulator)) == 1
 
 
-def test_a_short_pause_before_a_retry_waits_until_a_new_run_would_show(simulator, task, monkeypatch):
-    monkeypatch.setattr(contract, "NOT_VISIBLE_GRACE", 0.3)
-    simulator.faults.append(Fault(method="POST", status=422))
-    with pytest.raises(AirflowException, match="422"):
-        task()
-    task(2, retry_delay=timedelta(0), on_uncertain="fail")
-    if not HAS_STORE:  # there the task knows that nothing was started
-        assert [seen.method for seen in simulator.requests] == ["POST", "GET", "GET", "POST"]
+# 3 looks like a clear where Airflow has no store: it makes max_tries what a clear after the first try would.
+@pytest.mark.parametrize("retries", [0, 1, 2, *([3] if HAS_STORE else []), 4, 5, 9])
+def test_a_retry_is_one_whatever_retries_are_by_then(simulator, task, store, retries):
+    task(max_tries=4, retries=4)
+    lose_worker(store)
+    with pytest.raises(DataRecsRunUncertain, match="an earlier try of this task may have sent the request"):
+        task(2, max_tries=4, retries=retries)
+    assert len(posts(simulator)) == 1
 
 
 if HAS_STORE:
@@ -180,11 +195,46 @@ if HAS_STORE:
         assert ti.xcoms == xcoms
         assert len(simulator.requests) == asked
 
-    def test_a_start_that_was_refused_is_forgotten(simulator, task, store):
+    def test_the_last_time_of_sending_is_kept(simulator, task, store):
+        simulator.faults.append(Fault(method="POST", status=429, headers={"Retry-After": "0"}))
+        kept = []
+        store.set = lambda _key, value: kept.append(value.get("sent"))
+        task()
+        first, second, done = kept
+        assert first < second
+        assert done is None
+
+    def test_what_was_sent_long_ago_is_not_waited_for(simulator, task, store, monkeypatch):
+        monkeypatch.setattr(contract, "NOT_VISIBLE_GRACE", 600.0)
+        task()
+        lose_worker(store)
+        next(iter(store.values()))["sent"] -= 601.0
+        simulator.world.runs[Kind.JOB].clear()
+        task(2)
+        assert [seen.method for seen in simulator.requests] == ["POST", "GET", "POST"]
+
+    def test_a_store_that_cannot_be_written_lets_nothing_be_sent(simulator, task, store):
+        def broken(_key, _value):
+            raise OSError("no store")
+
+        store.set = broken
+        with pytest.raises(OSError, match="no store"):
+            task()
+        assert simulator.requests == []
+
+    def test_after_a_start_that_was_refused_nothing_is_looked_for(simulator, task):
         simulator.faults.append(Fault(method="POST", status=422))
         with pytest.raises(AirflowException, match="422"):
             task()
-        assert store == {}
+        task(2)
+        assert [seen.method for seen in simulator.requests] == ["POST", "POST"]
+
+    def test_after_a_job_that_was_not_found_nothing_is_looked_for(simulator, task):
+        simulator.faults.append(Fault(path="/jobs", status=200, body={"items": []}))
+        with pytest.raises(AirflowException, match="Job 'ledger-vs-warehouse' not found"):
+            task(make="by names")
+        task(2, make="by names")
+        assert {seen.path for seen in simulator.requests if "runs" in seen.path} == set()
 
     def test_a_store_that_takes_nothing_more_loses_no_run(simulator, task, ti, store, caplog):
         store.set = lambda key, value: store.fail() if "ids" in value else None

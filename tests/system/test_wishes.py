@@ -1,0 +1,107 @@
+"""One run for one wish, on a real Airflow: over a retry, and anew after all that begins another wish."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.compat import AIRFLOW_VERSION
+from airflow_provider_datarecs.simulator import Fault, Plan
+
+RETRIES = 4
+DAGS = """
+from datetime import datetime, timedelta
+from airflow.models.dag import DAG
+from airflow.providers.datarecs.operators.trigger_job_run import TriggerJobRunOperator
+from airflow.providers.datarecs.sensors.job_run import JobRunSensor
+
+ids = {{"job_id": "job_wished", "workspace_id": "ws_production"}}
+arguments = {{**ids, "unique_label": True, "retries": {retries}, "retry_delay": timedelta(seconds=1)}}
+
+with DAG(dag_id="wishes", schedule=None, start_date=datetime(2024, 1, 1)):
+    start = TriggerJobRunOperator(task_id="start", **arguments)
+    # So that the DAG run goes on.
+    JobRunSensor(task_id="wait", run_id=start.output, **ids)
+
+with DAG(dag_id="tested", schedule=None, start_date=datetime(2024, 1, 1), is_paused_upon_creation=True):
+    TriggerJobRunOperator(task_id="start", **arguments)
+"""
+DELETE = """
+from airflow.models.dagrun import DagRun
+from airflow.utils.session import create_session
+
+with create_session() as session:
+    session.query(DagRun).filter_by(dag_id="wishes").delete(synchronize_session=False)
+"""
+
+
+def test_each_wish_has_one_run_and_a_key_of_its_own(airflow, live_simulator):
+    world = live_simulator.world
+    world.add_job("job_wished", "wished", "ws_production", Plan(queued=0, running=3600))
+    path = "/jobs/job_wished/run"
+    # Started all the same: the retry has the key and the label of the try before it, or there are two runs.
+    live_simulator.faults.append(Fault(method="POST", path=path, status=422, carry_out=True))
+    wait = Wait(airflow)
+
+    write(airflow, retries=RETRIES)
+    airflow.trigger_dag("wishes", "again")
+    task = wait.for_start()
+    assert task["try_number"] > 1
+    assert len(labels(world)) == 1
+    began = wait.dag_run()["start_date"]
+
+    # With retries lowered, a clear sets max_tries to what it was.
+    was_parsed = wait.parsed()
+    write(airflow, retries=RETRIES - task["try_number"])
+    airflow.wait_until(lambda: wait.parsed() != was_parsed, "the DAG is parsed again")
+    airflow.cli("tasks", "clear", "wishes", "--task-regex", "^start$", "--yes")
+    cleared = wait.for_start(after=task["try_number"])
+    assert cleared["max_tries"] == task["max_tries"] == RETRIES
+    assert wait.dag_run()["start_date"] == began
+    assert len(labels(world)) == 2
+
+    subprocess.run([sys.executable, "-c", DELETE], env=airflow.environ, check=True, capture_output=True)
+    airflow.trigger_dag("wishes", "again")
+    wait.for_start()
+    assert len(labels(world)) == 3
+
+    for number in (4, 5):
+        airflow.cli("dags", "test", "tested", "2024-01-02")
+        assert len(labels(world)) == number
+
+    keys = [seen.headers["Idempotency-Key"] for seen in live_simulator.requests if seen.path == path]
+    assert len(set(keys)) == len(set(labels(world))) == 5
+    assert all(label.endswith(key) for label, key in zip(labels(world), dict.fromkeys(keys)))
+    if AIRFLOW_VERSION >= (3, 3):
+        assert keys[0] == keys[1]  # sent again, since the store has it that nothing was started
+
+
+class Wait:
+    """Wait for what becomes of the DAG run."""
+
+    def __init__(self, airflow):
+        self.airflow = airflow
+
+    def for_start(self, after=0):
+        def started():
+            task = self.airflow.tasks("wishes", "again").get("start", {})
+            return task if task.get("state") == "success" and task["try_number"] > after else None
+
+        return self.airflow.wait_until(started, f"start has succeeded in a try after {after}")
+
+    def dag_run(self):
+        (row,) = self.airflow.rows("select * from dag_run where dag_id = 'wishes'")
+        return row
+
+    def parsed(self):
+        rows = self.airflow.rows("select dag_hash from serialized_dag where dag_id = 'wishes'")
+        return {row["dag_hash"] for row in rows}
+
+
+def write(airflow, retries):
+    (airflow.dags / "wishes.py").write_text(DAGS.format(retries=retries))
+
+
+def labels(world):
+    return [run.label for run in world.runs[Kind.JOB] if run.owner.id == "job_wished"]
