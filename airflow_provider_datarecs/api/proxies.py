@@ -16,7 +16,7 @@ from airflow_provider_datarecs.api.urls import DEFAULT_PORTS, MAX_PORT, ascii_ho
 
 # Up to the first of /, ? and #, as in every URL; then what follows the last @.
 _PROXY = re.compile(
-    r"(?:(?P<credentials>[^/?#\\]*)@)?(?P<host>\[[^\]@/?#\\]*\]|[^\[\]:@/?#\\]+)(?::(?P<port>\d{0,5}))?"
+    r"(?:(?P<credentials>[^/?#\\]*)@)?(?P<host>\[[^\]@/?#\\]*:[^\]@/?#\\]*\]|[^\[\]:@/?#\\]+)(?::(?P<port>\d{0,5}))?"
     r"(?:[/?#\\][^@]*)?"
 )
 _NO_PROXY = re.compile(r"(?P<host>\[[^\]]*\]|[^:]+)(?::(?P<port>\d+))?")

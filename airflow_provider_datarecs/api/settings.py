@@ -159,11 +159,12 @@ def _port(value: Any) -> int | None:
 
 
 def _extra(value: Any) -> dict[str, Any]:
-    is_mapping = isinstance(value, Mapping)
     try:
-        extra = value if is_mapping else json.loads(_text("Extra", value) or "{}")
+        extra = json.loads(value.strip() or "{}") if isinstance(value, (str, bytes)) else value
     except (ValueError, RecursionError):
         raise InvalidSettings("Extra must be a JSON object, not text of another kind") from None
+    if extra is None:
+        return {}
     if not isinstance(extra, Mapping):
         raise InvalidSettings(f"Extra must be a JSON object, not {type(extra).__name__}")
     prefixed = {str(name)[len(EXTRA_PREFIX) :]: extra[name] for name in extra if _is_prefixed(name)}
@@ -202,7 +203,7 @@ def _base_url(host: str, schema: str, port: int | None) -> str:
         raise no_url from None
     if parts.scheme not in DEFAULT_PORTS:
         raise InvalidSettings(f"Host {host!r} is neither http nor https; it should look like {example}")
-    typo = name in DEFAULT_PORTS  # https:/api...
+    typo = name in DEFAULT_PORTS or ("[" in parts.netloc) != ("[" in name)  # https:/api..., https://[api]
     if typo or parts.query or parts.fragment or " " in text or not text.isprintable():
         raise no_url
     if schema not in ("", parts.scheme):
