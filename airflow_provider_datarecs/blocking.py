@@ -25,17 +25,20 @@ def run_to_end(make: Callable[[], Coroutine[Any, Any, T]]) -> T:
     except RuntimeError:
         return asyncio.run(make())
     running: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[T]]] = []
+    interrupted = False
 
     async def run() -> T:
         task = asyncio.ensure_future(make())
         running.append((asyncio.get_running_loop(), task))
+        if interrupted:  # before there was anything to cancel
+            task.cancel()
         return await task
 
     with ThreadPoolExecutor(1) as pool:
-        future = pool.submit(contextvars.copy_context().run, asyncio.run, run())
         try:
-            return future.result()
+            return pool.submit(contextvars.copy_context().run, asyncio.run, run()).result()
         except BaseException:
+            interrupted = True
             for loop, task in running:
                 with suppress(RuntimeError):  # it is over, and its loop closed
                     loop.call_soon_threadsafe(task.cancel)
