@@ -109,7 +109,6 @@ def test_a_run_that_stays_unknown_fails_a_minute_after_the_first_look_of_all(sim
         sensor.execute(looked(90))
 
 
-@pytest.mark.usefixtures("airflow_db")
 def test_a_connection_that_cannot_be_read_before_the_first_look_ends_the_wait(sensor, looked):
     with pytest.raises(AirflowNotFoundException, match="Create connection 'datarecs_default'"):
         sensor.execute(looked())
