@@ -75,6 +75,7 @@ __all__ = [
     "AIRFLOW_VERSION",
     "CONFIG_EXCEPTIONS",
     "KILLED_TASKS_GO_ON",
+    "TASKS_MAKE_LINKS",
     "TRIGGERS_ARE_TOLD_OF_KILLS",
     "AirflowException",
     "AirflowFailException",
@@ -95,6 +96,7 @@ __all__ = [
     "get_xcom",
     "is_deferral_timeout",
     "is_killed",
+    "is_mapped_argument",
     "load_stats",
     "note_try",
     "resume_margin",
@@ -106,6 +108,8 @@ __all__ = [
 TRIGGERS_ARE_TOLD_OF_KILLS = AIRFLOW_VERSION >= (3, 3)
 # 3.x leaves a task 5 s after on_kill() has returned to the talk with Airflow that it came into; 2.x ends it.
 KILLED_TASKS_GO_ON = AIRFLOW_VERSION >= (3, 0)
+# 3.x asks a task's links at the end of each of its processes and keeps what they give; 2.x asks the page.
+TASKS_MAKE_LINKS = AIRFLOW_VERSION >= (3, 0)
 
 
 def is_deferral_timeout(error: BaseException) -> bool:
@@ -202,6 +206,15 @@ def get_xcom(ti_key: Any, key: str) -> Any:
     else:
         from airflow.models.xcom import XCom  # type: ignore[no-redef]
     return XCom.get_value(ti_key=ti_key, key=key)
+
+
+def is_mapped_argument(value: Any) -> bool:
+    """
+    Say whether a value stands for what each of several mapped task groups is given.
+
+    :param value: an argument of a task, before it is rendered
+    """
+    return type(value).__name__ == "MappedArgument"  # whose module moves, and is not for others to import
 
 
 def set_outlet_extra(outlets: Any, context: Context, extra: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Callable, TypeVar
 from airflow_provider_datarecs.api import contract
 from airflow_provider_datarecs.api.errors import InvalidInput
 from airflow_provider_datarecs.api.runs import UNREADABLE, check_choice, check_text
-from airflow_provider_datarecs.compat import AirflowException, AirflowSkipException, set_outlet_extra
+from airflow_provider_datarecs.compat import AirflowSkipException, is_mapped_argument, set_outlet_extra
 from airflow_provider_datarecs.exceptions import (
     DataRecsCountsMissing,
     DataRecsRowsUnmatched,
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Number = TypeVar("Number", int, float)
 
 ON_UNMATCHED = FAIL, SKIP, WARN = "fail", "skip", "warn"
+_IS_LOST = "_{}_is_lost"  # the attribute that says so of a limit
 # What of a result is told to others: those who wait for an asset, and OpenLineage.
 TOLD = ("status", *contract.COUNTS, "started_at", "completed_at")
 
@@ -91,6 +92,27 @@ def check_unmatched_arguments(rows: Any, ratio: Any, on_unmatched: Any) -> None:
         _part("max_unmatched_ratio", ratio)
 
 
+class Limit:
+    """
+    Hold a limit of a task, which whoever comes after ``__init__`` may set, such as a cluster's policy.
+
+    None is no limit, also where one of several mapped groups or tasks is given it; but not where a template
+    was to give a limit and found nothing.
+    """
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name, self._is_lost = name, _IS_LOST.format(name)
+
+    def __get__(self, task: Any, owner: type) -> Any:
+        return self if task is None else task.__dict__.get(self._name)
+
+    def __set__(self, task: Any, value: Any) -> None:
+        # Airflow renders a template by putting in its place what comes of it.
+        was_template = _is_template(task.__dict__.get(self._name)) or getattr(task, self._is_lost, False)
+        task.__dict__[self._name] = value
+        task.__dict__[self._is_lost] = value is None and was_template
+
+
 class GivesResult(HasHook):
     """
     Pass a run's result on as XCom and to outlets; fail, skip or warn where the data do not agree.
@@ -101,12 +123,9 @@ class GivesResult(HasHook):
     :param on_unmatched: what becomes of the task where that is exceeded: ``fail``, ``skip`` or ``warn``
     """
 
-    max_unmatched_rows: Any
-    max_unmatched_ratio: Any
+    max_unmatched_rows: Any = Limit()
+    max_unmatched_ratio: Any = Limit()
     on_unmatched: str
-    # Whether they were given: a template that finds nothing must not lift a limit.
-    rows_limited: bool
-    ratio_limited: bool
     outlets: Any
     log: Any
 
@@ -119,9 +138,12 @@ class GivesResult(HasHook):
         with as_airflow_exceptions(self.conn_id):
             check_choice("on_unmatched", self.on_unmatched, ON_UNMATCHED)
             return UnmatchedLimits(
-                _whole_number("max_unmatched_rows", self.max_unmatched_rows) if self.rows_limited else None,
-                _part("max_unmatched_ratio", self.max_unmatched_ratio) if self.ratio_limited else None,
+                self._limit("max_unmatched_rows", _whole_number), self._limit("max_unmatched_ratio", _part)
             )
+
+    def _limit(self, name: str, read: Callable[[str, Any], Number]) -> Number | None:
+        value, is_lost = getattr(self, name), getattr(self, _IS_LOST.format(name), False)
+        return None if value is None and not is_lost else read(name, value)
 
     def give(
         self, context: Context, runnable: Runnable, run_id: str, result: dict[str, Any]
@@ -192,7 +214,7 @@ class GivesResult(HasHook):
     def _where(self, runnable: Runnable, run_id: str) -> str:
         try:
             url = self.hook.run_url(runnable, run_id)
-        except AirflowException:  # of the connection, which has done its work
+        except Exception:  # noqa: BLE001 - of the connection, which has done its work
             url = None
         return f": {url}" if url else ""
 
@@ -213,6 +235,10 @@ def _count(counts: dict[str, Any], name: str) -> int | None:
 def _missing(counts: dict[str, Any], name: str) -> str:
     odd = (counts.get(UNREADABLE) or {}).get(name)
     return f"DataRecs gives {name} as {odd}, which is no whole number" if odd else f"DataRecs gives no {name}"
+
+
+def _is_template(value: Any) -> bool:
+    return not (value is None or _is_constant(value) or is_mapped_argument(value))
 
 
 def _is_constant(value: Any) -> bool:

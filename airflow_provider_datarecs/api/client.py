@@ -333,7 +333,8 @@ class DataRecsClient:
                 skip_auto_headers=() if body else ("Content-Type",),
                 headers={**self.settings.headers(), **(headers or {})},
                 allow_redirects=False,
-                proxy=self.settings.proxy,
+                proxy=self.settings.proxy.url if self.settings.proxy else None,
+                proxy_headers=self.settings.proxy_headers(),
                 trace_request_ctx=sending,
             ) as response:
                 self._seen_limit.note(response.headers)

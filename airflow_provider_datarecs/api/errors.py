@@ -17,6 +17,10 @@ class InvalidSettings(InvalidInput):
     """A field of the connection cannot be right; nothing was sent."""
 
 
+class ConnectionUnreadable(DataRecsError):
+    """Airflow could not give the connection just now; nothing was sent."""
+
+
 class NameNotFound(DataRecsError):
     """No workspace or job has the name that was asked for."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
@@ -13,6 +15,24 @@ if TYPE_CHECKING:
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 SYNTAX = ":/?#[]@!$&'()*+,;=%~"  # of URLs; what is none of it, a letter or a digit, is quoted where it is not
+MAX_PORT = 65535
+_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?")
+
+
+def ascii_host(host: str) -> str:
+    """
+    Give the name or address of a host as a URL has it.
+
+    :param host: without brackets around an IPv6 address
+    :raises ValueError: when it can be neither
+    """
+    if ":" in host:
+        ipaddress.IPv6Address(host.partition("%")[0])  # a zone may follow
+        return f"[{host}]"
+    name = host.lower().encode("idna").decode()
+    if not _NAME.fullmatch(name):
+        raise ValueError(name)
+    return name
 
 
 def with_query(url: str, query: dict[str, str]) -> str:

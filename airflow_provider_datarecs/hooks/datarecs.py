@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
+import logging
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Awaitable, Callable, TypeVar
 
-from airflow_provider_datarecs.api.errors import DataRecsError, InvalidSettings
+from airflow_provider_datarecs.api.errors import ConnectionUnreadable, DataRecsError, InvalidSettings
+from airflow_provider_datarecs.blocking import run_to_end
 from airflow_provider_datarecs.compat import AirflowException, AirflowNotFoundException, BaseHook
 from airflow_provider_datarecs.exceptions import as_airflow_exceptions, message_of
 from airflow_provider_datarecs.provider_info import (
@@ -27,10 +29,21 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+log = logging.getLogger(__name__)
+
+
+@lru_cache(maxsize=None)
+def _warn_once(conn_id: str, note: str) -> None:
+    """Warn of what is wrong with a connection, once in a process, which may read it again and again."""
+    log.warning("Connection %s: %s", conn_id, note)
+
 
 class DataRecsHook(BaseHook):
     """
     Read a DataRecs connection and make blocking calls with it.
+
+    The calls work in async code as well, and block there too; ``await asyncio.to_thread(hook.list_jobs)``
+    lets other coroutines go on.
 
     :param conn_id: the connection's id, default ``datarecs_default``
     """
@@ -73,16 +86,44 @@ class DataRecsHook(BaseHook):
         except AirflowNotFoundException as error:
             raise AirflowNotFoundException(
                 f"{error}. Create connection {self.conn_id!r} of type {self.conn_type!r}: Host is the URL of "
-                "the DataRecs API, API Key (its password) the key from DataRecs."
+                "the DataRecs API, API Key (its password) the key from DataRecs. Airflow says the same of "
+                "one that it cannot read: its fields must be text, and the parts of a URI be URL-encoded."
             ) from error
+        conn_type = str(connection.conn_type or "").strip()  # some secrets backends keep none
+        if conn_type.lower() not in ("", self.conn_type):
+            raise InvalidSettings(
+                f"the connection is of type {conn_type!r}, not {self.conn_type!r}, so its password is sent "
+                "nowhere; give the conn_id of a DataRecs connection, or correct the type of this one"
+            )
         self._settings = ClientSettings.from_fields(
             host=connection.host,
             api_key=connection.password,
             schema=connection.schema,
             port=connection.port,
-            extra=connection.extra_dejson,
+            login=connection.login,
+            extra=connection.extra,  # not as Airflow parses it, which makes {} of what is no JSON
         )
+        for note in self._settings.notes:
+            _warn_once(self.conn_id, note)
         return self._settings
+
+    def reread_settings(self) -> ClientSettings:
+        """
+        Do what :meth:`read_settings` does for a wait that has seen the connection before.
+
+        :raises ConnectionUnreadable: when Airflow cannot give it just now
+        :raises InvalidSettings: naming the field, when one cannot be right
+        """
+        try:
+            return self.read_settings()
+        except DataRecsError:
+            raise
+        except Exception as error:
+            # Whatever a database or the task API may raise. A missing connection is no proof either: Airflow
+            # says the same when a secrets backend is away.
+            raise ConnectionUnreadable(
+                f"Airflow could not give connection {self.conn_id!r}: {type(error).__name__}: {error}"
+            ) from error
 
     def run_url(self, runnable: Runnable, run_id: str) -> str | None:
         """
@@ -226,21 +267,21 @@ class DataRecsHook(BaseHook):
         :param run_id: the run's id
         """
         from airflow_provider_datarecs.api.errors import Unauthorized
-
-        settings = self.settings
-        look = self._look_with(settings, runnable, run_id)
-        if isinstance(look, Unauthorized):
-            # Keys are rotated while tasks wait.
-            renewed = self.get_settings()
-            if renewed != settings:
-                return self._look_with(renewed, runnable, run_id)
-        return look
-
-    def _look_with(self, settings: ClientSettings, runnable: Runnable, run_id: str) -> Run | DataRecsError:
         from airflow_provider_datarecs.api.retry import ONE_LOOK
 
-        try:
+        def ask(settings: ClientSettings) -> Run:
             return self._run(lambda client: client.get_run(runnable, run_id), ONE_LOOK, settings)
+
+        try:
+            settings = self._settings or self.reread_settings()
+            try:
+                return ask(settings)
+            except Unauthorized:
+                # Keys are rotated while tasks wait.
+                renewed = self.reread_settings()
+                if renewed == settings:
+                    raise
+                return ask(renewed)
         except DataRecsError as error:
             return error
 
@@ -260,7 +301,8 @@ class DataRecsHook(BaseHook):
             return False, message_of(error, None)  # Airflow tests a connection under an id of its own
         except AirflowException as error:
             return False, str(error)
-        return True, f"Connected to {settings.base_url}; the API key sees {len(workspaces)} workspaces"
+        seen = f"Connected to {settings.base_url}; the API key sees {len(workspaces)} workspaces"
+        return True, ". But ".join((seen, *settings.notes))
 
     def _run(
         self,
@@ -281,7 +323,7 @@ class DataRecsHook(BaseHook):
             ) as client:
                 return await ask(client)
 
-        return asyncio.run(open_and_ask())
+        return run_to_end(open_and_ask)
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:

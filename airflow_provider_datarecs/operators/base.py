@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.provider.datarecs.links.run import XCOM_KEY, DataRecsRunLink
@@ -30,12 +29,19 @@ class HasHook:
 
     conn_id: str
 
-    @cached_property
+    # What the link leads to, None where an earlier process of the task has kept it.
+    run_url: str | None = ""
+    _hook: DataRecsHook | None = None
+
+    @property
     def hook(self) -> DataRecsHook:
         """The hook on this task's connection."""
         from airflow_provider_datarecs.hooks.datarecs import DataRecsHook
 
-        return DataRecsHook(conn_id=self.conn_id)
+        # A DAG file may ask for it before templates are rendered.
+        if self._hook is None or self._hook.conn_id != self.conn_id:
+            self._hook = DataRecsHook(conn_id=self.conn_id)
+        return self._hook
 
     def push_link(self, context: Context, runnable: Runnable, run_id: str) -> None:
         """
@@ -45,9 +51,9 @@ class HasHook:
         :param runnable: the job or job group
         :param run_id: the run's id
         """
-        url = self.hook.run_url(runnable, run_id)
-        if url:
-            context["ti"].xcom_push(key=XCOM_KEY, value=url)
+        self.run_url = self.hook.run_url(runnable, run_id) or ""
+        if self.run_url:
+            context["ti"].xcom_push(key=XCOM_KEY, value=self.run_url)
 
 
 class DataRecsOperator(HasHook, BaseOperator):

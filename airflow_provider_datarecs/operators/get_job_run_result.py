@@ -74,8 +74,6 @@ class GetJobRunResultOperator(HasLineage, GivesResult, DataRecsOperator):
         self.max_unmatched_rows = max_unmatched_rows
         self.max_unmatched_ratio = max_unmatched_ratio
         self.on_unmatched = on_unmatched
-        self.rows_limited = max_unmatched_rows is not None
-        self.ratio_limited = max_unmatched_ratio is not None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Get the result."""

@@ -74,7 +74,8 @@ class RunSensor(HasLineage, GivesResult, BaseSensorOperator):
     kind: ClassVar[Kind]
     operator_extra_links = (DataRecsRunLink(),)
     _watch: Watch | None = None
-    _began: float | None = None  # epoch seconds
+    _began: float | None = None  # epoch seconds, as are the next ones
+    _first_look: float | None = None  # of an earlier process, in reschedule mode
     _waiting: Any = None  # the task instance, while this process waits
 
     def __init__(
@@ -98,8 +99,6 @@ class RunSensor(HasLineage, GivesResult, BaseSensorOperator):
         self.max_unmatched_rows = max_unmatched_rows
         self.max_unmatched_ratio = max_unmatched_ratio
         self.on_unmatched = on_unmatched
-        self.rows_limited = max_unmatched_rows is not None
-        self.ratio_limited = max_unmatched_ratio is not None
         self.conn_id = conn_id
 
     def execute(self, context: Context) -> Any:
@@ -111,8 +110,11 @@ class RunSensor(HasLineage, GivesResult, BaseSensorOperator):
         with self._outcome():
             # What cannot be right, be it a limit or the connection, is refused here, not hours later.
             self.read_limits()
+            self._take_times()
+            if self.reschedule and not self.deferrable:
+                self._first_look = first_reschedule(self, context)
             runnable = self._runnable()  # which makes text of a number that a template gave
-            self.push_link(context, runnable, self.run_id)
+            self._keep_link(context, runnable)
             if self.deferrable:
                 self._defer(context)
             self._began = time.time()
@@ -143,6 +145,7 @@ class RunSensor(HasLineage, GivesResult, BaseSensorOperator):
         :param context: the task's context
         """
         with self._outcome():
+            self.run_url = None
             try:
                 # Not what Airflow's sensors do here, which differs from version to version.
                 return super(BaseSensorOperator, self).resume_execution(next_method, next_kwargs, context)
@@ -194,9 +197,7 @@ class RunSensor(HasLineage, GivesResult, BaseSensorOperator):
     def _look(self, context: Context) -> bool | PokeReturnValue:
         runnable = self._runnable()
         if self._watch is None:
-            since = (
-                (first_reschedule(self, context) if self.reschedule else None) or self._began or time.time()
-            )
+            since = self._first_look or self._began or time.time()
             self._watch = Watch(
                 runnable,
                 self.run_id,
@@ -217,6 +218,19 @@ class RunSensor(HasLineage, GivesResult, BaseSensorOperator):
         if event is None:
             return False
         return PokeReturnValue(is_done=True, xcom_value=self.execute_complete(context, event))
+
+    def _take_times(self) -> None:
+        # A cluster's policy may set them after __init__, where Airflow takes them in either form.
+        self.timeout, self.poke_interval = _seconds(self.timeout), _seconds(self.poke_interval)
+        self.max_wait = timedelta(seconds=_seconds(self.max_wait)) if self.max_wait else None
+
+    def _keep_link(self, context: Context, runnable: Runnable) -> None:
+        try:
+            self.push_link(context, runnable, self.run_id)
+        except Exception:
+            # Once a wait has begun, a connection that cannot be read is a failed look, as it is to a trigger.
+            if self._first_look is None:
+                raise
 
     @contextmanager
     def _outcome(self) -> Iterator[None]:
@@ -292,3 +306,7 @@ class RunSensor(HasLineage, GivesResult, BaseSensorOperator):
     def _trigger_class(self) -> type[RunTrigger]:
         # Imported by each sensor only when it defers, which keeps DAG parsing light.
         raise NotImplementedError
+
+
+def _seconds(span: float | timedelta) -> float:
+    return span.total_seconds() if isinstance(span, timedelta) else span

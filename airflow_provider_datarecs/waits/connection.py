@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Awaitable, Callable, TypeVar
 from asgiref.sync import sync_to_async
 
 from airflow_provider_datarecs.api.client import DataRecsClient
-from airflow_provider_datarecs.api.errors import DataRecsError, Unauthorized
+from airflow_provider_datarecs.api.errors import ConnectionUnreadable, DataRecsError, Unauthorized
 from airflow_provider_datarecs.api.rate_limit import SeenLimit
 from airflow_provider_datarecs.api.retry import ONE_LOOK
 from airflow_provider_datarecs.hooks.datarecs import DataRecsHook
@@ -19,10 +19,6 @@ if TYPE_CHECKING:
     from airflow_provider_datarecs.api.settings import ClientSettings
 
 T = TypeVar("T")
-
-
-class ConnectionUnreadable(DataRecsError):
-    """Airflow could not give the connection just now."""
 
 
 class Connection:

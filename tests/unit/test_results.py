@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import json
 import pickle
+from datetime import datetime, timezone
 
 import pytest
+from airflow.decorators import task_group
+from airflow.models.dag import DAG
 
 from airflow_provider_datarecs.api.contract import Kind
 from airflow_provider_datarecs.compat import AIRFLOW_VERSION, AirflowFailException, AirflowSkipException
@@ -14,6 +19,11 @@ from airflow_provider_datarecs.operators.get_job_run_result import GetJobRunResu
 from airflow_provider_datarecs.sensors.job_group_run import JobGroupRunSensor
 from airflow_provider_datarecs.sensors.job_run import JobRunSensor
 from airflow_provider_datarecs.simulator import Fault, Plan
+
+if AIRFLOW_VERSION >= (3, 0):
+    from airflow.providers.standard.operators.empty import EmptyOperator
+else:
+    from airflow.operators.empty import EmptyOperator
 
 pytestmark = pytest.mark.compat
 
@@ -234,6 +244,87 @@ def test_a_limit_that_cannot_be_right_is_refused_before_anything_is_sent(simulat
 def test_a_template_that_finds_nothing_lifts_no_limit(context, started, make, nothing):
     task = make(started(counts(unmatched=999)), max_unmatched_rows="{{ params.limit }}")
     task.max_unmatched_rows = nothing  # as Airflow renders it, natively or not
+    with pytest.raises(AirflowFailException, match=r"max_unmatched_rows is .*its template found nothing"):
+        task.execute(context)
+
+
+@ALL
+@pytest.mark.parametrize(
+    "nothing", [None, "None", "", "{{ nobody renders this }}"], ids=["native", "text", "empty", "template"]
+)
+def test_what_a_template_makes_of_a_limit_lifts_it_neither_when_it_is_rendered_twice(
+    context, started, make, nothing
+):
+    task = make(started(counts(unmatched=999)), max_unmatched_ratio="{{ params.limit }}")
+    for _ in range(2):
+        task.max_unmatched_ratio = nothing
+    with pytest.raises(AirflowFailException, match="max_unmatched_ratio is "):
+        copy.copy(copy.deepcopy(task)).execute(context)
+
+
+@ALL
+@pytest.mark.parametrize("before", [None, 1000, "{{ params.limit }}"])
+def test_a_limit_that_is_set_later_counts(context, started, make, before):
+    task = make(started(counts(unmatched=10)), max_unmatched_rows=before)
+    task.max_unmatched_rows = 0  # as a cluster's policy does
+    with pytest.raises(DataRecsRowsUnmatched, match="over max_unmatched_rows=0"):
+        task.execute(context)
+
+
+@ALL
+def test_a_limit_that_is_lifted_later_is_lifted(context, started, make):
+    task = make(started(counts(unmatched=10)), max_unmatched_rows=0)
+    task.max_unmatched_rows = None
+    assert task.execute(context)["status"] == "COMPLETED"
+
+
+@ALL
+def test_what_follows_a_template_that_found_nothing_counts(context, started, make):
+    task = make(started(counts(unmatched=10)), max_unmatched_rows="{{ params.limit }}")
+    task.max_unmatched_rows = None
+    task.max_unmatched_rows = 10
+    assert task.execute(context)["status"] == "COMPLETED"
+
+
+@pytest.mark.parametrize("kind", [GetJobRunResultOperator, JobRunSensor])
+def test_a_subclass_may_set_a_limit(context, started, kind):
+    class Strict(kind):
+        def __init__(self, **arguments):
+            super().__init__(**arguments)
+            self.max_unmatched_rows = 0
+
+    more = {"deferrable": False} if kind is JobRunSensor else {}
+    with pytest.raises(DataRecsRowsUnmatched):
+        Strict(task_id="t", **JOB, run_id=started(counts(unmatched=10)), **more).execute(context)
+
+
+@ALL
+@pytest.mark.parametrize(("given", "unmatched", "agree"), [(None, 999, True), (5, 5, True), (5, 6, False)])
+def test_each_of_several_mapped_groups_has_its_own_limit_or_none(
+    context, started, make, given, unmatched, agree
+):
+    arguments = []
+
+    with DAG(dag_id="dag", schedule=None, start_date=datetime(2024, 1, 1, tzinfo=timezone.utc)):
+
+        @task_group
+        def group(limit):
+            arguments.append(limit)
+            EmptyOperator(task_id="one")
+
+        group.expand(limit=[None, 5])
+    task = make(started(counts(unmatched=unmatched)), max_unmatched_rows=arguments[0])
+    task.max_unmatched_rows = given  # as Airflow renders it
+    with contextlib.nullcontext() if agree else pytest.raises(DataRecsRowsUnmatched):
+        assert task.execute(context)["status"] == "COMPLETED"
+
+
+@ALL
+def test_an_xcom_that_is_not_there_lifts_no_limit(context, started, make):
+    with DAG(dag_id="dag", schedule=None, start_date=datetime(2024, 1, 1, tzinfo=timezone.utc)):
+        limit = EmptyOperator(task_id="limit").output
+        task = make(started(counts(unmatched=999)), max_unmatched_rows=limit)
+    task.max_unmatched_rows = None  # as Airflow renders it
     with pytest.raises(AirflowFailException, match=r"max_unmatched_rows is .*its template found nothing"):
         task.execute(context)
 

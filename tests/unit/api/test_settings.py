@@ -4,6 +4,7 @@ import pytest
 
 from airflow_provider_datarecs.api.errors import InvalidSettings
 from airflow_provider_datarecs.api.settings import ClientSettings
+from airflow_provider_datarecs.provider_info import CONN_FIELDS
 
 
 def settings_for(host="https://api.datarecs.io", api_key="demo-key", **fields):
@@ -24,12 +25,21 @@ def settings_for(host="https://api.datarecs.io", api_key="demo-key", **fields):
         ({"host": "api.datarecs.io", "schema": ""}, "https://api.datarecs.io"),
         ({"host": "127.0.0.1", "schema": "http"}, "http://127.0.0.1"),
         ({"host": "127.0.0.1", "schema": "HTTP "}, "http://127.0.0.1"),
-        ({"host": "https://api.datarecs.io", "schema": "http"}, "https://api.datarecs.io"),
+        ({"host": "https://api.datarecs.io", "schema": "https"}, "https://api.datarecs.io"),
         ({"host": "api.datarecs.io", "port": 8443}, "https://api.datarecs.io:8443"),
         ({"host": "api.datarecs.com/v1", "port": 8443}, "https://api.datarecs.com:8443/v1"),
-        ({"host": "https://api.datarecs.io:444", "port": 8443}, "https://api.datarecs.io:444"),
-        ({"host": "api.datarecs.io:444", "port": 8443}, "https://api.datarecs.io:444"),
+        ({"host": "https://api.datarecs.io:444", "port": 444}, "https://api.datarecs.io:444"),
+        ({"host": "api.datarecs.io:444", "port": 444}, "https://api.datarecs.io:444"),
         ({"host": "https://[::1]", "port": 8443}, "https://[::1]:8443"),
+        ({"host": "https://bücher.test/ö"}, "https://xn--bcher-kva.test/%C3%B6"),
+        # As secrets backends may have them.
+        ({"host": b"https://api.datarecs.io"}, "https://api.datarecs.io"),
+        ({"host": "api.datarecs.io", "schema": b"https", "port": "8443"}, "https://api.datarecs.io:8443"),
+        ({"host": "api.datarecs.io", "port": b"8443"}, "https://api.datarecs.io:8443"),
+        ({"host": "api.datarecs.io", "port": 8443.0}, "https://api.datarecs.io:8443"),
+        ({"host": "api.datarecs.io", "port": " 8443 "}, "https://api.datarecs.io:8443"),
+        ({"host": "api.datarecs.io", "port": ""}, "https://api.datarecs.io"),
+        ({"host": "api.datarecs.io", "port": 0, "login": ""}, "https://api.datarecs.io"),
     ],
 )
 def test_base_url_of_a_connection(fields, base_url):
@@ -69,6 +79,12 @@ def test_plain_http_is_allowed_by_the_extra(value):
     assert settings_for("http://api.test", extra={"allow_insecure_http": value}).base_url == "http://api.test"
 
 
+@pytest.mark.parametrize("value", ["ja", 2, [True], {}])
+def test_what_is_neither_true_nor_false_is_refused(value):
+    with pytest.raises(InvalidSettings, match='"allow_insecure_http" must be true or false'):
+        settings_for(extra={"allow_insecure_http": value})
+
+
 @pytest.mark.parametrize("value", [False, "false", "", 0, None, "no"])
 def test_plain_http_stays_refused_by_any_other_value(value):
     with pytest.raises(InvalidSettings):
@@ -95,6 +111,17 @@ def test_plain_http_stays_refused_by_any_other_value(value):
         {"host": "https://api.datarecs.io:99999"},
         {"host": "api.datarecs.io", "port": 99999},
         {"host": "api.datarecs.io", "port": -1},
+        {"host": "api.datarecs.io", "port": "https"},
+        {"host": "api.datarecs.io", "port": 443.5},
+        {"host": "api.datarecs.io", "port": True},
+        {"host": "https://api.datarecs.io", "schema": "v1"},  # a URI's path
+        {"host": "https://api.datarecs.io", "schema": "http"},
+        {"host": "https://api.datarecs.io:444", "port": 8443},
+        {"host": "https://api%20.datarecs.io"},
+        {"host": "https://[datarecs]"},
+        {"host": "https://api.datarecs.io/\x00"},
+        {"host": ["https://api.datarecs.io"]},
+        {"host": b"\xff"},
         {"host": "https://api..datarecs.io"},
         {"host": f"https://{'a' * 64}.datarecs.io"},
     ],
@@ -105,7 +132,14 @@ def test_what_is_no_url_is_refused(fields):
 
 
 @pytest.mark.parametrize(
-    "host", ["https://me:s3cret@api.datarecs.io", "https://me:s3cret@api.datarecs.io?x=1", "ftp://s3cret@a"]
+    "host",
+    [
+        "https://me:s3cret@api.datarecs.io",
+        "https://me:s3cret@api.datarecs.io?x=1",
+        "ftp://s3cret@a",
+        "https://me:s3cret/x@api.datarecs.io",
+        "https://me:s3cret#x@api.datarecs.io",
+    ],
 )
 def test_a_password_in_the_host_is_refused_and_not_shown(host):
     with pytest.raises(InvalidSettings, match="API Key") as caught:
@@ -131,13 +165,88 @@ def test_an_api_key_is_stripped_of_what_pasting_adds():
     assert settings_for(api_key=" demo-key\n").headers() == {"Authorization": "Bearer demo-key"}
 
 
-def test_the_api_key_and_the_proxy_are_in_no_repr(monkeypatch):
-    monkeypatch.setenv("https_proxy", "http://me:s3cret@127.0.0.1:3128")
+def test_the_api_key_and_the_proxys_password_are_in_no_repr(monkeypatch):
+    monkeypatch.setenv("https_proxy", "http://me:s3cret@192.0.2.1:3128")
     settings = settings_for(api_key="demo-key")
-    assert settings.proxy == "http://me:s3cret@127.0.0.1:3128"
+    secret = settings.proxy.authorization.partition(" ")[2]
     for text in (repr(settings), str(settings)):
-        assert "demo-key" not in text
-        assert "s3cret" not in text
+        for word in ("demo-key", "s3cret", secret):
+            assert word not in text
+
+
+@pytest.mark.parametrize("api_key", [b"demo-key", bytearray(b"demo-key")])
+def test_an_api_key_may_be_bytes(api_key):
+    assert settings_for(api_key=api_key).api_key == "demo-key"
+
+
+def test_an_api_key_of_digits_may_be_a_number():
+    assert settings_for(api_key=12345678).api_key == "12345678"
+
+
+@pytest.mark.parametrize(
+    "api_key",
+    [True, 1.5, ["s3cret"], {"key": "s3cret"}, b"s3cret\xff"],
+    ids=lambda value: type(value).__name__,
+)
+def test_an_api_key_of_another_type_is_refused_by_name_and_not_shown(api_key):
+    with pytest.raises(
+        InvalidSettings, match=rf"API Key .* must be text, not {type(api_key).__name__}"
+    ) as caught:
+        settings_for(api_key=api_key)
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("login", ["s3cret", 7])
+def test_a_login_is_refused_and_not_shown(login):
+    with pytest.raises(InvalidSettings, match=r"Login is filled, .* put the key into API Key") as caught:
+        settings_for(login=login)
+    assert str(login) not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [{"tenant": "acme"}, '{"tenant": "acme"}', b'{"tenant": "acme"}', {"extra__datarecs__tenant": "acme"}],
+)
+def test_an_extra_is_a_mapping_or_json(extra):
+    settings = settings_for(extra=extra)
+    assert (settings.tenant, settings.notes) == ("acme", ())
+
+
+@pytest.mark.parametrize("extra", [None, "", " ", "{}", "null", {}])
+def test_there_may_be_no_extra(extra):
+    assert settings_for(extra=extra) == settings_for()
+
+
+def test_an_extra_without_the_prefix_of_old_forms_counts_more():
+    assert settings_for(extra={"tenant": "new", "extra__datarecs__tenant": "old"}).tenant == "new"
+
+
+@pytest.mark.parametrize("extra", ["tenant=acme", b"\xff", "[1]", [1], 7, '"acme"', "[" * 10**6])
+def test_an_extra_that_is_no_object_is_refused_by_name(extra):
+    with pytest.raises(InvalidSettings, match="Extra must be a JSON object, not "):
+        settings_for(extra=extra)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("tennant", "tenant"),
+        ("Tenant", "tenant"),
+        ("console-url", "console_url"),
+        ("consoleUrl", "console_url"),
+        ("requestsPerMinute", "requests_per_minute"),
+        ("extra__datarecs__tennant", "tenant"),
+    ],
+)
+def test_an_unknown_extra_is_named_with_the_nearest_known_one(name, meant):
+    (note,) = settings_for(extra={name: "x", "tenant": "acme"}).notes
+    shown = name.replace("extra__datarecs__", "")
+    assert note == f"the extra '{shown}' means nothing to this provider; did you mean '{meant}'?"
+
+
+def test_an_unknown_extra_that_is_near_none_is_named_with_all_that_there_are():
+    (note,) = settings_for(extra={"verify": False}).notes
+    assert note.endswith(f"; there are {', '.join(CONN_FIELDS)}")
 
 
 @pytest.mark.parametrize("console_url", [None, "", " "])
@@ -161,26 +270,6 @@ def test_a_tenant_that_no_header_can_carry_is_refused(tenant):
         settings_for(extra={"tenant": tenant})
 
 
-@pytest.mark.parametrize(
-    ("environment", "host", "proxy"),
-    [
-        ({"https_proxy": "http://p:1"}, "https://api.test", "http://p:1"),
-        ({"https_proxy": "p:1"}, "https://api.test", "http://p:1"),
-        ({"HTTPS_PROXY": "http://p:1"}, "https://api.test", "http://p:1"),
-        ({"http_proxy": "http://p:1"}, "https://api.test", None),
-        ({"https_proxy": "http://p:1", "no_proxy": ".test"}, "https://api.test", None),
-        ({"https_proxy": "http://p:1", "no_proxy": "*"}, "https://api.test", None),
-        ({"https_proxy": "http://p:1", "no_proxy": "other.test"}, "https://api.test", "http://p:1"),
-        ({"http_proxy": "http://p:1"}, "http://127.0.0.1:8790", None),
-        ({"http_proxy": "http://p:1"}, "http://localhost:8790", None),
-    ],
-)
-def test_proxy_from_the_environment(monkeypatch, environment, host, proxy):
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    assert settings_for(host).proxy == proxy
-
-
 def test_equal_fields_make_equal_settings():
     assert settings_for("api.datarecs.io") == settings_for("https://api.datarecs.io/")
     assert settings_for(api_key="one") != settings_for(api_key="two")
@@ -190,10 +279,3 @@ def test_equal_fields_make_equal_settings():
 def test_certificates_are_loaded_for_https_alone():
     assert settings_for("https://api.test").tls() is not None
     assert settings_for("http://127.0.0.1").tls() is None
-
-
-def test_a_proxy_that_no_request_can_take_is_refused_before_anything_is_sent(monkeypatch):
-    monkeypatch.setenv("https_proxy", "socks5://me:s3cret@127.0.0.1:1080")
-    with pytest.raises(InvalidSettings, match="https_proxy") as caught:
-        ClientSettings.from_fields(host="https://api.test", api_key="demo-key")
-    assert "s3cret" not in str(caught.value)

@@ -8,7 +8,12 @@ import pytest
 from airflow.provider.datarecs.links.run import DataRecsRunLink
 
 from airflow_provider_datarecs.api.contract import Kind
-from airflow_provider_datarecs.compat import AIRFLOW_VERSION
+from airflow_provider_datarecs.compat import (
+    AIRFLOW_VERSION,
+    TASKS_MAKE_LINKS,
+    AirflowException,
+    AirflowFailException,
+)
 from airflow_provider_datarecs.hooks.datarecs import DataRecsHook
 from airflow_provider_datarecs.operators.get_job_run_result import GetJobRunResultOperator
 from airflow_provider_datarecs.operators.trigger_job_group_run import TriggerJobGroupRunOperator
@@ -93,3 +98,52 @@ def test_without_a_console_there_is_no_url(simulator, context, ti):
 )
 def test_a_task_about_a_run_has_the_link(operator):
     assert [type(link) for link in operator.operator_extra_links] == [DataRecsRunLink]
+
+
+if TASKS_MAKE_LINKS:
+
+    @pytest.fixture
+    def xcoms(monkeypatch):
+        """What Airflow has of XComs; to ask for another is an error in the task's log."""
+        kept = {}
+        monkeypatch.setattr(f"{DataRecsRunLink.__module__}.get_xcom", lambda ti_key, key: kept[key])
+        return kept
+
+    def link_of(operator, ti):
+        (link,) = operator.operator_extra_links
+        return link.get_link(operator, ti_key=ti)
+
+    def test_the_link_is_taken_from_the_task_itself(console, context, ti, xcoms):
+        operator = TriggerJobRunOperator(**JOB)
+        run_id = operator.execute(context)
+        assert link_of(operator, ti).endswith(f"/runs/{run_id}")
+
+    def test_without_a_console_no_xcom_is_asked_for(simulator, context, ti, xcoms):
+        operator, sensor = TriggerJobRunOperator(**JOB), JobRunSensor(**JOB, run_id="r")
+        operator.execute(context)
+        with pytest.raises(TaskDeferred):
+            sensor.execute(context)
+        assert [link_of(task, ti) for task in (operator, sensor)] == ["", ""]
+
+    def test_a_task_that_fails_before_it_knows_its_run_asks_for_none_either(simulator, context, ti, xcoms):
+        operator = TriggerJobRunOperator(**{**JOB, "job_id": ""})
+        with pytest.raises(AirflowFailException):
+            operator.execute(context)
+        assert link_of(operator, ti) == ""
+
+    @pytest.mark.parametrize(
+        ("kept", "link"),
+        [
+            ({"_link_DataRecsRunLink": "https://a"}, "https://a"),
+            ({"_link_DataRecsRunLink": ""}, ""),
+            # From a wait that began on Airflow 2.
+            ({"_link_DataRecsRunLink": None, "datarecs_run_url": "https://b"}, "https://b"),
+            ({"_link_DataRecsRunLink": None, "datarecs_run_url": None}, ""),
+        ],
+    )
+    def test_a_resumed_task_takes_what_its_earlier_process_kept(simulator, context, ti, xcoms, kept, link):
+        sensor = JobRunSensor(**JOB, run_id="r")
+        with pytest.raises(AirflowException):
+            sensor.resume_execution("execute_complete", {"event": None}, context)
+        xcoms.update(kept)
+        assert link_of(sensor, ti) == link

@@ -11,9 +11,11 @@ from airflow.models.dag import DAG
 from airflow_provider_datarecs.compat import (
     AIRFLOW_VERSION,
     AirflowException,
+    AirflowNotFoundException,
     AirflowSensorTimeout,
     first_reschedule,
 )
+from airflow_provider_datarecs.exceptions import DataRecsConfigException, DataRecsRunNotSeen
 from airflow_provider_datarecs.sensors.job_run import JobRunSensor
 from airflow_provider_datarecs.simulator import Fault
 
@@ -107,6 +109,35 @@ def test_a_run_that_is_not_visible_yet_is_waited_for(simulator, sensor, looked):
 def test_a_run_that_stays_unknown_fails_a_minute_after_the_first_look_of_all(simulator, sensor, looked):
     with pytest.raises(AirflowException, match="Resource not found: run 'no-such-run'"):
         sensor.execute(looked(90))
+
+
+def test_a_connection_that_cannot_be_read_before_the_first_look_ends_the_wait(sensor, looked):
+    with pytest.raises(AirflowNotFoundException, match="Create connection 'datarecs_default'"):
+        sensor.execute(looked())
+
+
+def test_one_that_cannot_be_read_later_is_a_failed_look(
+    simulator, sensor, looked, monkeypatch, caplog, capsys
+):
+    monkeypatch.delenv("AIRFLOW_CONN_DATARECS_DEFAULT")  # as where a secrets backend is away
+    with pytest.raises(AirflowRescheduleException):
+        sensor.execute(looked(20))
+    assert simulator.requests == []
+    told = caplog.text + capsys.readouterr().out  # the latter on Airflow 3
+    assert "cannot be seen since" in told
+    assert "Airflow could not give connection 'datarecs_default'" in told
+
+
+def test_one_that_cannot_be_right_later_ends_the_wait(connect, sensor, looked):
+    connect("ftp://api.test")
+    with pytest.raises(DataRecsConfigException, match="neither http nor https"):
+        sensor.execute(looked(20))
+
+
+def test_one_that_cannot_be_read_at_the_end_leaves_the_run_unseen(simulator, sensor, looked, monkeypatch):
+    monkeypatch.delenv("AIRFLOW_CONN_DATARECS_DEFAULT")
+    with pytest.raises(DataRecsRunNotSeen, match="Airflow could not give connection"):
+        sensor.execute(looked(3700))
 
 
 def test_the_timeout_counts_from_the_first_look_of_all_and_comes_after_a_last_look(simulator, sensor, looked):

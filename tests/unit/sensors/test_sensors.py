@@ -110,6 +110,34 @@ def test_mode_has_no_effect_on_a_deferred_wait(simulator, context, make, mode):
     assert deferral(make(mode=mode), context)
 
 
+def test_times_that_a_policy_sets_later_may_be_spans(simulator, context):
+    sensor = job_sensor()
+    sensor.timeout, sensor.poke_interval, sensor.max_wait = (timedelta(seconds=n) for n in (60, 5, 20))
+    with pytest.raises(TaskDeferred) as deferred:
+        sensor.execute(context)
+    trigger = deferred.value.trigger.serialize()[1]
+    assert trigger["deadline"] - trigger["since"] == 60
+    assert (trigger["poke_interval"], trigger["max_wait"]) == (5, 20)
+
+
+def test_so_they_may_where_a_wait_is_not_deferred(context, started):
+    sensor = job_sensor(started(Plan(queued=0, running=0)))
+    sensor.deferrable, sensor.timeout, sensor.poke_interval = (
+        False,
+        timedelta(seconds=60),
+        timedelta(seconds=5),
+    )
+    assert sensor.execute(context)["status"] == "COMPLETED"
+
+
+def test_a_connection_that_is_set_later_counts_even_if_the_hook_was_asked_for(simulator, connect, context):
+    sensor = job_sensor(conn_id="{{ params.conn_id }}")
+    assert sensor.hook.conn_id == "{{ params.conn_id }}"
+    sensor.conn_id = "datarecs_default"
+    with pytest.raises(TaskDeferred):
+        sensor.execute(context)
+
+
 @BOTH
 @pytest.mark.parametrize("argument", ["run_id", "workspace_id", "job"])
 @pytest.mark.parametrize("deferrable", [True, False])

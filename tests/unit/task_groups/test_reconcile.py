@@ -92,7 +92,7 @@ def test_what_is_not_given_comes_from_default_args():
         trigger, wait, result = tasks(reconcile("ledger", **NAMES))
     assert [task.conn_id for task in (trigger, wait, result)] == ["other"] * 3
     assert (trigger.run_label, result.max_unmatched_rows, result.on_unmatched) == ("nightly", 3, "warn")
-    assert (wait.max_unmatched_rows, wait.rows_limited) == (None, False)
+    assert (wait.max_unmatched_rows, wait.read_limits().are_set) == (None, False)
 
 
 @pytest.mark.parametrize(
