@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import ipaddress
-import ssl
 import urllib.request
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from airflow_provider_datarecs.api import contract
+from airflow_provider_datarecs.api import contract, tls
 from airflow_provider_datarecs.api.errors import InvalidSettings
 from airflow_provider_datarecs.api.rate_limit import Limits
+
+if TYPE_CHECKING:
+    import ssl
 
 MAX_PORT = 65535
 # The last is what Airflow 2 sends for a ticked box when the form is tested.
@@ -106,8 +108,8 @@ class ClientSettings:
         return headers
 
     def tls(self) -> ssl.SSLContext | None:
-        """Load the trusted certificates, for an API over https. Reads files: keep it off an event loop."""
-        return ssl.create_default_context() if self.base_url.startswith("https:") else None
+        """Give the trusted certificates, for an API over https. Reads files: keep it off an event loop."""
+        return tls.trusted() if self.base_url.startswith("https:") else None
 
 
 def _base_url(host: str | None, schema: str | None, port: int | None) -> str:

@@ -5,8 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Awaitable, Callable, TypeVar
 
-from airflow_provider_datarecs.api.errors import DataRecsError, InvalidSettings
-from airflow_provider_datarecs.compat import AirflowException, AirflowNotFoundException, BaseHook
+from airflow_provider_datarecs.api.errors import ConnectionUnreadable, DataRecsError, InvalidSettings
+from airflow_provider_datarecs.compat import (
+    AirflowException,
+    AirflowNotFoundException,
+    AirflowTaskTimeout,
+    BaseHook,
+)
 from airflow_provider_datarecs.exceptions import as_airflow_exceptions, message_of
 from airflow_provider_datarecs.provider_info import (
     CONN_FIELDS,
@@ -82,6 +87,30 @@ class DataRecsHook(BaseHook):
             extra=connection.extra_dejson,
         )
         return self._settings
+
+    def reread_settings(self) -> ClientSettings:
+        """
+        Do what :meth:`read_settings` does for a wait that has seen the connection before.
+
+        :raises ConnectionUnreadable: when Airflow cannot give it just now
+        :raises InvalidSettings: naming the field, when one cannot be right
+        """
+        before = self._settings
+        try:
+            settings = self.read_settings()
+        except DataRecsError:
+            raise
+        except Exception as error:
+            if type(error) in (AirflowException, AirflowTaskTimeout):  # with which Airflow 2.7 ends a task
+                raise
+            # Whatever a database or the task API may raise. A missing connection is no proof either: Airflow
+            # says the same when a secrets backend is away.
+            raise ConnectionUnreadable(
+                f"Airflow could not give connection {self.conn_id!r}: {type(error).__name__}: {error}"
+            ) from error
+        if settings != before:
+            self._seen_limit = None  # it may be another key's
+        return settings
 
     def run_url(self, runnable: Runnable, run_id: str) -> str | None:
         """
@@ -204,7 +233,7 @@ class DataRecsHook(BaseHook):
         """
         return self.call(lambda client: client.get_run(runnable, run_id))
 
-    def look(self, runnable: Runnable, run_id: str) -> Run | DataRecsError:
+    def look(self, runnable: Runnable, run_id: str, *, anew: bool = False) -> Run | DataRecsError:
         """
         Ask for one run with a single request, and give what went wrong rather than raise it.
 
@@ -213,25 +242,30 @@ class DataRecsHook(BaseHook):
 
         :param runnable: the job or job group
         :param run_id: the run's id
+        :param anew: read the connection again first, default False; where that fails, so does the look
         """
-        from airflow_provider_datarecs.api.errors import Unauthorized
-
-        settings = self.settings
-        look = self._look_with(settings, runnable, run_id)
-        if isinstance(look, Unauthorized):
-            # Keys are rotated while tasks wait.
-            renewed = self.get_settings()
-            if renewed != settings:
-                return self._look_with(renewed, runnable, run_id)
-        return look
-
-    def _look_with(self, settings: ClientSettings, runnable: Runnable, run_id: str) -> Run | DataRecsError:
+        from airflow_provider_datarecs.api.errors import Unauthorized, Unforeseen
         from airflow_provider_datarecs.api.retry import ONE_LOOK
 
-        try:
+        def ask(settings: ClientSettings) -> Run:
             return self._run(lambda client: client.get_run(runnable, run_id), ONE_LOOK, settings)
+
+        try:
+            settings = self.reread_settings() if anew or self._settings is None else self._settings
+            try:
+                return ask(settings)
+            except Unauthorized:
+                # Keys are rotated while tasks wait.
+                renewed = settings if anew else self.reread_settings()
+                if renewed == settings:
+                    raise
+                return ask(renewed)
         except DataRecsError as error:
             return error
+        except AirflowException:  # with which Airflow 2.7 ends a task
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it says nothing about the run
+            return Unforeseen(error, [self._settings.api_key] if self._settings else ())
 
     def test_connection(self) -> tuple[bool, str]:
         """Say whether the connection works, and why not."""

@@ -91,6 +91,9 @@ def loop_guard(monkeypatch):
 def impatient(monkeypatch):
     monkeypatch.setattr("airflow_provider_datarecs.waits.watch.MIN_POKE_INTERVAL", 0.01)
     monkeypatch.setattr("airflow_provider_datarecs.api.retry.MIN_LIMIT_WAIT", 0.01)
+    monkeypatch.setattr("airflow_provider_datarecs.waits.doubt.CONFIRM_AFTER", 0.02)
+    monkeypatch.setattr("airflow_provider_datarecs.waits.watch.LAST_LOOK_AGAIN", 0.02)
+    monkeypatch.setattr("airflow_provider_datarecs.waits.watch.LAST_LOOK_WITHIN", 0.1)
 
 
 @pytest.fixture(autouse=True)
@@ -131,6 +134,9 @@ def hasty(simulator, connect, monkeypatch):
     from airflow_provider_datarecs.waits import poller
 
     monkeypatch.setattr(RunTrigger, "_poller", poller)  # importing it takes real time
+    monkeypatch.setattr("airflow_provider_datarecs.waits.doubt.CONFIRM_AFTER", 7.0)
+    monkeypatch.setattr("airflow_provider_datarecs.waits.watch.LAST_LOOK_AGAIN", 5.0)
+    monkeypatch.setattr("airflow_provider_datarecs.waits.watch.LAST_LOOK_WITHIN", 300.0)
 
     def busy():
         return any(one._requests for pollers in list(poller._by_loop.values()) for one in pollers.values())
