@@ -131,7 +131,7 @@ def hasty(simulator, connect, monkeypatch):
     from hasty import HastyClock
 
     from airflow_provider_datarecs.triggers.base import RunTrigger
-    from airflow_provider_datarecs.waits import poller
+    from airflow_provider_datarecs.waits import kill, poller
 
     monkeypatch.setattr(RunTrigger, "_poller", poller)  # importing it takes real time
     monkeypatch.setattr("airflow_provider_datarecs.waits.doubt.CONFIRM_AFTER", 7.0)
@@ -139,7 +139,8 @@ def hasty(simulator, connect, monkeypatch):
     monkeypatch.setattr("airflow_provider_datarecs.waits.watch.LAST_LOOK_WITHIN", 300.0)
 
     def busy():
-        return any(one._requests for pollers in list(poller._by_loop.values()) for one in pollers.values())
+        pollers = [one for pollers in list(poller._by_loop.values()) for one in pollers.values()]
+        return kill._at_work or any(one._requests for one in pollers)
 
     clock = HastyClock(monkeypatch, busy)
     monkeypatch.setattr(simulator.world, "clock", time.time)  # the one that jumps
