@@ -249,7 +249,7 @@ def test_a_run_that_is_refused_once_ends_no_wait(simulator, hasty, crowd, all_ev
 
 @pytest.fixture
 def killed(monkeypatch):
-    """Let triggers wait for a minute and kill them together, as Airflow does; give what was logged of each."""
+    """Let triggers wait for a minute and kill them together, as Airflow does: twice."""
     monkeypatch.setattr(compat, "_states_of", lambda tis: [("failed", None) for _ in tis])
 
     async def waits(trigger):
@@ -291,7 +291,7 @@ def test_three_hundred_waits_that_are_killed_together_have_their_runs_cancelled(
     runs = [run for run in simulator.world.runs[Kind.JOB] if run.id in {one.run_id for one in triggers}]
     assert len([run for run in runs if run.cancelled_at]) == 300
     # As fast as the rate limit allows, but for a fifth of it, and never against it.
-    assert time.time() - began <= 60 + storm + 300 / 80 * 60 * 1.25
+    assert time.time() - began <= 60 + 2 * storm + 300 / 80 * 60 * 1.25
     refused = [seen for seen in simulator.requests if seen.status == 429]
     assert len(refused) <= storm / 10
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
@@ -402,14 +402,14 @@ MISTAKEN = pytest.mark.parametrize(
 
 @MISTAKEN
 async def test_a_mistake_in_the_provider_ends_waits_once_every_look_has_met_it_for_a_while(
-    crowd, all_events, place, mistaken, monkeypatch, caplog
+    crowd, all_events, place, mistaken, monkeypatch, caplog, capfd
 ):
     monkeypatch.setattr("airflow_provider_datarecs.waits.doubt.UNFORESEEN_FOR", 0.05)
     mend = mistaken(place)
     events = await all_events(crowd(10, 2, poke_interval=0.01))
     assert {(event["outcome"], event["meaning"]) for event in events} == {("refused", "AirflowException")}
     assert all("ZeroDivisionError" in event["message"] for event in events)
-    assert "Traceback" in caplog.text
+    assert "Traceback" in caplog.text + "".join(capfd.readouterr())
     mend()
     again = crowd(3, 3, running=0)
     assert right(await all_events(again), again)
