@@ -8,7 +8,7 @@ parsing has loaded.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Iterator, Optional, Sequence, Tuple
 
 from airflow import __version__ as airflow_version
 
@@ -91,11 +91,11 @@ __all__ = [
     "PokeReturnValue",
     "TaskDeferralError",
     "TaskGroup",
+    "are_killed",
     "deployment",
     "first_reschedule",
     "get_xcom",
     "is_deferral_timeout",
-    "is_killed",
     "is_mapped_argument",
     "load_stats",
     "note_try",
@@ -129,15 +129,22 @@ def resume_margin() -> float:
     return 20.0 if AIRFLOW_VERSION < (3, 0) else 0.0
 
 
-def is_killed(ti: Any, trigger_id: int | None = None) -> bool:
+def are_killed(tasks: Sequence[tuple[Any, int | None]]) -> list[bool | None]:
     """
-    Ask Airflow whether a user has killed, cleared or marked a task instance; False in doubt. Blocks.
+    Ask Airflow which task instances a user has killed, cleared or marked; False in doubt. Blocks.
 
-    :param ti: the task instance, or what a trigger has of it
-    :param trigger_id: the trigger that the task was deferred to, None if it runs in a process
-    :raises LookupError: when Airflow does not know the task instance
+    :param tasks: for each, the task instance, or what a trigger has of it, and the trigger that it was
+        deferred to, None if it runs in a process
+    :return: for each, in their order; None where Airflow does not know it any more
     """
-    state, awaited = _state_of(ti)
+    found = _states_of([ti for ti, _ in tasks])
+    return [
+        None if known is None else _is_killed(*known, trigger_id)
+        for known, (_, trigger_id) in zip(found, tasks)
+    ]
+
+
+def _is_killed(state: str | None, awaited: Any, trigger_id: int | None) -> bool:
     if trigger_id is None:
         return state in ENDED_BY_USERS
     if state == "deferred":
@@ -152,7 +159,7 @@ CLEARED = {None, "scheduled", "queued", "running"}
 
 def note_try(ti: Any) -> None:
     """
-    Note which try of a task defers, where :func:`is_killed` has no other way to tell it from a later one.
+    Note which try of a task defers, where :func:`are_killed` has no other way to tell it from a later one.
 
     :param ti: the task instance
     """
@@ -160,38 +167,60 @@ def note_try(ti: Any) -> None:
         ti.xcom_push(key=TRY_KEY, value=ti.try_number)
 
 
-def _state_of(ti: Any) -> tuple[str | None, Any]:
-    """
-    Give the state of a task instance, and what it is deferred to, None if that is not known.
+# The state of a task instance, and what it is deferred to, None if that is not known. That is a trigger's id
+# on 2.x. On 3.x, where nobody tells it, it is the try that was noted, if that is not the one asked about.
+_State = Tuple[Optional[str], Any]
 
-    That is a trigger's id on 2.x. On 3.x, where nobody tells it, it is the try that was noted, if that is
-    not the one of ``ti``.
-    """
-    if AIRFLOW_VERSION >= (3, 0):
-        from airflow.sdk.bases.xcom import BaseXCom
-        from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
-        states = RuntimeTaskInstance.get_task_states(
-            dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=ti.map_index
-        )
-        key = ti.task_id if ti.map_index < 0 else f"{ti.task_id}_{ti.map_index}"
-        noted = BaseXCom.get_one(
-            key=TRY_KEY, dag_id=ti.dag_id, task_id=ti.task_id, run_id=ti.run_id, map_index=ti.map_index
-        )
-        return states[ti.run_id][key], None if noted in (None, ti.try_number) else f"try {noted}"
+def _states_of(tis: Sequence[Any]) -> list[_State | None]:
+    """Give the state of each task instance, None where there is none; those of a DAG run by one question."""
+    runs: dict[Any, list[Any]] = {}
+    for ti in tis:
+        runs.setdefault((ti.dag_id, ti.run_id), []).append(ti)
+    ask = _states_from_api if AIRFLOW_VERSION >= (3, 0) else _states_from_database
+    states = {key: state for together in runs.values() for key, state in ask(together)}
+    return [states.get(_key(ti)) for ti in tis]
 
+
+def _key(ti: Any) -> tuple[str, str, str, int]:
+    return ti.dag_id, ti.run_id, ti.task_id, ti.map_index
+
+
+def _states_from_api(tis: list[Any]) -> Iterator[tuple[Any, _State]]:
+    from airflow.sdk.bases.xcom import BaseXCom
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+    dag_id, run_id = tis[0].dag_id, tis[0].run_id
+    task_ids = sorted({ti.task_id for ti in tis})
+    answer = RuntimeTaskInstance.get_task_states(dag_id=dag_id, task_ids=task_ids, run_ids=[run_id])
+    states = answer.get(run_id, {})
+    for ti in tis:
+        name = ti.task_id if ti.map_index < 0 else f"{ti.task_id}_{ti.map_index}"
+        if name not in states:
+            continue
+        noted = None
+        if states[name] == "deferred":
+            noted = BaseXCom.get_one(
+                key=TRY_KEY, dag_id=dag_id, task_id=ti.task_id, run_id=run_id, map_index=ti.map_index
+            )
+        yield _key(ti), (states[name], None if noted in (None, ti.try_number) else f"try {noted}")
+
+
+def _states_from_database(tis: list[Any]) -> Iterator[tuple[Any, _State]]:
     from airflow.models.taskinstance import TaskInstance
     from airflow.utils.session import create_session
 
+    columns = (TaskInstance.task_id, TaskInstance.map_index, TaskInstance.state, TaskInstance.trigger_id)
+    dag_id, run_id = tis[0].dag_id, tis[0].run_id
     with create_session() as session:
-        row = (
-            session.query(TaskInstance.state, TaskInstance.trigger_id)
-            .filter_by(dag_id=ti.dag_id, task_id=ti.task_id, run_id=ti.run_id, map_index=ti.map_index)
-            .one_or_none()
+        rows = (
+            session.query(*columns)
+            .filter_by(dag_id=dag_id, run_id=run_id)
+            .filter(TaskInstance.task_id.in_({ti.task_id for ti in tis}))
+            .all()
         )
-    if row is None:
-        raise LookupError(f"task {ti.task_id} of DAG run {ti.run_id} is gone")
-    return row.state, row.trigger_id
+    for row in rows:
+        yield (dag_id, run_id, row.task_id, row.map_index), (row.state, row.trigger_id)
 
 
 def get_xcom(ti_key: Any, key: str) -> Any:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import traceback
+from typing import Any, Iterable
 
 
 class DataRecsError(Exception):
@@ -27,6 +28,25 @@ class NameNotFound(DataRecsError):
 
 class NameNotUnique(DataRecsError):
     """Several workspaces or jobs have the name that was asked for."""
+
+
+class Unforeseen(DataRecsError):
+    """
+    An exception that nobody foresaw: a mistake in this provider, or in a library that it uses.
+
+    Only its kind is told to users. ``details`` is its traceback, for the log.
+
+    :param error: the exception
+    :param secrets: what must not be told
+    """
+
+    def __init__(self, error: Exception, secrets: Iterable[str] = ()) -> None:
+        kind = type(error).__name__
+        super().__init__(f"{kind}, which this provider did not foresee; the log has its traceback")
+        details = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+        for secret in secrets:
+            details = details.replace(secret, "***")
+        self.details = details
 
 
 class RequestError(DataRecsError):

@@ -6,16 +6,18 @@ import difflib
 import ipaddress
 import json
 import re
-import ssl
 from dataclasses import dataclass, field, fields
-from typing import Any, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Iterator, Mapping
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from airflow_provider_datarecs.api import contract
+from airflow_provider_datarecs.api import contract, tls
 from airflow_provider_datarecs.api.errors import InvalidSettings
 from airflow_provider_datarecs.api.proxies import Proxy, proxy_for
 from airflow_provider_datarecs.api.rate_limit import Limits
 from airflow_provider_datarecs.api.urls import DEFAULT_PORTS, MAX_PORT, ascii_host
+
+if TYPE_CHECKING:
+    import ssl
 
 KEY = "API Key (the connection's password)"
 # "y" is what Airflow 2 sends for a ticked box when the form is tested.
@@ -118,8 +120,8 @@ class ClientSettings:
         return {"Proxy-Authorization": authorization} if authorization else {}
 
     def tls(self) -> ssl.SSLContext | None:
-        """Load the trusted certificates, for an API over https. Reads files: keep it off an event loop."""
-        return ssl.create_default_context() if self.base_url.startswith("https:") else None
+        """Give the trusted certificates, for an API over https. Reads files: keep it off an event loop."""
+        return tls.trusted() if self.base_url.startswith("https:") else None
 
 
 def _text(name: str, value: Any) -> str:

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any, Awaitable, Callable, TypeVar
 
 from airflow_provider_datarecs.api.errors import ConnectionUnreadable, DataRecsError, InvalidSettings
 from airflow_provider_datarecs.blocking import run_to_end
-from airflow_provider_datarecs.compat import AirflowException, AirflowNotFoundException, BaseHook
+from airflow_provider_datarecs.compat import (
+    AirflowException,
+    AirflowNotFoundException,
+    AirflowTaskTimeout,
+    BaseHook,
+)
 from airflow_provider_datarecs.exceptions import as_airflow_exceptions, message_of
 from airflow_provider_datarecs.provider_info import (
     CONN_FIELDS,
@@ -114,16 +119,22 @@ class DataRecsHook(BaseHook):
         :raises ConnectionUnreadable: when Airflow cannot give it just now
         :raises InvalidSettings: naming the field, when one cannot be right
         """
+        before = self._settings
         try:
-            return self.read_settings()
+            settings = self.read_settings()
         except DataRecsError:
             raise
         except Exception as error:
+            if type(error) in (AirflowException, AirflowTaskTimeout):  # with which Airflow 2.7 ends a task
+                raise
             # Whatever a database or the task API may raise. A missing connection is no proof either: Airflow
             # says the same when a secrets backend is away.
             raise ConnectionUnreadable(
                 f"Airflow could not give connection {self.conn_id!r}: {type(error).__name__}: {error}"
             ) from error
+        if settings != before:
+            self._seen_limit = None  # it may be another key's
+        return settings
 
     def run_url(self, runnable: Runnable, run_id: str) -> str | None:
         """
@@ -256,7 +267,7 @@ class DataRecsHook(BaseHook):
         """
         return self.call(lambda client: client.get_run(runnable, run_id))
 
-    def look(self, runnable: Runnable, run_id: str) -> Run | DataRecsError:
+    def look(self, runnable: Runnable, run_id: str, *, anew: bool = False) -> Run | DataRecsError:
         """
         Ask for one run with a single request, and give what went wrong rather than raise it.
 
@@ -265,25 +276,30 @@ class DataRecsHook(BaseHook):
 
         :param runnable: the job or job group
         :param run_id: the run's id
+        :param anew: read the connection again first, default False; where that fails, so does the look
         """
-        from airflow_provider_datarecs.api.errors import Unauthorized
+        from airflow_provider_datarecs.api.errors import Unauthorized, Unforeseen
         from airflow_provider_datarecs.api.retry import ONE_LOOK
 
         def ask(settings: ClientSettings) -> Run:
             return self._run(lambda client: client.get_run(runnable, run_id), ONE_LOOK, settings)
 
         try:
-            settings = self._settings or self.reread_settings()
+            settings = self.reread_settings() if anew or self._settings is None else self._settings
             try:
                 return ask(settings)
             except Unauthorized:
                 # Keys are rotated while tasks wait.
-                renewed = self.reread_settings()
+                renewed = settings if anew else self.reread_settings()
                 if renewed == settings:
                     raise
                 return ask(renewed)
         except DataRecsError as error:
             return error
+        except AirflowException:  # with which Airflow 2.7 ends a task
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it says nothing about the run
+            return Unforeseen(error, [self._settings.api_key] if self._settings else ())
 
     def test_connection(self) -> tuple[bool, str]:
         """Say whether the connection works, and why not."""

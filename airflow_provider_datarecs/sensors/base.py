@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 # any more.
 BACKSTOP = timedelta(minutes=10)
 ON_KILL_WITHIN = 30.0  # seconds; Airflow 2 gives a task a minute
+CANCEL_WITHIN = 20.0  # seconds of these
 
 
 class _Ended(AirflowSkipException):
@@ -172,6 +173,7 @@ class RunSensor(HasLineage, GivesResult, BaseSensorOperator):
     def _cancel_if_killed(self, ti: Any) -> None:
         from airflow_provider_datarecs.waits.kill import cancel_if_killed
 
+        # In the process that is being killed there are but seconds.
         asyncio.run(
             cancel_if_killed(
                 self._runnable(),
@@ -180,6 +182,7 @@ class RunSensor(HasLineage, GivesResult, BaseSensorOperator):
                 ti=ti,
                 trigger_id=None,
                 log=self.log,
+                within=CANCEL_WITHIN,
             )
         )
 
@@ -209,12 +212,7 @@ class RunSensor(HasLineage, GivesResult, BaseSensorOperator):
             )
             if since == self._began:  # else an earlier process of reschedule mode has said so
                 self._tell_wait(f"in mode {self.mode}", since, since + self.timeout, events.TIMEOUT)
-        now, event = time.time(), None
-        if now >= self._watch.not_before:
-            next_look = None if self.exponential_backoff else (self.poke_interval, self.poke_interval)
-            event = self._watch.judge(self.hook.look(runnable, self.run_id), next_look)
-        elif now >= self._watch.deadline:
-            event = self._watch.give_up()
+        event = self._look_until_sure(self._watch, runnable)
         if event is None:
             return False
         return PokeReturnValue(is_done=True, xcom_value=self.execute_complete(context, event))
@@ -231,6 +229,22 @@ class RunSensor(HasLineage, GivesResult, BaseSensorOperator):
             # Once a wait has begun, a connection that cannot be read is a failed look, as it is to a trigger.
             if self._first_look is None:
                 raise
+
+    def _look_until_sure(self, watch: Watch, runnable: Runnable) -> events.Event | None:
+        """Look once, and again where that look needs another soon, whatever the interval."""
+        next_look = None if self.exponential_backoff else (self.poke_interval, self.poke_interval)
+        pause = watch.pause
+        if pause > 0 and watch.left > 0:
+            return None
+        if pause > watch.last_look_within:
+            return watch.give_up()
+        while True:
+            time.sleep(pause)
+            look = self.hook.look(runnable, self.run_id, anew=watch.doubts_the_connection)
+            event = watch.judge(look, next_look)
+            if event is not None or watch.again_in is None:
+                return event
+            pause = watch.again_in
 
     @contextmanager
     def _outcome(self) -> Iterator[None]:

@@ -152,7 +152,6 @@ class RunTrigger(BaseTrigger):
             timedelta(seconds=max(0, round(time.time() - self.since))),
             pause,
         )
-        await asyncio.sleep(pause)
         watch = Watch(
             runnable,
             self.run_id,
@@ -161,8 +160,9 @@ class RunTrigger(BaseTrigger):
             since=self.since,
             deadline=self.deadline,
             limit=self.limit,
+            first_look=time.time() + pause,
         )
-        event: dict[str, Any] = await poller.wait_for(watch, self._interval)
+        event: dict[str, Any] = await poller.wait_for(watch, self._interval, pause)
         return event
 
     def _until_first_look(self) -> float:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextvars
+import logging
 import random
 import time
 from typing import TYPE_CHECKING, Any, Callable
 
 from airflow_provider_datarecs.api.answers import run_ids
-from airflow_provider_datarecs.api.errors import DataRecsError
+from airflow_provider_datarecs.api.errors import DataRecsError, Unforeseen
 from airflow_provider_datarecs.api.runs import epoch, run_from
 from airflow_provider_datarecs.waits import watch
+from airflow_provider_datarecs.waits.doubt import Doubt
 from airflow_provider_datarecs.waits.forecast import BEYOND, History
 from airflow_provider_datarecs.waits.schedule import Question
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from airflow_provider_datarecs.waits.events import Event
     from airflow_provider_datarecs.waits.forecast import Spans
     from airflow_provider_datarecs.waits.watch import NextLook, Watch
+
+log = logging.getLogger(__name__)
 
 FORECAST_RUNS = 30  # of a question's runs: enough to say when to ask it, however many it has
 FORECAST_SPANS = 120  # for all of these together, of which each has a few at least
@@ -39,7 +43,7 @@ class Wait:
     :param now: the time, by the clock of the event loop
     """
 
-    __slots__ = ("_interval", "_looks", "context", "due", "event", "interval", "timer", "watch")
+    __slots__ = ("_interval", "_looks", "_mistakes", "context", "due", "event", "interval", "timer", "watch")
 
     def __init__(
         self, watch: Watch, interval: Callable[[int], float], event: asyncio.Future[Event], now: float
@@ -51,6 +55,7 @@ class Wait:
         self.context = contextvars.copy_context()  # by it Airflow tells whose log a line belongs to
         self._interval = interval
         self._looks = 0
+        self._mistakes = Doubt()
         self.interval = self._next_interval()
 
     def looked(self, now: float) -> None:
@@ -62,7 +67,26 @@ class Wait:
 
     def judge(self, look: Run | DataRecsError, next_look: NextLook) -> Event | None:
         """Let the watch judge a look, with what it logs in its task's log."""
-        return self.context.run(self.watch.judge, look, next_look)
+        try:
+            event = self.context.run(self.watch.judge, look, next_look)
+        except Exception as error:
+            log.exception("A look at run %s of %s cannot be judged", self.watch.run_id, self.watch.runnable)
+            mistake = Unforeseen(error)
+            return self.watch.refused(mistake) if self._mistakes.proves(mistake, time.monotonic()) else None
+        self._mistakes.clear()
+        return event
+
+    def hurry(self, now: float) -> bool:
+        """Have the next look come as soon as the watch needs it, and say whether it does."""
+        again_in = None if self.event.done() else self.watch.again_in
+        if again_in is not None:
+            self.due = now + again_in
+        return again_in is not None
+
+    def end(self, event: Event) -> None:
+        """End the wait, unless it has ended."""
+        if not self.event.done():
+            self.event.set_result(event)
 
     def _next_interval(self) -> float:
         return max(watch.MIN_POKE_INTERVAL, self._interval(self._looks))
@@ -111,6 +135,11 @@ class TrackedRun:
         self.urgent = False
         self.alone: RunsQuestion | None = None  # the question about it alone, if there is one
 
+    def forget_lists(self) -> None:
+        """Forget what lists have shown and where, since they were another service's."""
+        self.ended = self.listed_as = self.page = None
+        self.listed, self.depth = True, 0
+
     def looked(self, look: Run | DataRecsError, now: float) -> None:
         """Take a look into account."""
         self.urgent = False
@@ -134,7 +163,7 @@ class RunsQuestion(Question):
     :param now: the time
     """
 
-    __slots__ = ("as_list", "job", "runs")
+    __slots__ = ("_page", "as_list", "job", "runs")
 
     def __init__(self, job: TrackedJob, runs: list[TrackedRun], *, as_list: bool, now: float) -> None:
         super().__init__(now)
@@ -153,6 +182,12 @@ class RunsQuestion(Question):
             most = max(1, FORECAST_SPANS // len(some) - len(BEYOND))
             self.expect(job.forecast(run, most) for run in some)
         self.asked = min(run.asked for run in runs)
+        self._page: str | None = None  # that is being asked for
+
+    @property
+    def read_since(self) -> float:
+        """When the connection must have been read that it is asked on, by ``time.monotonic``."""
+        return max((wait.watch.doubted_at for run in self.runs for wait in run.waits), default=float("-inf"))
 
     async def ask(self, client: DataRecsClient) -> Page | Run:
         """
@@ -167,14 +202,15 @@ class RunsQuestion(Question):
     def begin(self) -> None:
         """Note that it is being asked."""
         if self.as_list:
-            self.job.listing.add(self.runs[0].page)
+            self._page = self.runs[0].page
+            self.job.listing.add(self._page)
         for run in self.runs:
             run.asking = True
 
     def end(self, now: float) -> None:
         """Note that it has been asked."""
         if self.as_list:
-            self.job.listing.discard(self.runs[0].page)
+            self.job.listing.discard(self._page)
         for run in self.runs:
             run.asking, run.asked, run.alone = False, now, None
 
@@ -209,14 +245,21 @@ class TrackedJob:
         self.runnable = runnable
         self.runs: dict[str, TrackedRun] = {}
         self.history = History()
-        self._over: set[str] = set()  # what the last list showed as such
         self.questions: list[RunsQuestion] = []
+        self.listing: set[str | None] = set()
+        self.forget_lists()
+
+    def forget_lists(self) -> None:
+        """Forget what its lists have shown, since they were another service's."""
+        self._over: set[str] = set()  # what the last list showed as such
         self.known = False
         self.ask_singly = False
         self.alone_worked = False
         self.singly_until = 0.0
         self.list_was_useless = False
-        self.listing: set[str | None] = set()
+        self.listing.clear()
+        for run in self.runs.values():
+            run.forget_lists()
 
     def forecast(self, run: TrackedRun, most: int) -> Spans:
         """Give the spans of time in which a run may have ended since it was seen, so many or few more."""

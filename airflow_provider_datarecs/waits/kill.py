@@ -3,26 +3,59 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+import contextvars
+import time
+from typing import TYPE_CHECKING, Any, Optional, Tuple
+from weakref import WeakKeyDictionary
 
 from asgiref.sync import sync_to_async
 
-from airflow_provider_datarecs.api.errors import DataRecsError
-from airflow_provider_datarecs.compat import is_killed
-from airflow_provider_datarecs.waits.connection import Connection
+from airflow_provider_datarecs.api.errors import (
+    ConnectionUnreadable,
+    DataRecsError,
+    MaybeArrived,
+    NeverArrived,
+    RateLimited,
+    Unavailable,
+    Unforeseen,
+)
+from airflow_provider_datarecs.compat import are_killed
+from airflow_provider_datarecs.waits.poller import poller_of
 
 if TYPE_CHECKING:
+    from airflow_provider_datarecs.api.client import DataRecsClient
     from airflow_provider_datarecs.api.runs import Runnable
 
-# Seconds for Airflow to say what became of the task. A triggerer of Airflow 3 that stops gives no answer.
+    _Question = Tuple[Any, Optional[int], "asyncio.Future[Optional[bool]]"]
+
+# Seconds for Airflow to say what became of tasks. A triggerer of Airflow 3 that stops gives no answer.
 ASK_WITHIN = 5.0
+TURN_WITHIN = 60.0  # seconds until it can be asked, where others ask it something
+TOGETHER = 0.2  # seconds in which kills come about which Airflow is asked together
+AT_ONCE = 50  # tasks that it is asked about at once
+CANCEL_WITHIN = 1800.0  # seconds for DataRecs to be asked to cancel a run, where many are killed together
+ATTEMPTS = 3  # at a request to cancel, those that met the rate limit (429) not counted
+PAUSE = 2.0  # seconds between two of them
+PASSES = (RateLimited, NeverArrived, MaybeArrived, Unavailable, ConnectionUnreadable)
+
+_questions: WeakKeyDictionary[asyncio.AbstractEventLoop, list[_Question]] = WeakKeyDictionary()
+_at_work: set[asyncio.Task[None]] = set()  # the event loop alone keeps no task alive
 
 
 async def cancel_if_killed(
-    runnable: Runnable, run_id: str, *, conn_id: str, ti: Any, trigger_id: int | None, log: Any
+    runnable: Runnable,
+    run_id: str,
+    *,
+    conn_id: str,
+    ti: Any,
+    trigger_id: int | None,
+    log: Any,
+    within: float = CANCEL_WITHIN,
 ) -> None:
     """
-    Ask Airflow whether a user has ended the task, and if so cancel its run with one request; raise nothing.
+    Ask Airflow whether a user has ended the task, and if so DataRecs to cancel its run.
+
+    It asks when its turn within the rate limit comes, and raises nothing of what goes wrong.
 
     :param runnable: the job or job group
     :param run_id: the run's id
@@ -30,32 +63,62 @@ async def cancel_if_killed(
     :param ti: the task instance, or what a trigger has of it
     :param trigger_id: the trigger that the task was deferred to, None if it runs in a process
     :param log: the task's logger
+    :param within: seconds after which DataRecs is not asked any more, default half an hour
     """
     try:
-        killed = await asyncio.wait_for(sync_to_async(is_killed)(ti, trigger_id), ASK_WITHIN)
+        killed = await _is_killed(ti, trigger_id)
+        problem = "the task is gone, as with a DAG run that was deleted" if killed is None else ""
     except Exception as error:  # noqa: BLE001 - whatever it is, it leaves doubt
+        killed, problem = None, type(error).__name__
+    if killed is None:
         log.warning(
             "Run %s of %s is not cancelled: Airflow does not say what became of the task (%s)",
             run_id,
             runnable,
-            type(error).__name__,
+            problem,
         )
         return
     if not killed:
         log.info("Run %s of %s is not cancelled: no user has ended the task", run_id, runnable)
         return
-    connection = Connection(conn_id)
+    reason = f"Task {ti.task_id} of DAG {ti.dag_id}, run {ti.run_id}, was ended in Airflow"
     try:
-        reason = f"Task {ti.task_id} of DAG {ti.dag_id}, run {ti.run_id}, was ended in Airflow"
-        answer = await connection.ask(lambda client: client.cancel_run(runnable, run_id, reason=reason))
-    finally:
-        await connection.close()
+        answer = await _cancel(runnable, run_id, conn_id=conn_id, reason=reason, within=within)
+    except asyncio.CancelledError:
+        answer = DataRecsError("this process stops before DataRecs was asked")
+        _tell(runnable, run_id, answer, log)
+        raise
+    _tell(runnable, run_id, answer, log)
+
+
+async def _cancel(
+    runnable: Runnable, run_id: str, *, conn_id: str, reason: str, within: float
+) -> bool | DataRecsError:
+    """Ask DataRecs to cancel a run; give what went wrong, and else whether it offers that."""
+    over, attempts = time.monotonic() + within, 0
+
+    async def ask(client: DataRecsClient) -> bool:
+        return await client.cancel_run(runnable, run_id, reason=reason)
+
+    async with poller_of(conn_id) as poller:
+        while True:
+            answer: bool | DataRecsError = await poller.answer_to(ask, over - time.monotonic())
+            is_limit = isinstance(answer, RateLimited)  # the poller waits for that to pass
+            attempts += not is_limit
+            pause = 0.0 if is_limit else PAUSE
+            is_over = attempts >= ATTEMPTS or time.monotonic() + pause >= over
+            if is_over or not isinstance(answer, PASSES):
+                return answer
+            await asyncio.sleep(pause)
+
+
+def _tell(runnable: Runnable, run_id: str, answer: bool | DataRecsError, log: Any) -> None:
     if isinstance(answer, DataRecsError):
         log.error(
             "Run %s of %s may go on, since cancelling it failed: %s. Cancel it at DataRecs.",
             run_id,
             runnable,
-            answer,
+            f"{answer}\n{answer.details}" if isinstance(answer, Unforeseen) else answer,
         )
     elif answer:
         log.info("A user has ended the task: asked DataRecs to cancel run %s of %s", run_id, runnable)
@@ -65,3 +128,57 @@ async def cancel_if_killed(
             run_id,
             runnable,
         )
+
+
+async def _is_killed(ti: Any, trigger_id: int | None) -> bool | None:
+    """Ask Airflow whether a user has ended a task, together with what else is asked in this moment."""
+    loop = asyncio.get_running_loop()
+    together = _questions.setdefault(loop, [])
+    if not together:
+        # In no task's context, as it is for all.
+        work = contextvars.Context().run(loop.create_task, _ask_together(loop))
+        _at_work.add(work)
+        work.add_done_callback(_at_work.discard)
+    answer: asyncio.Future[bool | None] = loop.create_future()
+    together.append((ti, trigger_id, answer))
+    return await answer
+
+
+async def _ask_together(loop: asyncio.AbstractEventLoop) -> None:
+    await asyncio.sleep(TOGETHER)
+    questions = _questions.pop(loop)
+    for start in range(0, len(questions), AT_ONCE):
+        some = questions[start : start + AT_ONCE]
+        given: list[bool | Exception | None]
+        try:
+            given = [*await _ask_airflow([(ti, trigger_id) for ti, trigger_id, _ in some])]
+        except Exception as error:  # noqa: BLE001 - it leaves each of them in doubt
+            given = [error] * len(some)
+        for (_, _, answer), killed in zip(some, given):
+            if answer.done():
+                continue
+            if isinstance(killed, Exception):
+                answer.set_exception(killed)
+            else:
+                answer.set_result(killed)
+
+
+async def _ask_airflow(tasks: list[tuple[Any, int | None]]) -> list[bool | None]:
+    loop, begun = asyncio.get_running_loop(), asyncio.Event()
+
+    def ask() -> list[bool | None]:
+        loop.call_soon_threadsafe(begun.set)
+        return are_killed(tasks)
+
+    # All that asks Airflow does so in one thread; its time to answer counts from when it is asked.
+    asking = asyncio.ensure_future(sync_to_async(ask)())
+    turn = asyncio.ensure_future(begun.wait())
+    try:
+        await asyncio.wait({asking, turn}, timeout=TURN_WITHIN, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({asking}, timeout=ASK_WITHIN)
+        if not asking.done():
+            raise asyncio.TimeoutError
+        return asking.result()
+    finally:
+        asking.cancel()
+        turn.cancel()

@@ -33,6 +33,7 @@ LIST_IS_REFUSED = (NotFound, Forbidden, Rejected, Redirected, UnreadableAnswer)
 DOUBT = 5.0  # seconds after which a list is asked for again, to take from it what was in doubt
 MOST_PAGES = 20  # of a list; what is not on them is asked for by itself
 UNHELPFUL = 3  # jobs whose lists did not help, and none in between whose list did: no more are asked for
+MOST_SHAPES = 100  # with which lists have shown ends that are remembered
 LISTS_AGAIN = 1800.0  # seconds after which lists that did not help are tried again
 
 
@@ -84,8 +85,7 @@ class Reader:
                 job.list_was_useless = False
                 self._does_not_help(job.runnable, now)
             if run.listed_as is not None:
-                known = self._whole_shapes if run.listed_as == answer.shape else self._partial_shapes
-                known.add(run.listed_as)
+                self._learn(run.listed_as, is_whole=run.listed_as == answer.shape)
         elif isinstance(answer, LIST_IS_REFUSED):
             job.ask_singly = False  # asking for the run alone is no better
         return [(run, answer)]
@@ -138,12 +138,26 @@ class Reader:
         example = self._examples.get(seen.shape)
         known = seen.shape in self._partial_shapes
         if known or run.urgent or example is None or not example.waits or example is run:
-            self._examples[seen.shape] = run
+            if not known:
+                self._make_room(self._examples)
+                self._examples[seen.shape] = run
             run.listed, run.listed_as = False, seen.shape
         else:
             # Whether such runs have more to show than this is just being found out, by one of them for all.
             for wait in run.waits:
                 wait.due = now + DOUBT
+
+    def _learn(self, shape: Shape, *, is_whole: bool) -> None:
+        """Note whether ends that lists show in a shape are whole."""
+        self._examples.pop(shape, None)
+        known = self._whole_shapes if is_whole else self._partial_shapes
+        self._make_room(known)
+        known.add(shape)
+
+    def _make_room(self, shapes: set[Shape] | dict[Shape, TrackedRun]) -> None:
+        # Where a service shows ever new ones, some runs are asked for once more.
+        if len(shapes) >= MOST_SHAPES:
+            shapes.clear()
 
     def _does_not_help(self, runnable: Runnable, now: float) -> None:
         """Note a list that told nothing although its runs can be had; after some jobs', ask for none."""

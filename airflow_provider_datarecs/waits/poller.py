@@ -10,120 +10,120 @@ import asyncio
 import contextvars
 import logging
 import time
-from typing import TYPE_CHECKING, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, AsyncIterator, Awaitable, Callable, Coroutine
 from weakref import WeakKeyDictionary
 
-from airflow_provider_datarecs.api.errors import InvalidSettings, LimitUsedUp, RateLimited, Unauthorized
+from airflow_provider_datarecs.api.errors import LimitUsedUp, RateLimited, Unforeseen
 from airflow_provider_datarecs.api.retry import limit_wait
 from airflow_provider_datarecs.api.runs import Run, epoch
+from airflow_provider_datarecs.waits import doubt
+from airflow_provider_datarecs.waits.agenda import Agenda
 from airflow_provider_datarecs.waits.budget import Budget
 from airflow_provider_datarecs.waits.connection import Connection
-from airflow_provider_datarecs.waits.jobs import RunsQuestion, TrackedJob, TrackedRun, Wait
+from airflow_provider_datarecs.waits.errands import Errand, Errands
 from airflow_provider_datarecs.waits.looks import Reader
-from airflow_provider_datarecs.waits.schedule import ROUNDS, Schedule
+from airflow_provider_datarecs.waits.schedule import ROUNDS
 from airflow_provider_datarecs.waits.telemetry import EVERY, Load, Telemetry
 
 if TYPE_CHECKING:
+    from airflow_provider_datarecs.api.answers import Page
+    from airflow_provider_datarecs.api.client import DataRecsClient
     from airflow_provider_datarecs.api.errors import DataRecsError
-    from airflow_provider_datarecs.api.runs import Runnable
     from airflow_provider_datarecs.waits.events import Event
+    from airflow_provider_datarecs.waits.jobs import RunsQuestion, TrackedRun, Wait
     from airflow_provider_datarecs.waits.looks import Answer
-    from airflow_provider_datarecs.waits.schedule import Question
     from airflow_provider_datarecs.waits.watch import NextLook, Watch
 
 log = logging.getLogger(__name__)
 
-# What would meet every other wait on the connection as well.
-CONNECTION_IS_REFUSED = (Unauthorized, InvalidSettings)
 LONGEST_SLEEP = 60.0  # seconds, in case a clock jumps
-LAST_LOOK_WITHIN = (
-    300.0  # seconds after its deadline that a wait goes on, if it has to queue for its last look
-)
+AFTER_A_MISTAKE = 10.0  # seconds until the next turn
 AT_ONCE = 50  # waits that are told the same before the event loop has its turn
 
 _by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Poller]] = WeakKeyDictionary()
 
 
-async def wait_for(watch: Watch, interval: Callable[[int], float]) -> Event:
+async def wait_for(watch: Watch, interval: Callable[[int], float], pause: float = 0.0) -> Event:
     """
     Look at a run until its wait is over, together with all other waits on the connection in this event loop.
 
     :param watch: judges what is seen of the run
     :param interval: gives the seconds until the next look, after so many looks
+    :param pause: seconds until the first look, default none; the connection is read meanwhile
+    """
+    async with poller_of(watch.conn_id) as poller:
+        poller.refresh_soon()
+        await asyncio.sleep(pause)
+        wait = poller.agenda.add(watch, interval)
+        try:
+            return await wait.event
+        finally:
+            poller.agenda.remove(wait)
+
+
+@asynccontextmanager
+async def poller_of(conn_id: str) -> AsyncIterator[Poller]:
+    """
+    Give the poller of a connection in this event loop; it closes when nobody needs it any more.
+
+    :param conn_id: the connection's id
     """
     pollers = _by_loop.setdefault(asyncio.get_running_loop(), {})
-    poller = pollers.get(watch.conn_id)
+    poller = pollers.get(conn_id)
     if poller is None:
-        poller = pollers[watch.conn_id] = Poller(watch.conn_id)
-    wait = poller.add(watch, interval)
+        poller = pollers[conn_id] = Poller(conn_id)
+    poller.users += 1
     try:
-        return await wait.event
+        yield poller
     finally:
-        if poller.remove(wait):
-            del pollers[watch.conn_id]
+        poller.users -= 1
+        if not poller.users:
+            del pollers[conn_id]
             await asyncio.shield(poller.close())  # Airflow cancels a trigger twice
 
 
 class Poller:
     """
-    Hold the waits on a connection, and ask for what they wait for.
+    Ask for what the waits on a connection want to know, its ``agenda``; ``users`` is how many need it.
 
     :param conn_id: the connection's id
     """
 
     def __init__(self, conn_id: str) -> None:
+        self.users = 0
         self._loop = asyncio.get_running_loop()
         self._conn_id = conn_id
         self._connection = Connection(conn_id)
+        self._changes = 0  # of the connection, that are taken up
+        self._doubt = doubt.Doubt()  # of what would end all waits
         self._budget = Budget(self._connection.seen_limit)
-        self._schedule = Schedule()
+        self.agenda = Agenda()
+        self._errands = Errands()
+        self._had_errand = False  # the last turn
         self._reader = Reader(conn_id)
         self._telemetry = Telemetry(conn_id)
-        self._jobs: dict[Runnable, TrackedJob] = {}
-        self._changed_jobs: set[TrackedJob] = set()
-        self._changed = asyncio.Event()
         self._answered = asyncio.Event()
-        self._waits = 0
         self._requests: set[asyncio.Task[None]] = set()
         # In no task's context, else all that they log would be in the log of the first.
         nobodys = contextvars.Context()
         self._asking = nobodys.run(self._loop.create_task, self._ask_on())
         self._reporting = nobodys.run(self._loop.create_task, self._report_on())
 
-    # --- waits come and go ---
+    def refresh_soon(self) -> None:
+        """Read the connection, unless it just was, since somebody joins who may know it as another."""
+        self._connection.refresh_soon()
 
-    def add(self, watch: Watch, interval: Callable[[int], float]) -> Wait:
-        """Take up a wait; the parameters are those of :func:`wait_for`."""
-        now = time.monotonic()
-        wait = Wait(watch, interval, self._loop.create_future(), now)
-        job = self._jobs.get(watch.runnable)
-        if job is None:
-            job = self._jobs[watch.runnable] = TrackedJob(watch.runnable)
-        run = job.runs.get(watch.run_id)
-        if run is None:
-            started = now - max(0.0, time.time() - watch.since)
-            run = job.runs[watch.run_id] = TrackedRun(watch.run_id, now, started)
-        run.waits.append(wait)
-        run.alone = None
-        self._waits += 1
-        left = max(0.0, watch.deadline - time.time())
-        wait.timer = self._loop.call_later(left, self._deadline_reached, job, run, wait, context=wait.context)
-        self._note_change(job)
-        return wait
+    async def answer_to(self, ask: Callable[[DataRecsClient], Awaitable[Any]], within: float) -> Any:
+        """
+        Send a request that is no look when its turn comes, and give what comes of it, which may be an error.
 
-    def remove(self, wait: Wait) -> bool:
-        """Forget a wait, and say whether it was the last one."""
-        self._waits -= 1
-        if wait.timer is not None:
-            wait.timer.cancel()
-        job = self._jobs[wait.watch.runnable]
-        run = job.runs[wait.watch.run_id]
-        run.waits.remove(wait)
-        run.alone = None
-        if not run.waits:
-            del job.runs[run.id]
-        self._note_change(job)
-        return not self._waits
+        :param ask: what to do with the open client
+        :param within: seconds after which it is not sent any more
+        """
+        self.agenda.changed.set()
+        return await self._errands.answer_to(ask, within)
 
     async def close(self) -> None:
         """Stop asking, and close the client."""
@@ -133,20 +133,6 @@ class Poller:
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._connection.close()
 
-    def _deadline_reached(self, job: TrackedJob, run: TrackedRun, wait: Wait) -> None:
-        wait.due = time.monotonic()
-        run.urgent, run.alone = True, None
-        wait.timer = self._loop.call_later(LAST_LOOK_WITHIN, self._give_up, wait)
-        self._note_change(job)
-
-    def _give_up(self, wait: Wait) -> None:
-        if not wait.event.done():
-            wait.event.set_result(wait.watch.give_up())
-
-    def _note_change(self, job: TrackedJob) -> None:
-        self._changed_jobs.add(job)
-        self._changed.set()
-
     # --- asking ---
 
     async def _ask_on(self) -> None:
@@ -154,49 +140,41 @@ class Poller:
             try:
                 await self._ask_next()
             except Exception as error:  # noqa: PERF203 - the next turn may go well
-                log.exception("Connection %s: its waits fail for a mistake in this provider", self._conn_id)
-                self._fail(self._all_waits(), error)
-                await asyncio.sleep(1.0)
+                log.exception("Connection %s: its waits cannot be looked at just now", self._conn_id)
+                await self._do_for_all(partial(self._judge, look=Unforeseen(error)))
+                await asyncio.sleep(AFTER_A_MISTAKE)
+                self.agenda.note_changes()
 
     async def _ask_next(self) -> None:
         """Start the next request, once there is something to ask and the budget allows it."""
-        pause = self._budget.opens_at() - time.monotonic()
+        # What would end all waits is not asked for at once by each.
+        opens_at = max(self._budget.opens_at(), self._doubt.since + doubt.CONFIRM_AFTER)
+        pause = opens_at - time.monotonic()
         if pause > 0:
             await self._wait_for(self._answered, pause)
             return  # an answer may have changed the pause
-        await self._renew_questions()
-        question = await self._next_question()
-        if question is not None:
-            question.begin()
-            self._schedule.questions.discard(question)
-            self._budget.sent(time.monotonic())
-            request = self._loop.create_task(self._ask(question))
-            self._requests.add(request)
-            request.add_done_callback(self._end)
-
-    async def _renew_questions(self) -> None:
-        """Make the questions anew of all jobs about which something has changed."""
-        while self._changed_jobs:
-            job = self._changed_jobs.pop()
-            self._schedule.questions.difference_update(job.questions)
-            now = time.monotonic()
-            lists_help = self._reader.lists_help(job.runnable.kind, now)
-            job.questions = job.make_questions(now, lists_help=lists_help)
-            self._schedule.questions.update(job.questions)
-            if not job.runs and self._jobs.get(job.runnable) is job:
-                del self._jobs[job.runnable]
-            await asyncio.sleep(0)
-
-    async def _next_question(self) -> RunsQuestion | None:
-        """Give what to ask now; where there is nothing, wait until something may be due and give None."""
+        await self.agenda.renew_questions(self._reader.lists_help)
         now, soonest = time.monotonic(), float("inf")
-        question: Question | None = None
+        question: RunsQuestion | None = None
         if len(self._requests) < self._budget.limits.max_concurrent_requests:
-            question, soonest = self._schedule.next(now, self._round_time())
-        if isinstance(question, RunsQuestion):
-            return question
-        await self._wait_for(self._changed, min(soonest - now, LONGEST_SLEEP))
-        return None
+            question, soonest = self.agenda.next(now, self._round_time())
+            # In turn, so that neither kills nor looks keep the others from theirs.
+            errand = None if self._had_errand and question is not None else self._errands.next()
+            if errand is not None:
+                self._start(self._run(errand), is_errand=True)
+                return
+        if question is None:
+            await self._wait_for(self.agenda.changed, min(soonest - now, LONGEST_SLEEP))
+            return
+        self.agenda.take_out(question)
+        self._start(self._ask(question), is_errand=False)
+
+    def _start(self, work: Coroutine[Any, Any, None], *, is_errand: bool) -> None:
+        self._had_errand = is_errand
+        self._budget.sent(time.monotonic())
+        request = self._loop.create_task(work)
+        self._requests.add(request)
+        request.add_done_callback(self._end)
 
     async def _wait_for(self, event: asyncio.Event, seconds: float) -> None:
         # Not asyncio.wait_for, which before Python 3.12 swallows a cancellation that comes with the event.
@@ -208,31 +186,49 @@ class Poller:
             event.clear()
 
     def _round_time(self) -> float:
-        return (len(self._schedule.questions) + len(self._requests)) * self._budget.usual_pause
+        return (len(self.agenda) + len(self._requests)) * self._budget.usual_pause
 
     def _end(self, request: asyncio.Task[None]) -> None:
         self._requests.discard(request)
-        self._changed.set()
+        self.agenda.changed.set()
+
+    async def _run(self, errand: Errand) -> None:
+        budget = self._budget
+        try:
+            answer = await self._connection.ask(errand.ask)
+        finally:
+            budget.answered(time.monotonic())
+        errand.end(answer)
+        self._account(answer)
 
     async def _ask(self, question: RunsQuestion) -> None:
+        budget, asked = self._budget, self._changes
+
+        async def ask(client: DataRecsClient) -> Page | Run:
+            nonlocal asked
+            self._take_up_changes()  # before it asks for a page that may be another service's
+            asked = self._changes
+            return await question.ask(client)
+
         try:
             try:
-                answer = await self._connection.ask(question.ask)
+                answer = await self._connection.ask(ask, read_since=question.read_since)
             finally:
                 question.end(time.monotonic())
-                self._budget.answered(time.monotonic())
+                budget.answered(time.monotonic())
             self._account(answer)
-            if isinstance(answer, CONNECTION_IS_REFUSED):
-                await self._tell_all(answer)
-            else:
-                for run, look in self._reader.read(question, answer, time.monotonic()):
-                    self._tell(run, look)
-        except Exception as error:  # noqa: BLE001 - it is raised in the triggers
-            self._fail([wait for run in question.runs for wait in run.waits], error)
-        self._note_change(question.job)
+            if asked == self._changes:
+                await self._take(question, answer)
+        except Exception as error:
+            log.exception("Connection %s: an answer cannot be taken in", self._conn_id)
+            for run in question.runs:
+                self._tell(run, Unforeseen(error))
+        finally:
+            self.agenda.note_change(question.job)
 
-    def _account(self, answer: Answer) -> None:
+    def _account(self, answer: Any | DataRecsError) -> None:
         """Let the budget and the metrics know of an answer."""
+        self._take_up_changes()
         settings = self._connection.settings
         if settings is not None and settings.limits != self._budget.limits:
             self._budget.configure(settings.limits)
@@ -240,6 +236,27 @@ class Poller:
             self._budget.refused(time.monotonic(), limit_wait(answer))
         self._answered.set()
         self._telemetry.count(answer)
+
+    def _take_up_changes(self) -> None:
+        """Forget what is known of another service or key than the connection is for now."""
+        if self._changes == self._connection.changes:
+            return
+        self._changes = self._connection.changes
+        self._budget = Budget(self._connection.seen_limit)
+        self._reader = Reader(self._conn_id)
+        self._doubt.clear()
+        self.agenda.forget_lists()
+
+    async def _take(self, question: RunsQuestion, answer: Answer) -> None:
+        """Let the waits know what an answer says."""
+        now = time.monotonic()
+        refusal = answer if isinstance(answer, (*doubt.CONNECTION_IS_REFUSED, RateLimited)) else None
+        if self._doubt.proves(refusal, now) and refusal is not None:
+            error = refusal
+            await self._do_for_all(lambda wait: wait.end(wait.watch.refused(error)))
+            return
+        for run, look in self._reader.read(question, answer, now):
+            self._tell(run, look)
 
     # --- telling ---
 
@@ -250,41 +267,31 @@ class Poller:
         for wait in run.waits:
             wait.looked(now)
             self._judge(wait, look, (wait.interval, max(wait.interval, longest)))
-
-    async def _tell_all(self, look: DataRecsError) -> None:
-        for count, wait in enumerate(self._all_waits(), start=1):
-            self._judge(wait, look)
-            if count % AT_ONCE == 0:
-                await asyncio.sleep(0)
+            run.urgent |= wait.hurry(now)
 
     def _judge(self, wait: Wait, look: Run | DataRecsError, next_look: NextLook = None) -> None:
-        if wait.event.done():
+        event = None if wait.event.done() else wait.judge(look, next_look)
+        if event is None:
             return
-        event = wait.judge(look, next_look)
-        if event is not None:
-            wait.event.set_result(event)
-            ended = epoch(look.result["completed_at"]) if isinstance(look, Run) and look.is_finished else None
-            if ended is not None:
-                self._telemetry.noticed(max(0.0, time.time() - ended))
+        wait.end(event)
+        ended = epoch(look.result["completed_at"]) if isinstance(look, Run) and look.is_finished else None
+        if ended is not None:
+            self._telemetry.noticed(max(0.0, time.time() - ended))
 
-    def _fail(self, waits: list[Wait], error: Exception) -> None:
-        # A mistake in this provider must leave nobody waiting for ever.
-        for wait in waits:
-            if not wait.event.done():
-                wait.event.set_exception(error)
-
-    def _all_waits(self) -> list[Wait]:
-        return [wait for job in self._jobs.values() for run in job.runs.values() for wait in run.waits]
+    async def _do_for_all(self, act: Callable[[Wait], None]) -> None:
+        for count, wait in enumerate(self.agenda.waits, start=1):
+            act(wait)
+            if count % AT_ONCE == 0:
+                await asyncio.sleep(0)
 
     # --- reporting ---
 
     async def _report_on(self) -> None:
         while True:
             await asyncio.sleep(EVERY)
-            questions = [question for job in self._jobs.values() for question in job.questions]
-            pause = self._budget.usual_pause
+            questions, pause = self.agenda.questions, self._budget.usual_pause
             load = Load(
-                waits=self._waits,
+                waits=self.agenda.size,
                 questions=len(questions),
                 wanted=sum(60.0 / question.interval for question in questions),
                 possible=60.0 / pause,

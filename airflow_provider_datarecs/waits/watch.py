@@ -9,19 +9,11 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Optional, Tuple
 
 from airflow_provider_datarecs.api import contract
-from airflow_provider_datarecs.api.errors import (
-    DataRecsError,
-    Forbidden,
-    InvalidInput,
-    NotFound,
-    RateLimited,
-    Rejected,
-    Unauthorized,
-)
+from airflow_provider_datarecs.api.errors import DataRecsError, NotFound, RateLimited, Unforeseen
 from airflow_provider_datarecs.api.runs import shown
-from airflow_provider_datarecs.compat import CONFIG_EXCEPTIONS
+from airflow_provider_datarecs.compat import CONFIG_EXCEPTIONS, resume_margin
 from airflow_provider_datarecs.provider_info import CONFIG_SECTION, HEARTBEAT_INTERVAL
-from airflow_provider_datarecs.waits import events
+from airflow_provider_datarecs.waits import doubt, events
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.runs import Run, Runnable
@@ -31,10 +23,11 @@ log = logging.getLogger(__name__)
 # Seconds until the next look may come, and in which it comes at the latest; None where nobody knows.
 NextLook = Optional[Tuple[float, float]]
 
-# Waiting cures none of these. Everything else that goes wrong is a failed look, which says nothing about the
-# run.
-FINAL = (Unauthorized, Forbidden, NotFound, Rejected, InvalidInput)
 MIN_POKE_INTERVAL = 1.0  # seconds between two looks, whatever the sensor asks for
+# Seconds after its deadline that a wait goes on, if it has to queue for its last look or that fails.
+LAST_LOOK_WITHIN = 300.0
+LAST_LOOK_AGAIN = 5.0  # seconds from a first last look that failed to the next; later ones are farther apart
+FAILURES = 3  # looks in a row that fail, after which a wait in its own process reads the connection again
 
 
 @lru_cache(maxsize=None)
@@ -68,7 +61,10 @@ def heartbeat_interval() -> float:
 
 class Watch:
     """
-    Remember what one wait has seen, and judge each new look; ``not_before`` is when the next one may come.
+    Remember what one wait has seen, and judge each new look.
+
+    ``again_in`` are the seconds after which another look must come whatever the interval, None where it need
+    not: to confirm what would end the wait, or because the last one failed.
 
     :param runnable: the job or job group
     :param run_id: the run's id
@@ -82,18 +78,23 @@ class Watch:
 
     # There may be tens of thousands.
     __slots__ = (
+        "_doubt",
+        "_epoch",
         "_failed_since",
         "_failure",
         "_failure_kind",
+        "_failures",
         "_first_look",
+        "_last_look_at",
         "_logged_at",
+        "_not_before",
         "_status",
         "_status_since",
+        "again_in",
         "conn_id",
         "deadline",
         "limit",
         "log",
-        "not_before",
         "run_id",
         "runnable",
         "since",
@@ -111,6 +112,8 @@ class Watch:
         limit: str = events.TIMEOUT,
         first_look: float | None = None,
     ) -> None:
+        # From here on time is what passes, whatever becomes of the clock on the wall.
+        self._epoch = time.time() - time.monotonic()
         self.runnable = runnable
         self.run_id = run_id
         self.conn_id = conn_id
@@ -118,19 +121,58 @@ class Watch:
         self.since = since
         self.deadline = deadline
         self.limit = limit
-        self._first_look = first_look or time.time()
+        self.again_in: float | None = None
+        self._first_look = first_look or self._now()
+        self._doubt = doubt.Doubt()
         self._status: str | None = None
         self._status_since = 0.0
+        self._failures = 0
         self._failed_since: float | None = None
         # Not the error itself, which holds on to the answer that it is about.
         self._failure_kind: type[DataRecsError] | None = None
         self._failure = ""
+        self._last_look_at: float | None = None
         self._logged_at = 0.0
-        self.not_before = 0.0
+        self._not_before = 0.0
+
+    @property
+    def left(self) -> float:
+        """The seconds until the deadline, negative after it."""
+        return self.deadline - self._now()
+
+    @property
+    def pause(self) -> float:
+        """The seconds until the next look may come, by what DataRecs has said of its rate limit."""
+        return max(0.0, self._not_before - self._now())
+
+    @property
+    def last_look_within(self) -> float:
+        """The seconds after the deadline within which the last look must be over."""
+        margin = 0.0 if self.limit == events.TIMEOUT else resume_margin()
+        return min(LAST_LOOK_WITHIN, margin / 2.0) if margin else LAST_LOOK_WITHIN
+
+    @property
+    def doubted_at(self) -> float:
+        """When it last met what a look on a connection read since is to confirm, by ``time.monotonic``."""
+        return self._doubt.since if self._doubt.is_about_a_verdict else float("-inf")
+
+    @property
+    def doubts_the_connection(self) -> bool:
+        """Say whether the connection may be another by now."""
+        return self._doubt.is_about_a_verdict or (self._failures > 0 and self._failures % FAILURES == 0)
 
     def give_up(self) -> events.Event:
-        """Give the event of a wait whose time is over, without a last look."""
-        return self._timed_out(" There was no room for a last look within the rate limit.")
+        """Give the event of a wait whose time is over, and that for its last look as well."""
+        no_room = " There was no room for a last look within the rate limit."
+        return self._timed_out(no_room if self._last_look_at is None else "")
+
+    def refused(self, error: DataRecsError) -> events.Event:
+        """
+        Give the event of a wait that cannot go on.
+
+        :param error: why
+        """
+        return events.refused(self.runnable, self.run_id, error, self.conn_id)
 
     def judge(self, look: Run | DataRecsError, next_look: NextLook = None) -> events.Event | None:
         """
@@ -141,52 +183,80 @@ class Watch:
         :param look: the run as it was seen, or why it was not
         :param next_look: when the next one comes, for the log
         """
-        self.not_before = time.time() + _least_pause(look)
+        self._not_before = self._now() + _least_pause(look)
+        verdict = None if self._may_yet_appear(look) else look
+        is_proven = self._doubt.proves(verdict, time.monotonic())
+        self.again_in = self._again_in(look)
         if isinstance(look, DataRecsError):
-            if isinstance(look, FINAL) and not self._may_yet_appear(look):
-                return events.refused(self.runnable, self.run_id, look, self.conn_id)
+            if is_proven:
+                return self.refused(look)
             self._note_failure(look, next_look)
         else:
             self._note_run(look, next_look)
             if look.is_finished:
                 return events.finished(self.runnable, look)
-        return self._timed_out() if time.time() >= self.deadline else None
+        return self._timed_out() if self.left <= 0 and self.again_in is None else None
+
+    def _again_in(self, look: Run | DataRecsError) -> float | None:
+        if not isinstance(look, DataRecsError):
+            return None
+        confirm = doubt.CONFIRM_AFTER if self._doubt.is_about_a_verdict else None
+        if self.left > 0:
+            return None if isinstance(look, RateLimited) else confirm
+        now = self._now()
+        if self._last_look_at is None:
+            self._last_look_at = now
+        spent = now - self._last_look_at
+        left = self.last_look_within - spent
+        pause = max(self.pause, min(left, max(confirm or LAST_LOOK_AGAIN, spent)))
+        return pause if 0.0 < pause <= left else None
 
     def _timed_out(self, more: str = "") -> events.Event:
         message, seen = f"{self.timeout_message()}{more}", self._failed_since is None
         return events.timed_out(self.runnable, self.run_id, message, limit=self.limit, seen=seen)
 
-    def _may_yet_appear(self, error: DataRecsError) -> bool:
-        in_grace = time.time() < self._first_look + contract.NOT_VISIBLE_GRACE
-        return isinstance(error, NotFound) and self._status is None and in_grace
+    def _now(self) -> float:
+        """Give the epoch seconds, by a clock that is never set back or on."""
+        return self._epoch + time.monotonic()
+
+    def _may_yet_appear(self, look: Run | DataRecsError) -> bool:
+        in_grace = self._now() < self._first_look + contract.NOT_VISIBLE_GRACE
+        return isinstance(look, NotFound) and self._status is None and in_grace
 
     def _note_failure(self, error: DataRecsError, next_look: NextLook) -> None:
-        now = time.time()
+        now = self._now()
+        self._failures += 1
         is_news = self._failed_since is None or type(error) is not self._failure_kind
         self._failed_since = self._failed_since or now
         self._failure_kind, self._failure = type(error), str(error)
         if not is_news and not self._heartbeat_due():
             return
         self._logged_at = now
+        meaning = "This says nothing about the run"
+        if self._doubt.is_about_a_verdict:
+            meaning = "If further looks, on the connection as it is then, meet the same, the wait ends"
         self.log.warning(
-            "Run %s of %s cannot be seen since %s: %s. This says nothing about the run; %s",
+            "Run %s of %s cannot be seen since %s: %s. %s; %s%s",
             self.run_id,
             self.runnable,
             shown(self._failed_since),
             self._failure.rstrip("."),
+            meaning,
             self._progress(next_look),
+            f"\n{error.details}" if isinstance(error, Unforeseen) else "",
         )
 
     def _note_run(self, run: Run, next_look: NextLook) -> None:
-        now, lost_since, is_news = time.time(), self._failed_since, run.status != self._status
+        now, lost_since, is_news = self._now(), self._failed_since, run.status != self._status
         self._failed_since = self._failure_kind = None
+        self._failures = 0
         if is_news:
             self._status, self._status_since = run.status, now
         if lost_since is None and (run.is_finished or not (is_news or self._heartbeat_due())):
             return
         self._logged_at = now
         status, rows = run.status or "without status", events.rows_of(run.result)
-        notes = [] if lost_since is None else [f"seen again after {_ago(lost_since)}"]
+        notes = [] if lost_since is None else [f"seen again after {self._ago(lost_since)}"]
         notes.append(status if is_news else f"still {status}, as seen since {shown(self._status_since)}")
         if not run.is_finished and run.status not in contract.STILL_GOING:
             notes.append("a status this provider does not know, taken as still going")
@@ -201,16 +271,20 @@ class Watch:
         )
 
     def _progress(self, next_look: NextLook) -> str:
-        waited = f"waiting for {_ago(self.since)} of {_span(self.deadline - self.since)}"
-        left = self.deadline - time.time()
+        waited = f"waiting for {self._ago(self.since)} of {_span(self.deadline - self.since)}"
+        left = self.left
+        if self.again_in is not None:
+            next_look, left = (self.again_in, self.again_in), max(left, self.again_in)
         if next_look is None or left <= 0:
             return waited
-        least = self.not_before - time.time()
-        soonest, latest = (_span(min(left, max(seconds, least))) for seconds in next_look)
+        soonest, latest = (_span(min(left, max(seconds, self.pause))) for seconds in next_look)
         return f"{waited}, next look in {soonest}{f' to {latest}' if latest > soonest else ''}"
 
     def _heartbeat_due(self) -> bool:
-        return time.time() >= self._logged_at + heartbeat_interval()
+        return self._now() >= self._logged_at + heartbeat_interval()
+
+    def _ago(self, moment: float) -> timedelta:
+        return _span(self._now() - moment)
 
     def timeout_message(self, limit: str | None = None) -> str:
         """
@@ -218,14 +292,14 @@ class Watch:
 
         :param limit: which of the task's limits ended it, default the deadline's
         """
-        waited = f"{_ago(self.since)} (the task's {limit or self.limit})"
+        waited = f"{self._ago(self.since)} (the task's {limit or self.limit})"
         subject = f"Run {self.run_id!r} of {self.runnable} did not finish within {waited}"
         if self._failed_since is None:
             return f"{subject}; its last status was {self._status}. It goes on at DataRecs."
         return (
-            f"{subject} as far as is known: it could not be seen for the last {_ago(self._failed_since)} "
-            f"({self._failure}); before that its status was {self._status or 'never seen'}. Whether it "
-            "has ended is unknown; look at DataRecs."
+            f"{subject} as far as is known: it could not be seen for the last "
+            f"{self._ago(self._failed_since)} ({self._failure}); before that its status was "
+            f"{self._status or 'never seen'}. Whether it has ended is unknown; look at DataRecs."
         )
 
 
@@ -237,9 +311,6 @@ def _least_pause(look: Run | DataRecsError) -> float:
     return limit_wait(look)
 
 
-def _ago(moment: float) -> timedelta:
-    return _span(time.time() - moment)
-
-
 def _span(seconds: float) -> timedelta:
-    return timedelta(seconds=round(seconds))
+    # Where it began on another machine, its clock may be ahead of this one's.
+    return timedelta(seconds=max(0, round(seconds)))

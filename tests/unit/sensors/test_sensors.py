@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
 
 import pytest
 from support.logs import Log
@@ -279,12 +281,21 @@ def test_a_run_that_is_not_visible_yet_is_waited_for(context, started):
     assert sensor.poke(context) is False
 
 
-def test_a_run_that_stays_unknown_fails_after_a_minute(simulator, context, monkeypatch):
-    now = [1000.0]
-    monkeypatch.setattr("airflow_provider_datarecs.waits.watch.time.time", lambda: now[0])
+@pytest.fixture
+def later(monkeypatch):
+    """Give seconds by which it is later for waits, in a list of one."""
+    seconds = [0.0]
+    clock = SimpleNamespace(
+        time=lambda: time.time() + seconds[0], monotonic=lambda: time.monotonic() + seconds[0]
+    )
+    monkeypatch.setattr("airflow_provider_datarecs.waits.watch.time", clock)
+    return seconds
+
+
+def test_a_run_that_stays_unknown_fails_after_a_minute(simulator, context, later):
     sensor = job_sensor("no-such-run", deferrable=False)
     assert sensor.poke(context) is False
-    now[0] += 61
+    later[0] += 61
     with pytest.raises(AirflowException, match="Resource not found: run 'no-such-run' of job 'job_ledger'"):
         sensor.poke(context)
 
@@ -324,15 +335,13 @@ def test_a_trigger_that_broke_is_no_timeout():
     ids=["as long as a 429 says", "a second at least"],
 )
 def test_the_next_poke_asks_nothing_until_the_service_may_be_asked_again(
-    simulator, context, started, monkeypatch, fault, pause
+    simulator, context, started, later, fault, pause
 ):
-    now = [1000.0]
-    monkeypatch.setattr("airflow_provider_datarecs.waits.watch.time.time", lambda: now[0])
     sensor = job_sensor(started(Plan(queued=0, running=0)), deferrable=False)
     simulator.faults.append(Fault(**fault))
     assert sensor.poke(context) is False
-    now[0] += pause - 0.1
+    later[0] += pause - 0.5
     assert sensor.poke(context) is False
     assert len(simulator.requests) == 1
-    now[0] += 0.2
+    later[0] += 0.5
     assert sensor.poke(context)

@@ -91,6 +91,9 @@ def loop_guard(monkeypatch):
 def impatient(monkeypatch):
     monkeypatch.setattr("airflow_provider_datarecs.waits.watch.MIN_POKE_INTERVAL", 0.01)
     monkeypatch.setattr("airflow_provider_datarecs.api.retry.MIN_LIMIT_WAIT", 0.01)
+    monkeypatch.setattr("airflow_provider_datarecs.waits.doubt.CONFIRM_AFTER", 0.02)
+    monkeypatch.setattr("airflow_provider_datarecs.waits.watch.LAST_LOOK_AGAIN", 0.02)
+    monkeypatch.setattr("airflow_provider_datarecs.waits.watch.LAST_LOOK_WITHIN", 0.1)
 
 
 @pytest.fixture(autouse=True)
@@ -128,12 +131,16 @@ def hasty(simulator, connect, monkeypatch):
     from support.clock import HastyClock
 
     from airflow_provider_datarecs.triggers.base import RunTrigger
-    from airflow_provider_datarecs.waits import poller
+    from airflow_provider_datarecs.waits import kill, poller
 
     monkeypatch.setattr(RunTrigger, "_poller", poller)  # importing it takes real time
+    monkeypatch.setattr("airflow_provider_datarecs.waits.doubt.CONFIRM_AFTER", 7.0)
+    monkeypatch.setattr("airflow_provider_datarecs.waits.watch.LAST_LOOK_AGAIN", 5.0)
+    monkeypatch.setattr("airflow_provider_datarecs.waits.watch.LAST_LOOK_WITHIN", 300.0)
 
     def busy():
-        return any(one._requests for pollers in list(poller._by_loop.values()) for one in pollers.values())
+        pollers = [one for pollers in list(poller._by_loop.values()) for one in pollers.values()]
+        return kill._at_work or any(one._requests for one in pollers)
 
     clock = HastyClock(monkeypatch, busy)
     monkeypatch.setattr(simulator.world, "clock", time.time)  # the one that jumps

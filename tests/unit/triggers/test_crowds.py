@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from importlib import import_module
 
 import pytest
 from support.fakes import FakeTaskInstance
 
+from airflow_provider_datarecs import compat
 from airflow_provider_datarecs.api.contract import Kind
 from airflow_provider_datarecs.simulator import ApiKey, Fault, Plan
+from airflow_provider_datarecs.triggers import base
 
 LONG = 10**6
 
@@ -204,7 +207,7 @@ def test_an_outage_of_ten_minutes_ends_no_wait(simulator, hasty, crowd, all_even
     assert 600 <= time.time() - began <= 900
 
 
-def test_a_key_that_is_revoked_ends_a_thousand_waits_with_one_request(
+def test_a_key_that_is_revoked_ends_a_thousand_waits_with_three_requests(
     simulator, hasty, crowd, all_events, loop_guard
 ):
     triggers = crowd(1000, 500)
@@ -220,8 +223,95 @@ def test_a_key_that_is_revoked_ends_a_thousand_waits_with_one_request(
         ("refused", "DataRecsConfigException")
     }
     assert [event["run_id"] for event in events] == [trigger.run_id for trigger in triggers]
-    assert len([seen for seen in simulator.requests if seen.status == 401]) <= 2
+    times = [seen.at for seen in simulator.requests if seen.status == 401]
+    assert len(times) == 3
+    assert times[-1] - times[0] >= 14
     assert loop_guard.offences == []
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_key_that_is_refused_for_some_seconds_ends_no_wait(simulator, hasty, crowd, all_events, times):
+    simulator.faults.append(Fault(times=times, status=401, body={"message": "no"}))
+    triggers = crowd(200, 20, running=60)
+    assert right(hasty.run(all_events(triggers)), triggers)
+    assert [seen.status for seen in simulator.requests].count(401) == times
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 422])
+def test_a_run_that_is_refused_once_ends_no_wait(simulator, hasty, crowd, all_events, status):
+    triggers = crowd(20, 20, running=60)
+    for trigger in triggers:
+        path = f"/jobs/{trigger.runnable_id}/runs/*"
+        simulator.faults.append(Fault(path=path, times=1, status=status, body={"message": "no"}))
+    assert right(hasty.run(all_events(triggers)), triggers)
+    assert [seen.status for seen in simulator.requests].count(status) == 20
+
+
+@pytest.fixture
+def killed(monkeypatch):
+    """Let triggers wait for a minute and kill them together, as Airflow does: twice."""
+    monkeypatch.setattr(compat, "_states_of", lambda tis: [("failed", None) for _ in tis])
+
+    async def waits(trigger):
+        try:
+            async for _ in trigger.run():
+                raise AssertionError("the wait has ended")
+        except asyncio.CancelledError:
+            if compat.TRIGGERS_ARE_TOLD_OF_KILLS:
+                await trigger.on_kill()
+            raise
+
+    async def killed(triggers):
+        waiting = [asyncio.ensure_future(waits(trigger)) for trigger in triggers]
+        await asyncio.sleep(60)
+        for _ in range(2):
+            for wait in waiting:
+                wait.cancel()
+            await asyncio.sleep(1)
+        await asyncio.wait([*waiting, *base._at_work])
+
+    return killed
+
+
+@pytest.mark.parametrize("storm", [0, 100], ids=["quiet", "while others use up the limit"])
+def test_three_hundred_waits_that_are_killed_together_have_their_runs_cancelled(
+    simulator, hasty, crowd, killed, storm, caplog
+):
+    triggers = crowd(300, 1, cancel_run_on_kill=True)
+    for number, trigger in enumerate(triggers):
+        trigger.task_instance, trigger.trigger_id = FakeTaskInstance(map_index=number), number + 1
+
+    async def all_killed():
+        fault = Fault(method="POST", times=None, seconds=storm, status=429, headers={"Retry-After": "20"})
+        asyncio.get_running_loop().call_later(60, simulator.faults.append, fault)
+        await killed(triggers)
+
+    began = time.time()
+    hasty.run(all_killed())
+    runs = [run for run in simulator.world.runs[Kind.JOB] if run.id in {one.run_id for one in triggers}]
+    assert len([run for run in runs if run.cancelled_at]) == 300
+    # As fast as the rate limit allows, but for a fifth of it, and never against it.
+    assert time.time() - began <= 60 + 2 * storm + 300 / 80 * 60 * 1.25
+    refused = [seen for seen in simulator.requests if seen.status == 429]
+    assert len(refused) <= storm / 10
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+def test_kills_do_not_keep_the_looks_of_others_from_their_turn(simulator, hasty, crowd, killed, all_events):
+    triggers = crowd(200, 200, cancel_run_on_kill=True)
+    for number, trigger in enumerate(triggers):
+        trigger.task_instance, trigger.trigger_id = FakeTaskInstance(map_index=number), number + 1
+    others = crowd(3, 3, running=90)
+
+    async def both():
+        events, _ = await asyncio.gather(all_events(others), killed(triggers))
+        return events
+
+    assert right(hasty.run(both()), others)
+    cancelled = [seen.at for seen in simulator.requests if seen.method == "POST"]
+    looks = [seen.at for seen in simulator.requests if seen.method == "GET"]
+    assert len(cancelled) == 200
+    assert [look for look in looks if cancelled[0] < look < cancelled[-1]]
 
 
 def test_a_key_that_is_rotated_ends_none(simulator, hasty, crowd, all_events, connect):
@@ -282,19 +372,51 @@ async def test_answers_that_are_slow_are_waited_for_a_few_at_a_time(simulator, c
     assert most == 3
 
 
-@pytest.mark.parametrize("place", ["looks.Reader.read", "schedule.Schedule.next"])
-async def test_a_mistake_in_the_provider_fails_the_waits_rather_than_lose_them(
-    crowd, all_events, event_of, place, monkeypatch
+@pytest.fixture
+def mistaken(monkeypatch):
+    """Let a part of the provider raise what it never should, until it is mended."""
+    monkeypatch.setattr("airflow_provider_datarecs.waits.poller.AFTER_A_MISTAKE", 0.01)
+    mended = asyncio.Event()
+
+    def mistaken(place):
+        owner, _, name = place.rpartition(".")
+        module, _, cls = owner.rpartition(".")
+        part = getattr(import_module(f"airflow_provider_datarecs.waits.{module}"), cls)
+        right = getattr(part, name)
+
+        def wrong(*arguments, **more):
+            if not mended.is_set():
+                raise ZeroDivisionError
+            return right(*arguments, **more)
+
+        monkeypatch.setattr(part, name, wrong)
+        return mended.set
+
+    return mistaken
+
+
+MISTAKEN = pytest.mark.parametrize(
+    "place", ["looks.Reader.read", "schedule.Schedule.next", "watch.Watch.judge", "jobs.RunsQuestion.ask"]
+)
+
+
+@MISTAKEN
+async def test_a_mistake_in_the_provider_ends_waits_once_every_look_has_met_it_for_a_while(
+    crowd, all_events, place, mistaken, monkeypatch, caplog, capfd
 ):
-    (trigger, *others) = crowd(10, 2)
-
-    def mistaken(*_arguments):
-        raise ZeroDivisionError
-
-    with monkeypatch.context() as patch:
-        patch.setattr(f"airflow_provider_datarecs.waits.{place}", mistaken)
-        waits = [asyncio.ensure_future(event_of(one)) for one in (trigger, *others)]
-        done, _ = await asyncio.wait(waits)
-    assert {type(wait.exception()) for wait in done} == {ZeroDivisionError}
+    monkeypatch.setattr("airflow_provider_datarecs.waits.doubt.UNFORESEEN_FOR", 0.05)
+    mend = mistaken(place)
+    events = await all_events(crowd(10, 2, poke_interval=0.01))
+    assert {(event["outcome"], event["meaning"]) for event in events} == {("refused", "AirflowException")}
+    assert all("ZeroDivisionError" in event["message"] for event in events)
+    assert "Traceback" in caplog.text + "".join(capfd.readouterr())
+    mend()
     again = crowd(3, 3, running=0)
     assert right(await all_events(again), again)
+
+
+@MISTAKEN
+async def test_a_mistake_in_the_provider_that_passes_ends_no_wait(crowd, all_events, place, mistaken):
+    asyncio.get_running_loop().call_later(0.3, mistaken(place))
+    triggers = crowd(10, 2, running=0, poke_interval=0.01)
+    assert right(await all_events(triggers), triggers)

@@ -176,5 +176,5 @@ def test_the_key_is_in_no_log_line(simulator, started, logged, wait):
     trigger = logged(started(DONE))
     event = wait(trigger)
     assert event["outcome"] == "refused"
-    assert len(trigger.lines) == 2
+    assert len(trigger.lines) == 3
     assert "demo-key" not in f"{trigger.lines} {event} {trigger.serialize()}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -13,8 +14,8 @@ from airflow_provider_datarecs.api import errors
 from airflow_provider_datarecs.api.contract import Kind
 from airflow_provider_datarecs.api.runs import Run, Runnable
 from airflow_provider_datarecs.hooks.datarecs import DataRecsHook
-from airflow_provider_datarecs.simulator import ApiKey, Fault, Plan
-from airflow_provider_datarecs.waits.connection import Connection, ConnectionUnreadable
+from airflow_provider_datarecs.simulator import ApiKey, Fault, Plan, Simulator
+from airflow_provider_datarecs.waits.connection import Connection
 
 JOB = Runnable(Kind.JOB, "job_ledger", "ws_production")
 CONN_ID = "datarecs_default"
@@ -111,12 +112,18 @@ async def test_a_connection_that_nobody_asked_through_can_be_closed():
     await Connection("no_such_connection").close()
 
 
-async def test_what_is_no_error_of_datarecs_is_raised(connection):
+@pytest.mark.parametrize("error", [ZeroDivisionError, ValueError, RuntimeError, UnicodeError])
+async def test_what_is_no_error_of_datarecs_comes_back_with_its_traceback_and_without_the_key(
+    connection, error
+):
     async def fail(client):
-        raise ZeroDivisionError
+        raise error("the key is demo-key")
 
-    with pytest.raises(ZeroDivisionError):
-        await connection.ask(fail)
+    answer = await connection.ask(fail)
+    assert isinstance(answer, errors.Unforeseen)
+    assert str(answer) == f"{error.__name__}, which this provider did not foresee; the log has its traceback"
+    assert "in fail" in answer.details
+    assert answer.details.endswith(f"{error.__name__}: the key is ***\n")
 
 
 async def test_a_missing_connection_is_what_went_wrong_and_the_next_request_tries_again(
@@ -124,7 +131,7 @@ async def test_a_missing_connection_is_what_went_wrong_and_the_next_request_trie
 ):
     content = json.dumps({"conn_type": "datarecs", "host": simulator.url, "password": "demo-key"})
     monkeypatch.delenv("AIRFLOW_CONN_DATARECS_DEFAULT")
-    assert isinstance(await connection.ask(get("r")), ConnectionUnreadable)
+    assert isinstance(await connection.ask(get("r")), errors.ConnectionUnreadable)
     monkeypatch.setenv("AIRFLOW_CONN_DATARECS_DEFAULT", content)
     assert isinstance(await connection.ask(get("r")), errors.NotFound)
 
@@ -169,6 +176,198 @@ async def test_the_whole_connection_is_taken_up_with_a_new_key(simulator, connec
     assert isinstance(await connection.ask(get(run_id)), Run)
     assert simulator.requests[-1].path == f"/v1/jobs/job_ledger/runs/{run_id}"
     assert simulator.requests[-1].headers["X-Datarecs-Tenant-Hint"] == "acme"
+
+
+# --- a connection that was changed ---
+
+
+@pytest.fixture
+def other():
+    """Another DataRecs, with a run of the ledger job."""
+    with Simulator() as other:
+        job = other.world.owners[Kind.JOB]["job_ledger"]
+        job.plan = Plan(queued=0, running=0)
+        other.run_id = [other.world.start_run(Kind.JOB, job).id for _ in range(2)][-1]  # unknown elsewhere
+        yield other
+
+
+@pytest.fixture
+def readings(monkeypatch):
+    """Note each reading of the connection."""
+    read, readings = DataRecsHook.read_settings, []
+    monkeypatch.setattr(DataRecsHook, "read_settings", lambda hook: readings.append(hook) or read(hook))
+    return readings
+
+
+@pytest.fixture
+def always(monkeypatch):
+    """Read the connection again whenever somebody may know of a change, however soon."""
+    monkeypatch.setattr("airflow_provider_datarecs.waits.connection.READ_AGAIN_AFTER", 0.0)
+
+
+async def refreshed(connection):
+    connection.refresh_soon()
+    await connection._refreshing
+
+
+async def test_who_joins_has_the_connection_read_again_and_what_it_is_now_is_used(
+    connection, connect, run_id, other, always
+):
+    await connection.ask(get(run_id))
+    before = connection.seen_limit
+    connect(other.url)
+    await refreshed(connection)
+    assert isinstance(await connection.ask(get(other.run_id)), Run)
+    assert (len(other.requests), connection.changes) == (1, 1)
+    assert connection.seen_limit is not before
+    assert connection.seen_limit.remaining == 99
+
+
+@pytest.mark.parametrize("change", [{"password": "new"}, {"extra": {"tenant": "acme"}}], ids=str)
+async def test_another_key_and_tenant_are_another_service_too(
+    simulator, connection, connect, run_id, always, change
+):
+    simulator.world.api_keys.append(ApiKey("new"))
+    await connection.ask(get(run_id))
+    connect(simulator.url, **change)
+    await refreshed(connection)
+    assert connection.changes == 1
+
+
+async def test_a_change_of_limits_alone_is_taken_up_and_changes_nothing_else(
+    simulator, connection, connect, run_id, always
+):
+    await connection.ask(get(run_id))
+    client, seen_limit = connection._opened, connection.seen_limit
+    connect(simulator.url, extra={"requests_per_minute": 7, "console_url": "https://x.test"})
+    await refreshed(connection)
+    assert connection.settings.limits.requests_per_minute == 7
+    assert (connection.changes, connection._opened, connection.seen_limit) == (0, client, seen_limit)
+
+
+async def test_it_is_read_again_at_most_every_so_many_seconds_for_those_who_join(
+    connection, run_id, readings
+):
+    await asyncio.gather(*(refreshed(connection) for _ in range(3)))
+    for _ in range(100):
+        connection.refresh_soon()
+    await connection.ask(get(run_id))
+    assert len(readings) == 1
+
+
+async def test_a_connection_is_read_ahead_and_the_first_request_waits_for_that(connection, run_id, readings):
+    connection.refresh_soon()
+    assert isinstance(await connection.ask(get(run_id)), Run)
+    assert len(readings) == 1
+
+
+async def test_requests_on_their_way_end_on_the_old_client_which_then_closes(
+    simulator, connection, connect, run_id, other, always
+):
+    on_its_way, go_on, clients = asyncio.Event(), asyncio.Event(), []
+
+    async def slowly(client):
+        clients.append(client)
+        on_its_way.set()
+        await go_on.wait()
+        return await client.get_run(JOB, run_id)
+
+    old = asyncio.ensure_future(connection.ask(slowly))
+    await on_its_way.wait()
+    connect(other.url)
+    await refreshed(connection)
+    assert isinstance(await connection.ask(get(other.run_id)), Run)
+    assert not clients[0]._session.closed
+    go_on.set()
+    assert isinstance(await old, Run)
+    assert clients[0]._session.closed
+    assert (len(simulator.requests), len(other.requests)) == (1, 1)
+
+
+async def test_a_look_that_is_to_confirm_is_made_on_a_connection_read_since(
+    connection, connect, run_id, other, readings
+):
+    assert isinstance(await connection.ask(get(other.run_id)), errors.NotFound)
+    since = time.monotonic()
+    connect(other.url)
+    looks = [connection.ask(get(other.run_id), read_since=since) for _ in range(5)]
+    assert {type(look) for look in await asyncio.gather(*looks)} == {Run}
+    assert len(readings) == 2
+
+
+async def test_where_it_cannot_be_read_what_is_to_confirm_fails_and_all_else_goes_on(
+    simulator, connection, run_id, monkeypatch, caplog, always
+):
+    await connection.ask(get(run_id))
+    monkeypatch.delenv("AIRFLOW_CONN_DATARECS_DEFAULT")
+    await refreshed(connection)
+    assert isinstance(await connection.ask(get(run_id)), Run)
+    confirming = await connection.ask(get(run_id), read_since=time.monotonic())
+    assert isinstance(confirming, errors.ConnectionUnreadable)
+    assert "Connection datarecs_default cannot be read again, so its waits go on" in caplog.text
+
+
+async def test_a_connection_that_was_changed_wrongly_leaves_the_old_one_in_use_until_it_is_refused(
+    simulator, connection, connect, run_id, always, caplog
+):
+    await connection.ask(get(run_id))
+    connect(simulator.url, password="")
+    await refreshed(connection)
+    assert isinstance(await connection.ask(get(run_id)), Run)
+    assert "API Key" in caplog.text
+    simulator.world.api_keys.clear()
+    assert isinstance(await connection.ask(get(run_id)), errors.InvalidSettings)
+
+
+@pytest.mark.parametrize(
+    "fault", [{"drop": "before"}, {"status": 503}, {"status": 200, "body": "<html>moved"}], ids=str
+)
+async def test_after_requests_that_failed_again_and_again_the_connection_is_read_anew(
+    simulator, connection, connect, run_id, other, always, fault
+):
+    simulator.faults.append(Fault(times=None, **fault))
+    for _ in range(2):
+        await connection.ask(get(run_id))
+    connect(other.url)
+    assert connection._refreshing is None
+    await connection.ask(get(run_id))
+    await connection._refreshing
+    assert isinstance(await connection.ask(get(other.run_id)), Run)
+
+
+async def test_a_429_is_no_reason_to_read_the_connection(simulator, connection, run_id, always, readings):
+    simulator.faults.append(Fault(times=None, status=429))
+    for _ in range(10):
+        await connection.ask(get(run_id))
+    assert len(readings) == 1
+
+
+async def test_closing_while_it_is_read_opens_nothing(connection):
+    release = threading.Event()
+    held = asyncio.ensure_future(sync_to_async(release.wait)())
+    connection.refresh_soon()
+    await asyncio.sleep(0)
+    closing = asyncio.ensure_future(connection.close())
+    await asyncio.sleep(0)
+    release.set()
+    await closing
+    assert await held
+    assert connection.settings is None
+
+
+# --- what is shared ---
+
+
+async def test_all_connections_share_the_trusted_certificates(connect, monkeypatch):
+    opened = []
+    for number in range(3):
+        connect("https://api.test", conn_id=f"c{number}")
+        connection = Connection(f"c{number}")
+        await refreshed(connection)
+        opened.append(connection)
+    assert len({id(one._opened.tls) for one in opened}) == 1
+    for one in opened:
+        await one.close()
 
 
 async def test_a_request_cancelled_while_it_reads_the_connection_leaves_the_others(connection, run_id):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from types import SimpleNamespace
 
 import pytest
 from support.logs import Log
@@ -9,6 +10,7 @@ from support.logs import Log
 from airflow_provider_datarecs.api import errors
 from airflow_provider_datarecs.api.contract import Kind
 from airflow_provider_datarecs.api.runs import Run, Runnable
+from airflow_provider_datarecs.waits import events
 from airflow_provider_datarecs.waits import watch as watch_module
 from airflow_provider_datarecs.waits.watch import Watch, heartbeat_interval
 
@@ -20,7 +22,7 @@ LOST = errors.MaybeArrived("GET /x", "no answer")
 @pytest.fixture
 def clock(monkeypatch):
     now = [1_000_000.0]
-    monkeypatch.setattr(watch_module.time, "time", lambda: now[0])
+    monkeypatch.setattr(watch_module, "time", SimpleNamespace(time=lambda: now[0], monotonic=lambda: now[0]))
     return now
 
 
@@ -140,9 +142,60 @@ def test_the_deadline_of_a_run_that_cannot_be_seen_says_so(watch, clock):
     clock[0] += 3600
     watch.judge(AWAY)
     clock[0] += 3600
-    message = watch.judge(AWAY)["message"]
+    assert watch.judge(AWAY) is None  # its last look is tried again
+    message = watch.give_up()["message"]
+    assert "There was no room" not in message
     for part in ("the last 1:00:00", "no connection", "before that its status was RUNNING", "is unknown"):
         assert part in message
+
+
+def looks_until_the_end(watch, clock, look):
+    """Look whenever the watch needs it, and give when it did and the event."""
+    times, event = [], None
+    while event is None:
+        event = watch.judge(look)
+        times.append(clock[0])
+        clock[0] += watch.again_in or 0.0
+    return [moment - times[0] for moment in times], event
+
+
+@pytest.mark.parametrize("late", [0, 86_400], ids=["on time", "after a triggerer was away for a day"])
+def test_last_looks_that_fail_are_tried_again_for_minutes(watch, clock, late):
+    clock[0] += 7200 + late
+    times, event = looks_until_the_end(watch, clock, AWAY)
+    assert times == [0, 5, 10, 20, 40, 80, 160, 300]
+    assert (event["outcome"], event["seen"]) == ("timed_out", False)
+    assert "could not be seen for the last 0:05:00 (no connection" in event["message"]
+
+
+def test_a_last_look_that_works_after_all_counts(watch, clock, log):
+    clock[0] += 7200
+    assert watch.judge(AWAY) is None
+    assert log[-1].endswith("waiting for 2:00:00 of 2:00:00, next look in 0:00:05")
+    clock[0] += watch.again_in
+    assert watch.judge(run("COMPLETED"))["outcome"] == "finished"
+
+
+def test_a_last_look_that_shows_the_run_going_on_is_the_last(watch, clock):
+    clock[0] += 7200
+    assert watch.judge(AWAY) is None
+    clock[0] += watch.again_in
+    assert "its last status was RUNNING" in watch.judge(run("RUNNING"))["message"]
+
+
+def test_a_429_that_outlasts_the_minutes_for_last_looks_ends_the_wait_at_once(watch, clock):
+    clock[0] += 7200
+    assert watch.judge(errors.RateLimited("GET /x", "slow down", 60.0)) is None
+    assert watch.again_in == 60.0
+    clock[0] += 60
+    assert watch.judge(errors.RateLimited("GET /x", "slow down", 600.0))["outcome"] == "timed_out"
+
+
+def test_an_execution_timeout_leaves_what_airflow_does_for_last_looks(clock, log, monkeypatch):
+    monkeypatch.setattr(watch_module, "resume_margin", lambda: 20.0)
+    limit = {"deadline": clock[0], "limit": events.EXECUTION_TIMEOUT}
+    watch = Watch(JOB, "r", conn_id="c", log=log, since=clock[0] - 60, **limit)
+    assert looks_until_the_end(watch, clock, AWAY)[0] == [0, 5, 10]
 
 
 def test_a_finished_run_counts_even_at_the_deadline(watch, clock):
@@ -157,40 +210,168 @@ def test_a_run_that_was_never_seen_may_be_missing_for_a_minute(watch, clock):
     assert watch.judge(MISSING) is None
     clock[0] += 59
     assert watch.judge(MISSING) is None
+    assert not watch.doubts_the_connection
     clock[0] += 1
-    assert watch.judge(MISSING)["outcome"] == "refused"
+    times, event = looks_until_the_end(watch, clock, MISSING)
+    assert (times, event["outcome"]) == ([0, 7], "refused")
 
 
-def test_a_run_that_was_seen_may_not_be_missing(watch):
+def test_a_run_that_was_seen_may_not_be_missing(watch, clock):
     watch.judge(run("RUNNING"))
-    assert watch.judge(MISSING)["outcome"] == "refused"
+    assert looks_until_the_end(watch, clock, MISSING)[0] == [0, 7]
 
 
 def test_the_grace_counts_from_the_first_look_of_all(clock, log):
     watch = Watch(JOB, "r", conn_id="c", log=log, since=0.0, deadline=9e9, first_look=clock[0] - 61)
-    assert watch.judge(MISSING)["outcome"] == "refused"
+    assert looks_until_the_end(watch, clock, MISSING)[0] == [0, 7]
+
+
+REFUSED = errors.Unauthorized("GET /x", 401, "no")
+FORBIDDEN = errors.Forbidden("GET /x", 403, "no")
+REJECTED = errors.Rejected("GET /x", 400, "no")
 
 
 @pytest.mark.parametrize(
-    "error",
+    ("error", "confirmed"),
     [
-        errors.Unauthorized("GET /x", 401, "no"),
-        errors.Forbidden("GET /x", 403, "no"),
-        errors.Rejected("GET /x", 400, "no"),
-        errors.InvalidSettings("no"),
+        (REFUSED, [0, 7, 14]),
+        (errors.InvalidSettings("no"), [0, 7, 14]),
+        (FORBIDDEN, [0, 7]),
+        (REJECTED, [0, 7]),
+        (errors.InvalidInput("no"), [0]),
     ],
+    ids=lambda value: type(value).__name__,
 )
-def test_what_waiting_does_not_cure_ends_the_wait(watch, log, error):
-    assert watch.judge(error)["outcome"] == "refused"
-    assert log == []  # the task tells it
+def test_what_waiting_does_not_cure_ends_the_wait_once_it_is_confirmed(watch, clock, log, error, confirmed):
+    times, event = looks_until_the_end(watch, clock, error)
+    assert (times, event["outcome"]) == (confirmed, "refused")
+    # The task tells what ended it.
+    assert len(log) == (1 if len(confirmed) > 1 else 0)
+    if log:
+        assert "If further looks, on the connection as it is then, meet the same, the wait ends" in log[0]
+        assert log[0].endswith("next look in 0:00:07")
+
+
+@pytest.mark.parametrize("between", [run("RUNNING"), AWAY, LOST, FORBIDDEN], ids=str)
+def test_what_is_not_met_again_ends_nothing(watch, clock, between):
+    for _ in range(20):
+        for look in (REFUSED, REFUSED, between):
+            assert watch.judge(look) is None
+            clock[0] += 7
+
+
+def test_many_answers_at_a_time_confirm_nothing(watch, clock):
+    for _ in range(100):
+        assert watch.judge(REFUSED) is None
+        clock[0] += 0.1
+
+
+def test_a_429_says_nothing_for_a_verdict_or_against_it(watch, clock):
+    assert watch.judge(FORBIDDEN) is None
+    clock[0] += 7
+    assert watch.judge(errors.RateLimited("GET /x", "slow down", 60.0)) is None
+    assert watch.again_in is None
+    clock[0] += 60
+    assert watch.judge(FORBIDDEN)["outcome"] == "refused"
+
+
+def test_a_look_that_is_to_confirm_says_since_when_the_connection_must_have_been_read(watch, clock):
+    watch.judge(AWAY)
+    assert (watch.doubted_at, watch.doubts_the_connection) == (float("-inf"), False)
+    for _ in range(2):
+        watch.judge(REFUSED)
+        assert (watch.doubted_at, watch.doubts_the_connection) == (clock[0], True)
+        clock[0] += 7
+    watch.judge(run("RUNNING"))
+    assert (watch.doubted_at, watch.doubts_the_connection) == (float("-inf"), False)
+
+
+def test_looks_that_fail_again_and_again_make_a_wait_doubt_its_connection(watch):
+    doubts = []
+    for _ in range(7):
+        watch.judge(AWAY)
+        doubts.append(watch.doubts_the_connection)
+    assert doubts == [False, False, True, False, False, True, False]
+
+
+def unforeseen(error):
+    """What becomes of an exception that no look should meet."""
+    with pytest.raises(type(error)) as raised:
+        raise error
+    return errors.Unforeseen(raised.value, ["secret"])
+
+
+def test_what_nobody_foresaw_is_a_failed_look_with_its_traceback_in_the_log(watch, log):
+    for _ in range(3):
+        assert watch.judge(unforeseen(ZeroDivisionError("the secret"))) is None
+        assert watch.again_in is None
+    (line,) = log
+    assert "cannot be seen since" in line
+    assert ": ZeroDivisionError, which this provider did not foresee" in line
+    assert "Traceback (most recent call last):" in line
+    assert line.rstrip().endswith("ZeroDivisionError: the ***")
+
+
+def test_what_nobody_foresaw_ends_a_wait_only_after_every_look_for_a_while_has_met_it(watch, clock):
+    for look in (*[unforeseen(ZeroDivisionError())] * 9, run("RUNNING")):
+        assert watch.judge(look) is None
+        clock[0] += 60
+    began = clock[0]
+    while True:
+        event = watch.judge(unforeseen(ZeroDivisionError("the secret")))
+        if event is not None:
+            break
+        clock[0] += 60
+    assert clock[0] - began == 600
+    assert (event["outcome"], event["meaning"]) == ("refused", "AirflowException")
+    assert "ZeroDivisionError" in event["message"]
+    assert "secret" not in event["message"]
+
+
+def test_three_looks_must_meet_what_nobody_foresaw_however_far_apart_they_are(watch, clock):
+    for _ in range(2):
+        assert watch.judge(unforeseen(ZeroDivisionError())) is None
+        clock[0] += 1800
+    assert watch.judge(unforeseen(ZeroDivisionError()))["outcome"] == "refused"
+
+
+# --- clocks that are set ---
+
+
+@pytest.mark.parametrize("set_by", [-86_400, 86_400], ids=["back", "on"])
+def test_a_clock_that_is_set_changes_no_span_and_no_deadline(log, monkeypatch, set_by):
+    wall, passed = [1_000_000.0], [0.0]
+    clock = SimpleNamespace(time=lambda: wall[0] + passed[0], monotonic=lambda: passed[0])
+    monkeypatch.setattr(watch_module, "time", clock)
+    watch = Watch(JOB, "r", conn_id="c", log=log, since=wall[0], deadline=wall[0] + 7200)
+    wall[0] += set_by
+    passed[0] += 600
+    watch.judge(run("RUNNING"), (30.0, 30.0))
+    assert log[-1].endswith("waiting for 0:10:00 of 2:00:00, next look in 0:00:30")
+    watch.judge(AWAY)
+    passed[0] += 60
+    watch.judge(run("RUNNING"))
+    assert "seen again after 0:01:00" in log[-1]
+    passed[0] += 7200 - 661
+    assert watch.judge(run("RUNNING")) is None
+    passed[0] += 1
+    assert "did not finish within 2:00:00" in watch.judge(run("RUNNING"))["message"]
+
+
+def test_a_wait_that_began_on_a_machine_whose_clock_is_ahead_has_taken_no_time_yet(clock, log):
+    watch = Watch(JOB, "r", conn_id="c", log=log, since=clock[0] + 600, deadline=clock[0] - 1)
+    assert "did not finish within 0:00:00" in watch.judge(run("RUNNING"))["message"]
+    assert "-1 day" not in "".join(log)
 
 
 @pytest.mark.parametrize(("wait", "pause"), [(None, 15.0), (0.0, 1.0), (42.0, 42.0)])
 def test_after_a_429_the_next_look_comes_when_it_says(watch, clock, wait, pause):
     watch.judge(errors.RateLimited("GET /x", "slow down", wait))
-    assert watch.not_before == clock[0] + pause
+    assert watch.pause == pause
     watch.judge(run("RUNNING"))
-    assert watch.not_before == clock[0] + 1.0
+    assert watch.pause == 1.0
+    clock[0] += 2
+    assert watch.pause == 0.0
 
 
 def test_what_went_wrong_is_not_kept_with_the_answer_that_it_is_about(watch):

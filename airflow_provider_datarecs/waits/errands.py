@@ -1,0 +1,75 @@
+"""Requests that no wait asks for, in a queue until their turn within the rate limit comes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Awaitable, Callable
+
+from airflow_provider_datarecs.api.errors import DataRecsError
+
+if TYPE_CHECKING:
+    from airflow_provider_datarecs.api.client import DataRecsClient
+
+
+class NotSent(DataRecsError):
+    """The turn of a request did not come; it was not sent."""
+
+
+class Errand:
+    """
+    One request.
+
+    :param ask: what to do with the open client
+    :param answer: gets what comes of it
+    """
+
+    __slots__ = ("answer", "ask")
+
+    def __init__(
+        self, ask: Callable[[DataRecsClient], Awaitable[Any]], answer: asyncio.Future[Any | DataRecsError]
+    ) -> None:
+        self.ask = ask
+        self.answer = answer
+
+    def end(self, answer: Any | DataRecsError) -> None:
+        """Hand over what came of it, if somebody still wants it."""
+        if not self.answer.done():
+            self.answer.set_result(answer)
+
+
+class Errands:
+    """Hold the requests that are not on their way."""
+
+    def __init__(self) -> None:
+        self._queue: deque[Errand] = deque()
+
+    async def answer_to(self, ask: Callable[[DataRecsClient], Awaitable[Any]], within: float) -> Any:
+        """
+        Queue a request, and give what comes of it, which may be an error.
+
+        :param ask: what to do with the open client
+        :param within: seconds after which it is not sent any more
+        """
+        loop = asyncio.get_running_loop()
+        errand = Errand(ask, loop.create_future())
+        self._queue.append(errand)
+        alarm = loop.call_later(within, self._expire, errand, within)
+        try:
+            return await errand.answer
+        finally:
+            alarm.cancel()
+
+    def next(self) -> Errand | None:
+        """Take out the one whose turn it is, None where there is none."""
+        while self._queue:
+            errand = self._queue.popleft()
+            if not errand.answer.done():  # nobody waits for one that was cancelled
+                return errand
+        return None
+
+    def _expire(self, errand: Errand, within: float) -> None:
+        if errand in self._queue:
+            waited = timedelta(seconds=max(0, round(within)))
+            errand.end(NotSent(f"its turn within the rate limit has not come for {waited}"))
