@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
 
 import pytest
-from fakes import FakeStore, FakeTaskInstance
+from support.fakes import FakeStore, FakeTaskInstance
 
 from airflow_provider_datarecs.compat import AIRFLOW_VERSION, deployment
 from airflow_provider_datarecs.operators.wish import Memory, Try

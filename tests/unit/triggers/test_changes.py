@@ -6,7 +6,7 @@ import asyncio
 import threading
 
 import pytest
-from fakes import FakeTaskInstance
+from support.fakes import FakeTaskInstance
 
 from airflow_provider_datarecs.api.contract import Kind
 from airflow_provider_datarecs.hooks.datarecs import DataRecsHook
