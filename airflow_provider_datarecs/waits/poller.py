@@ -253,6 +253,7 @@ class Poller:
         refusal = answer if isinstance(answer, (*doubt.CONNECTION_IS_REFUSED, RateLimited)) else None
         if self._doubt.proves(refusal, now) and refusal is not None:
             error = refusal
+            self._doubt.clear()  # who joins from now on is told no sooner
             await self._do_for_all(lambda wait: wait.end(wait.watch.refused(error)))
             return
         for run, look in self._reader.read(question, answer, now):

@@ -89,7 +89,7 @@ class Board:
         return self.airflow.task_log(self.dag_id, cell.task_id)
 
     def wait_for_state(
-        self, cell: Cell, state: str, *, tries: int | None = None, seconds: float = 300
+        self, cell: Cell, state: str, *, tries: int | None = None, seconds: float = 600
     ) -> None:
         """Wait until the task is in a state, in a certain try if one is given."""
 

@@ -131,6 +131,9 @@ def impatient() -> Iterator[None]:
         "api.retry.MIN_LIMIT_WAIT": 0.01,
         "api.contract.NOT_VISIBLE_GRACE": GRACE,
         "triggers.base.FIRST_LOOK": (0.0, 0.05),
+        "waits.doubt.CONFIRM_AFTER": 0.05,
+        "waits.watch.LAST_LOOK_AGAIN": 0.05,
+        "waits.watch.LAST_LOOK_WITHIN": 1.0,
         "waits.watch.MIN_POKE_INTERVAL": 0.05,
         "waits.looks.DOUBT": 0.05,
     }

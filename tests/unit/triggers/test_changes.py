@@ -106,6 +106,18 @@ async def test_no_page_of_the_old_service_is_asked_of_the_new_one(
     await asyncio.wait(waits)
 
 
+async def test_a_wait_that_joins_after_the_key_was_refused_has_that_confirmed_anew(
+    simulator, started, trigger_for, event_of
+):
+    simulator.world.api_keys.clear()
+    asked = []
+    async with poller.poller_of("datarecs_default"):  # as one that still pauses
+        for _ in range(2):
+            assert (await event_of(trigger_for(started(GOES_ON))))["outcome"] == "refused"
+            asked.append(len(simulator.requests))
+    assert asked == [3, 6]
+
+
 @pytest.fixture
 def slow_reading(monkeypatch):
     """Let the reading of the connection begin, and end only when it is released."""

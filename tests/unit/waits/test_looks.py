@@ -13,7 +13,7 @@ from airflow_provider_datarecs.api.answers import Page
 from airflow_provider_datarecs.api.contract import Kind
 from airflow_provider_datarecs.api.runs import Runnable, run_from
 from airflow_provider_datarecs.waits.jobs import TrackedJob, TrackedRun, Wait
-from airflow_provider_datarecs.waits.looks import LISTS_AGAIN, MOST_PAGES, UNHELPFUL, Reader
+from airflow_provider_datarecs.waits.looks import LISTS_AGAIN, MOST_PAGES, MOST_SHAPES, UNHELPFUL, Reader
 
 JOB = Runnable(Kind.JOB, "j", "w")
 GROUP = Runnable(Kind.JOB_GROUP, "g", "w")
@@ -390,3 +390,34 @@ def test_a_last_look_is_not_put_off_to_find_out_about_another_run(reader):
     waits.job.runs["b"].urgent = True
     waits.answer(page({"b": SCANT, "c": SCANT}), "b")
     assert waits.questions == ["a", "b", "c"]
+
+
+# --- what is remembered ---
+
+
+def test_a_service_that_shows_ever_new_fields_does_not_fill_the_memory(reader):
+    for number in range(3 * MOST_SHAPES):
+        shape = {**SCANT, f"field_{number}": 1}
+        asked_for = Waits(reader, "a", "b", "c")
+        asked_for.answer(page({"a": shape, "b": RUNNING, "c": RUNNING}))
+        asked_for.answer(shown("a", shape if number % 2 else WHOLE), "a")
+        Waits(reader, "x", "y").answer(page({"x": {**shape, "other": 1}, "y": RUNNING}))  # never asked for
+    for known in (reader._whole_shapes, reader._partial_shapes, reader._examples):
+        assert 0 < len(known) <= MOST_SHAPES
+
+
+def test_a_run_that_was_asked_for_to_find_out_about_others_is_not_held_on_to(reader):
+    waits = Waits(reader, "a", "b")
+    waits.answer(page({"a": SCANT, "b": RUNNING}))
+    assert [run.id for run in reader._examples.values()] == ["a"]
+    waits.answer(shown("a", WHOLE), "a")
+    assert reader._examples == {}
+
+
+def test_what_lists_have_shown_is_forgotten_with_the_service_that_showed_it(waits):
+    waits.add("c")
+    waits.answer(page({"c": SCANT}, next_url="http://x/2"))
+    assert waits.questions == ["c", (["a", "b"], "http://x/2")]
+    waits.job.forget_lists()
+    assert waits.questions == [(["a", "b", "c"], None)]
+    assert [waits.job.runs[run_id].ended for run_id in "abc"] == [None] * 3
