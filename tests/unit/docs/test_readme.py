@@ -6,9 +6,9 @@ import ast
 import re
 
 import pytest
-from support import DOCUMENTED_DAG, EXAMPLES, ROOT
+from support import DOCS, DOCUMENTED_DAG, EXAMPLES, ROOT
 
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/**/*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.glob("*.md")), *sorted(DOCS.glob("reference/*.md"))]
 
 
 def test_the_first_dag_of_the_readme_is_the_example_that_runs():
