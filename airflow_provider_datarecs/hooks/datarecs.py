@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any, Awaitable, Callable, TypeVar
 
 from airflow_provider_datarecs.api.errors import ConnectionUnreadable, DataRecsError, InvalidSettings
 from airflow_provider_datarecs.blocking import run_to_end
-from airflow_provider_datarecs.compat import AirflowException, AirflowNotFoundException, BaseHook
+from airflow_provider_datarecs.compat import (
+    AirflowException,
+    AirflowNotFoundException,
+    AirflowTaskTimeout,
+    BaseHook,
+)
 from airflow_provider_datarecs.exceptions import as_airflow_exceptions, message_of
 from airflow_provider_datarecs.provider_info import (
     CONN_FIELDS,
@@ -32,7 +37,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
-@lru_cache(maxsize=None)
+@lru_cache(maxsize=1024)
 def _warn_once(conn_id: str, note: str) -> None:
     """Warn of what is wrong with a connection, once in a process, which may read it again and again."""
     log.warning("Connection %s: %s", conn_id, note)
@@ -115,7 +120,7 @@ class DataRecsHook(BaseHook):
         """
         try:
             return self.read_settings()
-        except DataRecsError:
+        except (DataRecsError, AirflowTaskTimeout):
             raise
         except Exception as error:
             # Whatever a database or the task API may raise. A missing connection is no proof either: Airflow
