@@ -212,10 +212,7 @@ class GivesResult(HasHook):
             raise AirflowSkipException(message)
 
     def _where(self, runnable: Runnable, run_id: str) -> str:
-        try:
-            url = self.hook.run_url(runnable, run_id)
-        except Exception:  # noqa: BLE001 - of the connection, which has done its work
-            url = None
+        url = self.url_of(runnable, run_id)
         return f": {url}" if url else ""
 
 

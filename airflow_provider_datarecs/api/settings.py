@@ -156,7 +156,7 @@ def _port(value: Any) -> int | None:
     if text in ("", "0"):  # the latter from Airflow 3.3's page, for none
         return None
     if not re.fullmatch("[0-9]{1,5}", text) or not 0 < int(text) <= MAX_PORT:
-        raise InvalidSettings(f"Port {text} is no port; leave it empty, or give one from 1 to {MAX_PORT}")
+        raise InvalidSettings(f"Port {text!r} is no port; leave it empty, or give one from 1 to {MAX_PORT}")
     return int(text)
 
 

@@ -27,8 +27,10 @@ def ascii_host(host: str) -> str:
     :raises ValueError: when it can be neither
     """
     if ":" in host:
-        ipaddress.IPv6Address(host.partition("%")[0])  # a zone may follow
-        return f"[{host}]"
+        address, _, zone = host.partition("%")
+        if not re.fullmatch(r"[\w.-]*", zone, re.ASCII):
+            raise ValueError(host)
+        return f"[{ipaddress.IPv6Address(address)}{host[len(address) :]}]"
     name = host.lower().encode("idna").decode()
     if not _NAME.fullmatch(name):
         raise ValueError(name)

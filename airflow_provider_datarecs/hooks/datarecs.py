@@ -37,7 +37,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
-@lru_cache(maxsize=None)
+@lru_cache(maxsize=1024)
 def _warn_once(conn_id: str, note: str) -> None:
     """Warn of what is wrong with a connection, once in a process, which may read it again and again."""
     log.warning("Connection %s: %s", conn_id, note)
@@ -122,10 +122,10 @@ class DataRecsHook(BaseHook):
         before = self._settings
         try:
             settings = self.read_settings()
-        except DataRecsError:
+        except (DataRecsError, AirflowTaskTimeout):
             raise
         except Exception as error:
-            if type(error) in (AirflowException, AirflowTaskTimeout):  # with which Airflow 2.7 ends a task
+            if type(error) is AirflowException:  # with which Airflow 2.7 ends a task
                 raise
             # Whatever a database or the task API may raise. A missing connection is no proof either: Airflow
             # says the same when a secrets backend is away.

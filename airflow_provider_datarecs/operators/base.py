@@ -8,7 +8,7 @@ from airflow.provider.datarecs.links.run import XCOM_KEY, DataRecsRunLink
 
 from airflow_provider_datarecs.api.contract import Kind
 from airflow_provider_datarecs.api.runs import check_choice
-from airflow_provider_datarecs.compat import AirflowException, BaseOperator
+from airflow_provider_datarecs.compat import AirflowException, AirflowTaskTimeout, BaseOperator
 from airflow_provider_datarecs.exceptions import DataRecsRunUncertain, as_airflow_exceptions
 from airflow_provider_datarecs.lineage import HasLineage
 from airflow_provider_datarecs.operators.wish import Memory, Try
@@ -51,9 +51,23 @@ class HasHook:
         :param runnable: the job or job group
         :param run_id: the run's id
         """
-        self.run_url = self.hook.run_url(runnable, run_id) or ""
+        self.run_url = self.url_of(runnable, run_id)
         if self.run_url:
             context["ti"].xcom_push(key=XCOM_KEY, value=self.run_url)
+
+    def url_of(self, runnable: Runnable, run_id: str) -> str:
+        """
+        Give the URL at which users look at a run, empty where there is none.
+
+        :param runnable: the job or job group
+        :param run_id: the run's id
+        """
+        try:
+            return self.hook.run_url(runnable, run_id) or ""
+        except AirflowTaskTimeout:
+            raise
+        except Exception:  # noqa: BLE001 - a connection that cannot be read; no link is worth a task's failure
+            return ""
 
 
 class DataRecsOperator(HasHook, BaseOperator):

@@ -111,11 +111,14 @@ class RunSensor(HasLineage, GivesResult, BaseSensorOperator):
         with self._outcome():
             # What cannot be right, be it a limit or the connection, is refused here, not hours later.
             self.read_limits()
+            runnable = self._runnable()  # which makes text of a number that a template gave
             self._take_times()
             if self.reschedule and not self.deferrable:
                 self._first_look = first_reschedule(self, context)
-            runnable = self._runnable()  # which makes text of a number that a template gave
-            self._keep_link(context, runnable)
+            if self._first_look is None:
+                # After that, one that cannot be read is a failed look, as it is to a trigger.
+                self.hook.get_settings()
+            self.push_link(context, runnable, self.run_id)
             if self.deferrable:
                 self._defer(context)
             self._began = time.time()
@@ -221,14 +224,6 @@ class RunSensor(HasLineage, GivesResult, BaseSensorOperator):
         # A cluster's policy may set them after __init__, where Airflow takes them in either form.
         self.timeout, self.poke_interval = _seconds(self.timeout), _seconds(self.poke_interval)
         self.max_wait = timedelta(seconds=_seconds(self.max_wait)) if self.max_wait else None
-
-    def _keep_link(self, context: Context, runnable: Runnable) -> None:
-        try:
-            self.push_link(context, runnable, self.run_id)
-        except Exception:
-            # Once a wait has begun, a connection that cannot be read is a failed look, as it is to a trigger.
-            if self._first_look is None:
-                raise
 
     def _look_until_sure(self, watch: Watch, runnable: Runnable) -> events.Event | None:
         """Look once, and again where that look needs another soon, whatever the interval."""

@@ -6,8 +6,10 @@ import json
 
 import pytest
 from airflow.provider.datarecs.links.run import DataRecsRunLink
+from fakes import FakeStore
 
 from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.runs import Runnable
 from airflow_provider_datarecs.compat import (
     AIRFLOW_VERSION,
     TASKS_MAKE_LINKS,
@@ -77,6 +79,17 @@ def test_a_console_url_that_makes_no_link_is_no_reason_to_start_nothing(simulato
     works, message = DataRecsHook().test_connection()
     assert not works
     assert "no other placeholders than" in message
+
+
+def test_a_connection_that_cannot_be_read_hides_no_run(console, context, ti, monkeypatch):
+    context["task_state_store"] = FakeStore()
+    operator = TriggerJobRunOperator(**JOB)
+    run_id = operator.execute(context)
+    monkeypatch.delenv("AIRFLOW_CONN_DATARECS_DEFAULT")
+    if AIRFLOW_VERSION >= (3, 3):
+        # The next try knows the run, and needs the connection for its link alone.
+        assert TriggerJobRunOperator(**JOB).execute(context) == run_id
+    assert TriggerJobRunOperator(**JOB).url_of(Runnable(Kind.JOB, "j", "w"), run_id) == ""
 
 
 def test_without_a_console_there_is_no_url(simulator, context, ti):
