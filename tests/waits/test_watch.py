@@ -191,6 +191,14 @@ def test_what_waiting_does_not_cure_ends_the_wait(watch, log, error):
     assert log == []  # the task tells it
 
 
+@pytest.mark.parametrize("kind", [errors.ForeignAnswer, errors.Redirected])
+@pytest.mark.parametrize("status", [301, 400, 401, 403, 404])
+def test_what_is_not_said_by_datarecs_ends_no_wait(watch, clock, kind, status):
+    watch.judge(run("RUNNING"))
+    clock[0] += 3600
+    assert watch.judge(kind("GET /x", status, "a login page")) is None
+
+
 @pytest.mark.parametrize(("wait", "pause"), [(None, 15.0), (0.0, 1.0), (42.0, 42.0)])
 def test_after_a_429_the_next_look_comes_when_it_says(watch, clock, wait, pause):
     watch.judge(errors.RateLimited("GET /x", "slow down", wait))
