@@ -231,7 +231,9 @@ def _count(counts: dict[str, Any], name: str) -> int | None:
 
 def _missing(counts: dict[str, Any], name: str) -> str:
     odd = (counts.get(UNREADABLE) or {}).get(name)
-    return f"DataRecs gives {name} as {odd}, which is no whole number" if odd else f"DataRecs gives no {name}"
+    return (
+        f"DataRecs gives {name} as {odd}, which is no number of rows" if odd else f"DataRecs gives no {name}"
+    )
 
 
 def _is_template(value: Any) -> bool:

@@ -13,7 +13,7 @@ from airflow_provider_datarecs.api import contract
 from airflow_provider_datarecs.api.contract import Kind
 from airflow_provider_datarecs.simulator.rate_limit import RateLimit
 
-DERIVED = -1  # a count that follows from the others
+DERIVED: Any = "derived"  # a count that follows from the others
 USUAL_ROWS = 1000
 
 

@@ -94,7 +94,7 @@ def test_a_run_is_the_one_that_was_asked_for_or_unreadable(check_storable, body,
         return
     assert run.id == "r1"
     check_storable(run.result)
-    assert set(run.result) - {"runs"} == {
+    assert set(run.result) - {"runs", "unreadable"} == {
         "status", "rows_processed", "rows_matched", "rows_unmatched", "started_at", "completed_at", "error",
     }  # fmt: skip
     assert answers.id_text(run.item.get(runnable.kind.id_field)) in (None, runnable.id)
@@ -104,7 +104,7 @@ def test_a_run_is_the_one_that_was_asked_for_or_unreadable(check_storable, body,
 def test_a_run_of_another_job_or_group_is_none_of_it(run, runnable):
     item = answers.snake_keys(run)
     owner = item.get(runnable.kind.id_field)
-    read = run_from(item, runnable)
+    read = run_from(item, runnable, "r1")
     if isinstance(owner, str) and owner not in ("", runnable.id):
         assert read is None
     elif read is not None:

@@ -190,7 +190,7 @@ def test_soft_fail_skips_what_is_over_a_limit(context, started, make):
     [
         (counts(unmatched=None), {"max_unmatched_rows": 9}, "no rows_unmatched"),
         (counts(processed=None), {"max_unmatched_ratio": 0.9}, "no rows_processed"),
-        (counts(unmatched=-1), {"max_unmatched_rows": 9}, "no rows_unmatched"),
+        (counts(unmatched=-1), {"max_unmatched_rows": 9}, "rows_unmatched as -1"),
     ],
     ids=["no unmatched", "no processed", "negative"],
 )
@@ -327,6 +327,40 @@ def test_an_xcom_that_is_not_there_lifts_no_limit(context, started, make):
     task.max_unmatched_rows = None  # as Airflow renders it
     with pytest.raises(AirflowFailException, match=r"max_unmatched_rows is .*its template found nothing"):
         task.execute(context)
+
+
+def shown_with(simulator, run_id, **fields):
+    """Let the service show a COMPLETED run with these counts."""
+    body = {"id": run_id, "status": "COMPLETED", "rows_processed": 1000, "rows_matched": 1000, **fields}
+    simulator.faults.append(Fault(times=None, method="GET", status=200, body=body))
+
+
+@ALL
+@pytest.mark.parametrize("given", ["3", 3.0, "3.0"])
+def test_a_whole_number_is_held_to_the_limit_however_it_comes(context, simulator, started, make, given):
+    run_id = started(counts())
+    shown_with(simulator, run_id, rows_unmatched=given)
+    assert make(run_id, max_unmatched_rows=3).execute(context)["rows_unmatched"] == 3
+    with pytest.raises(DataRecsRowsUnmatched, match="3 of 1000 rows are unmatched"):
+        make(run_id, max_unmatched_rows=2).execute(context)
+
+
+@ALL
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"rows_unmatched": "few"}, "DataRecs gives rows_unmatched as 'few', which is no number of rows"),
+        ({"rows_unmatched": 0.5}, "DataRecs gives rows_unmatched as 0.5, which is no number of rows"),
+        ({"rows_unmatched": -1}, "DataRecs gives rows_unmatched as -1, which is no number of rows"),
+        ({"rows_unmatched": 0, "rows_processed": "?"}, r"gives rows_processed as '\?', which is no number"),
+        ({}, "DataRecs gives no rows_unmatched"),
+    ],
+)
+def test_what_cannot_be_read_is_not_said_to_be_missing(context, simulator, started, make, fields, told):
+    run_id = started(counts())
+    shown_with(simulator, run_id, **fields)
+    with pytest.raises(DataRecsCountsMissing, match=told):
+        make(run_id, max_unmatched_rows=0, max_unmatched_ratio=0).execute(context)
 
 
 def test_the_sums_and_each_job_run_of_a_group_are_held_to_the_limits(context, group_finished):

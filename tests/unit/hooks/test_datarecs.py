@@ -42,6 +42,14 @@ def test_the_connection_is_tested_by_listing_workspaces(simulator):
             "redirected (302) to https://login.test",
         ),
         ({"status": 200, "body": "<html>"}, "is not JSON"),
+        (
+            {"status": 404, "body": "default backend - 404"},
+            "'default backend - 404'; is Host the URL of the DataRecs API?",
+        ),
+        (
+            {"status": 401, "body": ""},
+            "but empty; is Host the URL of the DataRecs API, and is the API key valid?",
+        ),
         ({"drop": "before"}, "no answer"),
     ],
 )

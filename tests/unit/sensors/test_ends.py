@@ -66,6 +66,13 @@ ENDS = {
         DataRecsRunNotSeen,
         "could not be seen for the last T .*unknown; look at DataRecs",
     ),
+    "not its own": (
+        GOES_ON,
+        {"status": 404, "body": "default backend - 404"},
+        0.2,
+        DataRecsRunNotSeen,
+        "could not be seen for the last T .*default backend - 404.*unknown; look at DataRecs",
+    ),
     "revoked": (GOES_ON, {"status": 401}, 60, DataRecsConfigException, "Invalid or expired API key"),
     "forbidden": (GOES_ON, {"status": 403}, 60, AirflowFailException, "lacks the permission"),
 }

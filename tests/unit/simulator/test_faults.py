@@ -51,6 +51,15 @@ async def test_an_answer_in_place_of_the_right_one(server, ask, world):
     assert [request.status for request in server.requests] == [503, 201]
 
 
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [(401, "Unauthorized"), (404, "Not Found"), (503, "Service Unavailable"), (499, "Error")],
+)
+async def test_an_error_without_a_body_has_that_of_datarecs(server, ask, status, message):
+    server.faults.append(Fault(status=status))
+    assert (await ask("GET", "/jobs"))[:2] == (status, {"statusCode": status, "message": message})
+
+
 async def test_a_text_goes_out_as_it_is(server):
     server.faults.append(Fault(status=200, body="<html>", headers={"Content-Type": "text/html"}))
     async with aiohttp.ClientSession() as session, session.get(server.url) as response:

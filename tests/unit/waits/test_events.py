@@ -57,6 +57,16 @@ def test_nothing_else_is_taken_for_success(event):
         events.result_of(event, JOB, "r")
 
 
+def test_a_count_that_cannot_be_read_is_told_as_such():
+    result = {"rows_matched": 3, "rows_unmatched": None, "unreadable": {"rows_unmatched": "'many'"}}
+    assert events.rows_of(result) == "rows: 3 matched, unmatched unreadable ('many')"
+    assert "unmatched unreadable ('many')" in events.describe({"status": "COMPLETED", **result})
+
+
+def test_a_count_that_was_made_up_for_is_told_as_it_is():
+    assert events.rows_of({"rows_matched": 3, "unreadable": {"rows_matched": "'many'"}}) == "rows: 3 matched"
+
+
 @pytest.mark.parametrize(
     ("error", "told"),
     [

@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 
 import pytest
 
-from airflow_provider_datarecs.api import errors
+from airflow_provider_datarecs.api import answers, errors
 from airflow_provider_datarecs.api.answers import Page
 from airflow_provider_datarecs.api.contract import Kind
 from airflow_provider_datarecs.api.runs import Runnable, run_from
@@ -37,6 +37,7 @@ LIST_REFUSED = [
     errors.Forbidden("GET /x", 403, "no"),
     errors.Rejected("GET /x", 405, "no"),
     errors.Redirected("GET /x", 301, "no"),
+    errors.ForeignAnswer("GET /x", 404, "no"),
     errors.UnreadableAnswer("GET /x", "no"),
 ]
 PASSING = [
@@ -58,6 +59,10 @@ def shown(run_id, fields, runnable=JOB):
 
 def page(items, next_url=None):
     return Page([{"id": run_id, **fields} for run_id, fields in items.items()], next_url=next_url)
+
+
+def page_of(*items):
+    return answers.page("GET /x", list(items))
 
 
 def lists_help(reader, kind=Kind.JOB, later=0.0):
@@ -185,6 +190,20 @@ def test_a_list_teaches_how_long_runs_take(waits):
     assert after != before
     waits.answer(page({"older": WHOLE, "a": RUNNING, "b": RUNNING}))
     assert waits.job.history.spans(0.0, 0.0) == after
+
+
+@pytest.mark.parametrize("names", [("id", "run_id"), ("run_id", "id"), ("runId", "id")])
+def test_a_run_that_has_two_ids_is_found_by_either(waits, names):
+    one, other = ({**GOES_ON, names[0]: run_id, names[1]: f"other_{run_id}"} for run_id in "ab")
+    looks = waits.answer(page_of(one, other))
+    assert {run_id: look.id for run_id, look in looks.items()} == {"a": "a", "b": "b"}
+
+
+def test_a_run_is_not_hidden_by_another_ones_other_id(waits):
+    looks = waits.answer(
+        page_of({"id": "a", "run_id": "x", **WHOLE}, {"run_id": "a", **GOES_ON}, {"id": "b"})
+    )
+    assert looks["a"].status == "RUNNING"
 
 
 # --- a list that leaves runs out ---

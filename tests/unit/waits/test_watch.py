@@ -412,3 +412,11 @@ def test_an_interval_that_cannot_be_right_is_told_and_the_default_taken(set_inte
     (line,) = caplog.messages
     assert "[datarecs] heartbeat_interval in airflow.cfg, or AIRFLOW__DATARECS__HEARTBEAT_INTERVAL: " in line
     assert line.endswith("Going on with the default, 900 s")
+
+
+@pytest.mark.parametrize("kind", [errors.ForeignAnswer, errors.Redirected])
+@pytest.mark.parametrize("status", [301, 400, 401, 403, 404])
+def test_what_is_not_said_by_datarecs_ends_no_wait(watch, clock, kind, status):
+    watch.judge(run("RUNNING"))
+    clock[0] += 3600
+    assert watch.judge(kind("GET /x", status, "a login page")) is None
