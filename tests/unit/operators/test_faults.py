@@ -25,11 +25,8 @@ SPOILT = {
     "an answer that never comes": {"delay": 600},
     "100 MB": {"padding": 100_000_000},
     "an endless stream": {"padding": -1},
-    "an error page with 200": {"status": 200, "carry_out": True, **HTML},
     "an error page with 502": {"status": 502, "carry_out": True, **HTML},
     "JSON of another shape": {"status": 200, "carry_out": True, "body": "[[[]]]"},
-    "bottomless JSON": {"status": 200, "carry_out": True, "body": '{"items":[' * 50_000},
-    "half of a JSON text": {"status": 200, "carry_out": True, "body": '{"run_id": "run_0'},
 }
 NEVER_DONE = {"a reset before anything is done", "an answer that never comes"}
 

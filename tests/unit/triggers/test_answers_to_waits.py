@@ -316,6 +316,10 @@ THERE = SimpleNamespace(host="127.0.0.1", port=1, ssl=None, is_ssl=True)
 HTML = {"Content-Type": "text/html"}
 # The answer, and what the log and the event say of it.
 FAILURES = {
+    "302": (
+        Answer(302, "", {"Location": "https://login.test/?key=demo-key"}),
+        "redirected (302) to https://login.test/, not followed",
+    ),
     "408": (own_error(408), "cannot answer now (408: no)"),
     "425": (own_error(425), "cannot answer now (425: no)"),
     "500": (own_error(500, "Internal Server Error"), "cannot answer now (500: Internal Server Error)"),
@@ -330,6 +334,7 @@ FAILURES = {
     "429, reset": (own_error(429, headers={"X-RateLimit-Reset": "30"}), "the limit opens in 30 s"),
     "429, HTML": (Answer(429, "<html>slow down", HTML), "(429: '<html>slow down')"),
     "HTML": (Answer(200, "<html>Welcome", HTML), "is not JSON but '<html>Welcome'"),
+    "the key": (Answer(200, "your key is demo-key"), "is not JSON but 'your key is ***'"),
     "half of a JSON text": (Answer(200, '{"id": "r1", "status": "COMPL'), "is not JSON but"),
     "no text": (Answer(200, b"\xff\xfe\xff"), "is not JSON but"),
     "bottomless JSON": (Answer(200, "[" * 20_000), "is not JSON but"),
@@ -380,6 +385,7 @@ def test_looks_that_fail_until_the_deadline_leave_the_fate_unknown(wire, event_o
     wire.answer("GET *", answer)
     event = event_of()
     assert about(event) == ("job", "ws_production", "r1", "timed_out")
+    assert "demo-key" not in json.dumps(event)
     assert event["seen"] is False
     assert words in event["message"]
     assert "before that its status was never seen. Whether it has ended is unknown" in event["message"]
