@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import importlib.util
 import json
 import os
@@ -43,6 +44,12 @@ def pytest_report_header(config):
     if environment and "site-packages" not in airflow_provider_datarecs.__file__:
         pytest.exit(f"{airflow_provider_datarecs.__file__} is not the installed wheel", returncode=1)
     return f"airflow {airflow.__version__}, aiohttp {aiohttp.__version__}, python {sys.version.split()[0]}"
+
+
+def pytest_collection_finish(session):
+    """Keep the garbage collector from walking all of Airflow whenever a test has it look for what is left."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -161,6 +161,12 @@ REFUSALS = {
         refused("400: no; error code E42"),
         NEVER,
     ),
+    "400 with the key": (
+        own_error(400, "no such key: demo-key"),
+        errors.Rejected,
+        refused("400: no such key: ***"),
+        NEVER,
+    ),
     "401": (own_error(401), errors.Unauthorized, "Invalid or expired API key", NEVER),
     "403": (
         own_error(403),
@@ -228,6 +234,7 @@ def unreadable(body, shown, content_type="text/html"):
 
 UNREADABLE = {
     "HTML": unreadable("<html>\n<p>Welcome", "'<html> <p>Welcome'"),
+    "the key": unreadable("<html>you sent demo-key", "'<html>you sent ***'"),
     "text": unreadable("OK", "'OK'", "text/plain"),
     "half of a JSON text": unreadable('{"items": [', "'{\"items\": ['", "application/json"),
     "two JSON texts": unreadable("{}{}", "'{}{}'", "application/json"),
@@ -279,6 +286,14 @@ SOME = ["404", "429", "502", "HTML", "refused", "reset"]
 PAIRS = list(dict.fromkeys([*product(CALLS, SOME), *product(ONE_OF_EACH, ERRORS)]))
 
 
+def told(problem):
+    """Give all that an error could tell, its causes included."""
+    errors_in = [problem]
+    for error in errors_in:
+        errors_in += {error.__cause__, error.__context__} - {None, *errors_in}
+    return "\n".join(f"{error} {error!r} {vars(error)}" for error in errors_in)
+
+
 def is_sent_again(name, error):
     again = ERRORS[error][3]
     return again is ALWAYS or (again is READING and name.startswith("GET"))
@@ -297,7 +312,7 @@ def test_what_went_wrong_is_told_once_no_further_try_can_help(wire, ask, caplog,
     tries = 5 if is_sent_again(name, error) else 1
     assert [seen.request for seen in wire.seen] == [name] * tries
     assert caplog.text.count("trying again") == tries - 1
-    assert "demo-key" not in f"{problem} {problem!r} {caplog.text}"
+    assert "demo-key" not in f"{told(problem)} {caplog.text}"
     assert f"({name})" in str(problem)
     if name in STARTS and kind in (errors.Unavailable, errors.UnreadableAnswer, errors.MaybeArrived):
         assert type(problem) is errors.RunMayHaveStarted
@@ -314,6 +329,14 @@ def test_what_is_asked_for_again_gives_its_result_once_the_answer_is_good(wire, 
     assert ask(call) == call.result
     first, *others = wire.seen
     assert [(seen.headers, seen.json) for seen in others] == [(first.headers, first.json)] * 2
+
+
+@EACH_KIND_OF_CALL
+def test_a_429_is_met_however_often(wire, ask, name):
+    call = CALLS[name]
+    wire.answer(name, *[own_error(429, headers={"Retry-After": "10"})] * 12, Answer(body=call.good))
+    assert ask(call) == call.result
+    assert len(wire.seen) == 13
 
 
 @EACH_KIND_OF_CALL

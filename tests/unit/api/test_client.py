@@ -52,9 +52,6 @@ def ok(body=b'{"items": []}', **headers):
         pytest.param(ok(Content_Encoding="br"), errors.UnreadableAnswer, id="an encoding of its own choice"),
         pytest.param(ok(X="x" * 500_000), errors.MaybeArrived, id="an endless header"),
         pytest.param(ok(b"\xff\xfe\x00"), errors.UnreadableAnswer, id="no text"),
-        pytest.param(ok(b"<html>Hello</html>"), errors.UnreadableAnswer, id="HTML"),
-        pytest.param(ok(b"[[]]"), errors.UnreadableAnswer, id="JSON of another shape"),
-        pytest.param(ok(b"[" * 100_000), errors.UnreadableAnswer, id="bottomless JSON"),
     ],
 )
 async def test_rubbish_for_an_answer(raw_server, open_client, job, answer, kind):
@@ -433,19 +430,3 @@ def test_nothing_stays_open(server, open_client, job, fault):
 async def test_the_api_key_is_in_no_repr(client):
     for shown in (client, client.settings):
         assert "demo-key" not in f"{shown!r} {shown}"
-
-
-@pytest.mark.parametrize(
-    "fault",
-    [
-        Fault(times=None, status=400, body={"message": "no such key: demo-key"}),
-        Fault(times=None, status=302, headers={"Location": "https://elsewhere.test/login?key=demo-key"}),
-        Fault(times=None, status=200, body="<html>you sent demo-key</html>"),
-    ],
-    ids=["in an error", "in a redirect", "in a page"],
-)
-async def test_an_api_key_that_the_service_echoes_is_in_no_message(server, client, fault):
-    server.faults.append(fault)
-    with pytest.raises(errors.RequestError) as caught:
-        await client.list_workspaces()
-    assert "demo-key" not in str(caught.value)

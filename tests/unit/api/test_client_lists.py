@@ -19,14 +19,6 @@ def page(*items, **more):
 
 
 @pytest.mark.parametrize("key_style", ["snake", "camel"])
-@pytest.mark.parametrize("list_style", ["items", "data", "bare"])
-async def test_lists_in_all_styles(client, world, key_style, list_style):
-    world.behaviour.key_style, world.behaviour.list_style = key_style, list_style
-    assert await client.list_jobs() == JOBS
-    assert await client.list_workspaces() == [{"id": "w1", "name": "Finance"}, {"id": "w2", "name": "Sales"}]
-
-
-@pytest.mark.parametrize("key_style", ["snake", "camel"])
 @pytest.mark.parametrize("paging", ["cursor", "url"])
 @pytest.mark.parametrize("page_size", [1, 2, 3])
 async def test_all_pages_are_read_once(server, client, world, key_style, paging, page_size):
