@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from rig import IS_AIRFLOW_3
+from support.airflow import IS_AIRFLOW_3
 
 from airflow_provider_datarecs.compat import AIRFLOW_VERSION
 from airflow_provider_datarecs.simulator import Plan
+
+pytestmark = pytest.mark.airflow
 
 CONSOLE = "https://console.example"
 HEAD = """

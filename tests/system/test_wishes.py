@@ -5,9 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from airflow_provider_datarecs.api.contract import Kind
 from airflow_provider_datarecs.compat import AIRFLOW_VERSION
 from airflow_provider_datarecs.simulator import Fault, Plan
+
+pytestmark = pytest.mark.airflow
 
 RETRIES = 4
 DAGS = """

@@ -6,7 +6,7 @@ import json
 
 import pytest
 from airflow.provider.datarecs.links.run import DataRecsRunLink
-from fakes import FakeStore
+from support.fakes import FakeStore
 
 from airflow_provider_datarecs.api.contract import Kind
 from airflow_provider_datarecs.api.runs import Runnable
