@@ -59,7 +59,7 @@ def test_each_wish_has_one_run_and_a_key_of_its_own(airflow, live_simulator):
     was_parsed = wait.parsed()
     write(airflow, retries=RETRIES - task["try_number"])
     airflow.wait_until(lambda: wait.parsed() != was_parsed, "the DAG is parsed again")
-    airflow.cli("tasks", "clear", "wishes", "--task-regex", "^start$", "--yes")
+    airflow.cli("tasks", "clear", "wishes", "--task-regex", "start", "--yes")
     cleared = wait.for_start(after=task["try_number"])
     assert cleared["max_tries"] == task["max_tries"] == RETRIES
     assert wait.dag_run()["start_date"] == began
@@ -92,7 +92,7 @@ class Wait:
             task = self.airflow.tasks("wishes", "again").get("start", {})
             return task if task.get("state") == "success" and task["try_number"] > after else None
 
-        return self.airflow.wait_until(started, f"start has succeeded in a try after {after}")
+        return self.airflow.wait_until(started, f"start has succeeded in a try after {after}", seconds=300)
 
     def dag_run(self):
         (row,) = self.airflow.rows("select * from dag_run where dag_id = 'wishes'")
