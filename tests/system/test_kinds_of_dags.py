@@ -124,7 +124,7 @@ def test_a_backfill_of_days_that_depend_on_each_other(airflow, differs):
     airflow.wait_until(lambda: airflow.rows(query), "DAG each_day is parsed")
     days = ["2024-01-01", "2024-01-02"]
     if IS_AIRFLOW_3:
-        dates = ("--from-date", days[0], "--to-date", days[1])
+        dates = ("--from-date", days[0], "--to-date", days[1], "--reprocess-behavior", "failed")
         airflow.cli("backfill", "create", "--dag-id", "each_day", *dates)
     else:
         airflow.cli("dags", "backfill", "each_day", "--start-date", days[0], "--end-date", days[1])
