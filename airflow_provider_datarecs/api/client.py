@@ -302,7 +302,9 @@ class DataRecsClient:
             except DataRecsError:
                 raise
             except Exception as error:
-                raise UnreadableAnswer(call, f"the answer cannot be read: {self._surprise(error)}") from error
+                raise UnreadableAnswer(
+                    call, f"the answer cannot be read: {self._surprise(call, error)}"
+                ) from error
 
         if self._patience.attempts == 1:
             return await once()
@@ -348,16 +350,16 @@ class DataRecsClient:
                 call, f"the proxy refuses a connection to {self.settings.base_url}: {refusal}"
             ) from None
         except Exception as error:
-            reason = _reason(error) if isinstance(error, EXPECTED) else self._surprise(error)
+            reason = _reason(error) if isinstance(error, EXPECTED) else self._surprise(call, error)
             if sending.is_begun:
                 raise MaybeArrived(call, f"no answer from {self.settings.base_url}: {reason}") from error
             raise NeverArrived(call, f"no connection to {self.settings.base_url}: {reason}") from error
 
-    def _surprise(self, error: Exception) -> str:
+    def _surprise(self, call: str, error: Exception) -> str:
         """Name an error that nobody has foreseen, and log where it came from, once for each kind."""
         if type(error) not in self._surprises:
             self._surprises.add(type(error))
-            log.warning("An error that this provider does not know; going on", exc_info=error)
+            log.warning("%s: an error that this provider does not know, as no answer", call, exc_info=error)
         return f"{type(error).__name__}: {error}"
 
 

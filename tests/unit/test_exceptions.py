@@ -41,6 +41,8 @@ MEANINGS = [
     (errors.NeverArrived(CALL, "no connection"), AirflowException),
     (errors.MaybeArrived(CALL, "no answer"), AirflowException),
     (errors.UnreadableAnswer(CALL, "<html>"), AirflowException),
+    (errors.ForeignAnswer(CALL, 401, "<html>"), AirflowException),
+    (errors.EndlessList(CALL, "still goes on"), AirflowException),
     (errors.NameNotFound("Job 'x' not found"), AirflowException),
     (errors.NameNotUnique("Multiple jobs named 'x' found"), AirflowException),
 ]

@@ -22,6 +22,7 @@ ENDS = {
     "429 for three seconds": (0, 429),
     "the service is away for two seconds": (0, None),
     "the answer to the start of a run is lost": ("DataRecsRunUncertain", None),
+    "a gateway's 404 for two seconds, which is no word on the run": (0, 404),
     "the API key is revoked": ("DataRecsConfigException", 401),
     "another job of your own": (0, 200),
 }
