@@ -54,8 +54,9 @@ def pytest_collection_finish(session):
 
 @pytest.fixture(scope="session")
 def airflow_db():
-    """Make Airflow's database, which sensors in reschedule mode ask on 2.x."""
-    subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True)
+    """Make Airflow's database, which sensors in reschedule mode ask on 2.x; on 3.x nothing here does."""
+    if AIRFLOW_VERSION < (3, 0):
+        subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True)
 
 
 @pytest.fixture

@@ -93,20 +93,20 @@ def check(event, runnable, run_id):
     assert event == before
 
 
-@settings(max_examples=500)
+@settings(max_examples=150)
 @given(mutated_events(), st.sampled_from(RUNNABLES), st.sampled_from(RUN_IDS))
 def test_an_event_that_was_tampered_with(event, runnable, run_id):
     check(event, runnable, run_id)
 
 
-@settings(max_examples=500)
+@settings(max_examples=150)
 @given(real_events())
 def test_an_event_for_the_one_who_waits(event):
     runnable = next(one for one in RUNNABLES if (one.kind.noun, one.id) == (event["kind"], event["id"]))
     check(event, runnable, event["run_id"])
 
 
-@settings(max_examples=500)
+@settings(max_examples=150)
 @given(JUNK, st.sampled_from(RUNNABLES), st.sampled_from(RUN_IDS))
 def test_anything_for_an_event(event, runnable, run_id):
     check(event, runnable, run_id)

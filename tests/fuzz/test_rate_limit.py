@@ -48,7 +48,7 @@ def _frozen(monkeypatch):
     monkeypatch.setattr(time, "time", lambda: NOW)
 
 
-@settings(max_examples=500)
+@settings(max_examples=150)
 @given(HEADERS)
 @example({"Retry-After": "9" * 400})
 @example({"X-RateLimit-Reset": "9" * 400, "Date": "Mon, 01 Jan 0001 00:00:00 +2359"})
@@ -60,7 +60,7 @@ def test_a_waiting_time_is_none_or_one(headers):
     assert MIN_LIMIT_WAIT <= limit_wait(error) <= MAX_LIMIT_WAIT
 
 
-@settings(max_examples=500)
+@settings(max_examples=150)
 @given(st.integers(0, 10**8), st.integers(-(10**6), 10**6))
 def test_seconds_dates_and_epochs_mean_the_same(seconds, skew):
     service = NOW + skew
@@ -70,7 +70,7 @@ def test_seconds_dates_and_epochs_mean_the_same(seconds, skew):
     assert answers.seconds_to_reset({"X-RateLimit-Reset": f"{service + seconds:.0f}", **date}) == seconds
 
 
-@settings(max_examples=500)
+@settings(max_examples=150)
 @given(st.lists(HEADERS, max_size=5))
 def test_a_limit_that_was_seen_never_closes_for_longer_than_its_window(answered):
     limit = SeenLimit()

@@ -164,9 +164,9 @@ def test_a_service_whose_lists_do_not_help_is_asked_singly(simulator, hasty, cro
 
 
 @pytest.mark.parametrize("sliding", [False, True])
-def test_thousands_of_stored_triggers_start_without_a_burst(simulator, hasty, crowd, first_minutes, sliding):
+def test_a_thousand_stored_triggers_start_without_a_burst(simulator, hasty, crowd, first_minutes, sliding):
     simulator.world.rate_limit.sliding = sliding
-    triggers = crowd(3000, 3000)
+    triggers = crowd(1000, 1000)
     for trigger in triggers:
         trigger.task_instance = FakeTaskInstance()
     hasty.run(first_minutes(triggers, 300.0))
@@ -179,15 +179,15 @@ def test_thousands_of_stored_triggers_start_without_a_burst(simulator, hasty, cr
 
 def test_no_limit_is_met_and_every_wait_has_its_looks(simulator, hasty, crowd, first_minutes, caplog):
     caplog.set_level("INFO", "airflow_provider_datarecs")
-    hasty.run(first_minutes(crowd(200, 200), 1200.0))
+    hasty.run(first_minutes(crowd(100, 100), 600.0))
     assert {seen.status for seen in simulator.requests} == {200}
     looks = Counter(seen.path.split("/")[2] for seen in simulator.requests)
-    assert len(looks) == 200
+    assert len(looks) == 100
     assert min(looks.values()) >= 2
     stretched = [line for line in caplog.messages if "the rate limit leaves" in line]
     assert len(stretched) == 1
-    assert "the 200 waits take 200 requests for one look at each" in stretched[0]
-    assert "every 30 s on average, 400 requests a minute" in stretched[0]
+    assert "the 100 waits take 100 requests for one look at each" in stretched[0]
+    assert "every 30 s on average, 200 requests a minute" in stretched[0]
 
 
 def test_a_storm_of_429s_ends_no_wait_and_is_not_fed(simulator, hasty, crowd, all_events):
@@ -198,7 +198,7 @@ def test_a_storm_of_429s_ends_no_wait_and_is_not_fed(simulator, hasty, crowd, al
     assert 3 <= len(refused) <= 16
 
 
-@pytest.mark.parametrize("fault", [{"drop": "before"}, {"drop": "after"}, {"status": 503}])
+@pytest.mark.parametrize("fault", [{"drop": "before"}, {"status": 503}])
 def test_an_outage_of_ten_minutes_ends_no_wait(simulator, hasty, crowd, all_events, fault):
     simulator.faults.append(Fault(times=None, seconds=600, **fault))
     triggers = crowd(100, 50, running=30)
