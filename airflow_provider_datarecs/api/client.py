@@ -78,14 +78,24 @@ class DataRecsClient:
         self._tls = tls
         self._patience = patience
         self._seen_limit = seen_limit or SeenLimit()
-        self._sessions: dict[str, aiohttp.ClientSession] = {}
+        self._session: aiohttp.ClientSession | None = None
+        self._session_for_posts: aiohttp.ClientSession | None = None
         self._surprises: set[type[Exception]] = set()
 
     async def __aenter__(self) -> DataRecsClient:
-        self._sessions = {"GET": self._session(), "POST": self._session(is_kept_alive=False)}
+        self._session = self._open_session()
         return self
 
-    def _session(self, *, is_kept_alive: bool = True) -> aiohttp.ClientSession:
+    def _session_of(self, method: str) -> aiohttp.ClientSession:
+        if self._session is None:
+            raise RuntimeError("DataRecsClient is not open; use it with 'async with'")
+        if method == "GET":
+            return self._session
+        if self._session_for_posts is None:
+            self._session_for_posts = self._open_session(is_kept_alive=False)
+        return self._session_for_posts
+
+    def _open_session(self, *, is_kept_alive: bool = True) -> aiohttp.ClientSession:
         # Without a TLS context aiohttp would load certificates on the event loop.
         tls: dict[str, Any] = {"ssl": self._tls} if self._tls else {}
         return aiohttp.ClientSession(
@@ -106,7 +116,7 @@ class DataRecsClient:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        for session in self._sessions.values():
+        for session in filter(None, (self._session, self._session_for_posts)):
             try:
                 await session.close()
             except Exception:  # noqa: PERF203 - whatever was asked has been answered
@@ -324,11 +334,9 @@ class DataRecsClient:
     async def _exchange(
         self, call: str, method: str, url: str, body: dict[str, str] | None, headers: dict[str, str] | None
     ) -> tuple[int, Mapping[str, str], bytes]:
-        if not self._sessions:
-            raise RuntimeError("DataRecsClient is not open; use it with 'async with'")
-        sending = Sending()
+        session, sending = self._session_of(method), Sending()
         try:
-            async with self._sessions[method].request(
+            async with session.request(
                 method,
                 URL(url, encoded=True),
                 json=body,

@@ -39,7 +39,7 @@ class HasHook:
         from airflow_provider_datarecs.hooks.datarecs import DataRecsHook
 
         # A DAG file may ask for it before templates are rendered.
-        if self._hook is None or self._hook.conn_id != self.conn_id:
+        if self._hook is None or self._hook.conn_id != str(self.conn_id):
             self._hook = DataRecsHook(conn_id=self.conn_id)
         return self._hook
 

@@ -42,6 +42,8 @@ MEANINGS = [
     (errors.MaybeArrived(CALL, "no answer"), AirflowException),
     (errors.UnreadableAnswer(CALL, "<html>"), AirflowException),
     (errors.ForeignAnswer(CALL, 401, "<html>"), AirflowException),
+    (errors.ConnectionUnreadable("Airflow could not give connection 'c'"), AirflowException),
+    (errors.Unforeseen(ValueError("odd")), AirflowException),
     (errors.EndlessList(CALL, "still goes on"), AirflowException),
     (errors.NameNotFound("Job 'x' not found"), AirflowException),
     (errors.NameNotUnique("Multiple jobs named 'x' found"), AirflowException),

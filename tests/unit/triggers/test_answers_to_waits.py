@@ -288,22 +288,6 @@ def test_a_run_may_appear_late(wire, event_of, late):
     assert event_of(poke_interval=10)["outcome"] == "finished"
 
 
-# An error that DataRecs has not said itself, ever again: how the wait ends today, as if it had.
-FOREIGN = {
-    "401": (Answer(401, "<html>Who are you"), "refused", "DataRecsConfigException"),
-    "403": (Answer(403, "<html>Forbidden"), "refused", "AirflowFailException"),
-    "404": (Answer(404, "default backend - 404"), "refused", "AirflowException"),
-}
-
-
-@pytest.mark.parametrize("error", FOREIGN)
-def test_an_error_from_something_on_the_way(wire, event_of, error):
-    answer, outcome, meaning = FOREIGN[error]
-    wire.answer("GET *", answer)
-    event = event_of()
-    assert (event["outcome"], event.get("meaning")) == (outcome, meaning)
-
-
 # --- looks that fail, which say nothing about the run ---
 
 
@@ -316,6 +300,9 @@ THERE = SimpleNamespace(host="127.0.0.1", port=1, ssl=None, is_ssl=True)
 HTML = {"Content-Type": "text/html"}
 # The answer, and what the log and the event say of it.
 FAILURES = {
+    "401 of a login page": (Answer(401, "<html>Who are you"), "is not an error as DataRecs gives it"),
+    "403 of a firewall": (Answer(403, "<html>Forbidden"), "is not an error as DataRecs gives it"),
+    "404 of an ingress": (Answer(404, "default backend - 404"), "is not an error as DataRecs gives it"),
     "302": (
         Answer(302, "", {"Location": "https://login.test/?key=demo-key"}),
         "redirected (302) to https://login.test/, not followed",
