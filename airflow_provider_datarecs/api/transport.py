@@ -62,19 +62,19 @@ def make_connector(**arguments: Any) -> aiohttp.TCPConnector:
 
 
 class _Responses(ResponseHandler):
-    """Read answers as aiohttp 3.8 does, but for its limits."""
+    """Read answers as aiohttp 3.8 does, with its defaults, but for its limits."""
 
     def set_response_params(self, **params: Any) -> None:
         super().set_response_params(**params)
         self._parser = HttpResponseParser(
             self,
             self._loop,
-            params["read_bufsize"],
-            timer=params["timer"],
+            params.get("read_bufsize", 2**16),
+            timer=params.get("timer"),
             payload_exception=aiohttp.ClientPayloadError,
-            response_with_body=not params["skip_payload"],
-            read_until_eof=params["read_until_eof"],
-            auto_decompress=params["auto_decompress"],
+            response_with_body=not params.get("skip_payload", False),
+            read_until_eof=params.get("read_until_eof", False),
+            auto_decompress=params.get("auto_decompress", True),
             max_line_size=LONGEST_HEADER,
             max_field_size=LONGEST_HEADER,
         )

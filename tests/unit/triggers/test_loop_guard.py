@@ -78,8 +78,8 @@ async def test_many_waits_at_once_do_not_block_the_loop(
 
 @pytest.fixture
 def long_history(simulator, started):
-    """Let two runs go on that the history, once and among thousands, shows as COMPLETED; give their ids."""
-    runs = [started(Plan(queued=0, running=3600)) for _ in range(2)]
+    """Let the history show two runs among thousands, the first time that it is asked for; give their ids."""
+    runs = [started(Plan(queued=0, running=0)) for _ in range(2)]
     counts = ("rows_processed", "rows_matched", "rows_unmatched")
     times = {"started_at": "2026-01-01T00:00:00.1234567Z", "completed_at": "2026-01-01T00:01:00.1234567Z"}
     whole = {
@@ -96,11 +96,12 @@ def long_history(simulator, started):
 
 
 async def test_a_history_of_thousands_of_runs_does_not_block_the_loop(
-    long_history, trigger_for, event_of, loop_guard
+    simulator, long_history, trigger_for, event_of, loop_guard
 ):
     events = await asyncio.gather(*(event_of(trigger_for(run_id)) for run_id in long_history))
     assert [event["run_id"] for event in events] == long_history
-    assert [event["result"]["rows_matched"] for event in events] == [7, 7]
+    assert 7 in [event["result"]["rows_matched"] for event in events]  # as the long history has it
+    assert simulator.faults[0].times == 0
     assert loop_guard.offences == []
 
 
