@@ -1,9 +1,9 @@
 """
 Run the benchmark: this provider's waits beside those of dbt Cloud's and Databricks's providers.
 
-``make benchmark`` runs it whole and writes ``docs/benchmark.md`` with two plots; ``.venv/bin/tox -e benchmark --
---waits 100`` is a quick try. Each case has a service of its own, over TLS, and as many processes of triggers
-as it says.
+``make benchmark`` runs it whole and writes ``docs/benchmark.md`` with two plots;
+``.venv/bin/tox -e benchmark -- --waits 100`` is a quick try. Each case has a service of its own, over TLS,
+and as many processes of triggers as it says.
 """
 
 from __future__ import annotations
