@@ -288,22 +288,6 @@ def test_a_run_may_appear_late(wire, event_of, late):
     assert event_of(poke_interval=10)["outcome"] == "finished"
 
 
-# An error that DataRecs has not said itself, ever again: how the wait ends today, as if it had.
-FOREIGN = {
-    "401": (Answer(401, "<html>Who are you"), "refused", "DataRecsConfigException"),
-    "403": (Answer(403, "<html>Forbidden"), "refused", "AirflowFailException"),
-    "404": (Answer(404, "default backend - 404"), "refused", "AirflowException"),
-}
-
-
-@pytest.mark.parametrize("error", FOREIGN)
-def test_an_error_from_something_on_the_way(wire, event_of, error):
-    answer, outcome, meaning = FOREIGN[error]
-    wire.answer("GET *", answer)
-    event = event_of()
-    assert (event["outcome"], event.get("meaning")) == (outcome, meaning)
-
-
 # --- looks that fail, which say nothing about the run ---
 
 
@@ -320,6 +304,13 @@ FAILURES = {
         Answer(302, "", {"Location": "https://login.test/?key=demo-key"}),
         "redirected (302) to https://login.test/, not followed",
     ),
+    "301": (Answer(301), "redirected (301) to nowhere, not followed"),
+    "400, empty": (Answer(400), "is not an error as DataRecs gives it but empty"),
+    "401, HTML": (Answer(401, "<html>Who are you", HTML), "as DataRecs gives it but '<html>Who are you'"),
+    "403, HTML": (Answer(403, "<html>Forbidden", HTML), "as DataRecs gives it but '<html>Forbidden'"),
+    "404, text": (Answer(404, "default backend"), "as DataRecs gives it but 'default backend'"),
+    "409, empty object": (Answer(409, "{}"), "as DataRecs gives it but '{}'"),
+    "422, list": (Answer(422, ["no"]), "is not an error as DataRecs gives it but"),
     "408": (own_error(408), "cannot answer now (408: no)"),
     "425": (own_error(425), "cannot answer now (425: no)"),
     "500": (own_error(500, "Internal Server Error"), "cannot answer now (500: Internal Server Error)"),
