@@ -63,7 +63,8 @@ def test_a_result_that_is_spoilt_is_asked_for_again(simulator, context, result_o
 
 
 @pytest.mark.parametrize("spoilt", SPOILT)
-def test_a_result_that_stays_spoilt_is_an_error(simulator, context, ti, result_of_a_run, spoilt):
+def test_a_result_that_stays_spoilt_is_an_error(simulator, context, ti, result_of_a_run, spoilt, monkeypatch):
+    monkeypatch.setattr("airflow_provider_datarecs.api.client.REQUEST_TIMEOUT", 0.05)
     simulator.faults.append(Fault(method="GET", times=None, **SPOILT[spoilt]))
     with pytest.raises(AirflowException) as caught:
         result_of_a_run.execute(context)
