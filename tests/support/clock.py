@@ -1,16 +1,50 @@
-"""An event loop for tests on which time passes at once where there is nothing to do but wait."""
+"""Clocks for tests, on which time passes at once where there is nothing to do but wait."""
 
 from __future__ import annotations
 
 import asyncio
 import selectors
+import threading
 import time
 from typing import TYPE_CHECKING, Any, Callable, Coroutine
+
+from airflow_provider_datarecs.api import client, retry
 
 if TYPE_CHECKING:
     import pytest
 
 real_time, real_monotonic = time.time, time.monotonic
+real_sleep, real_async_sleep = time.sleep, asyncio.sleep
+
+
+def skip_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Let this thread's pauses take no time but on the clocks of this process, which they move on.
+
+    :param monkeypatch: replaces what pauses, and the clocks, for as long as a test lasts
+    """
+    thread, ahead = threading.get_ident(), [0.0]
+
+    def sleep(seconds: float) -> None:
+        if threading.get_ident() == thread:
+            ahead[0] += seconds
+        else:
+            real_sleep(seconds)
+
+    async def async_sleep(seconds: float, result: Any = None) -> Any:
+        if threading.get_ident() == thread:
+            ahead[0] += seconds
+            seconds = 0
+        return await real_async_sleep(seconds, result)
+
+    def retrying(*arguments: Any, **more: Any) -> Any:
+        return retry.retrying(*arguments, **more).copy(sleep=async_sleep)
+
+    monkeypatch.setattr(time, "time", lambda: real_time() + ahead[0])
+    monkeypatch.setattr(time, "monotonic", lambda: real_monotonic() + ahead[0])
+    monkeypatch.setattr(time, "sleep", sleep)
+    monkeypatch.setattr(asyncio, "sleep", async_sleep)
+    monkeypatch.setattr(client, "retrying", retrying)  # older releases of tenacity keep the real one
 
 
 class HastyClock:

@@ -243,6 +243,39 @@ UNREADABLE = {
 }
 
 
+def foreign(answer, shown, more=""):
+    """Give an error that something on the way has said, or whoever is not DataRecs."""
+    words = (
+        f"the answer ({answer.status}, text/html) is not an error as DataRecs gives it but {shown}; is Host "
+    )
+    return answer, errors.ForeignAnswer, f"{words}the URL of the DataRecs API{more}?", READING
+
+
+def elsewhere(status, shown="https://login.test/", **headers):
+    words = f"redirected ({status}) to {shown}, not followed; put the API's final URL into Host"
+    return Answer(status, own_error(status).body, headers), errors.Redirected, words, READING
+
+
+LOGIN = {"Location": "https://login.test/?key=demo-key"}
+FOREIGN = {
+    "400, empty": foreign(Answer(400, "", HTML), "empty"),
+    "401, HTML": foreign(
+        Answer(401, "<html>Who are you", HTML), "'<html>Who are you'", ", and is the API key valid"
+    ),
+    "403, HTML": foreign(Answer(403, "<html>Forbidden", HTML), "'<html>Forbidden'"),
+    "404, text": foreign(Answer(404, "default backend - 404", HTML), "'default backend - 404'"),
+    "405, HTML": foreign(Answer(405, "<html>Not Allowed", HTML), "'<html>Not Allowed'"),
+    "409, empty object": foreign(Answer(409, "{}", HTML), "'{}'"),
+    "422, list": foreign(Answer(422, ["no"], HTML), "'[\"no\"]'"),
+    "451, key": foreign(Answer(451, "<p>demo-key", HTML), "'<p>***'"),
+    **{str(status): elsewhere(status, **LOGIN) for status in (300, 301, 302, 303, 304, 307, 308)},
+    "302, here": elsewhere(302, "/v1/jobs", Location="/v1/jobs"),
+    "302, nowhere": elsewhere(302, "nowhere"),
+}
+# With these HTTP itself says that nothing was done.
+NOTHING_DONE = ["301", "307", "308"]
+
+
 def broken(kind, error, again):
     words = "no connection to {host}" if kind is errors.NeverArrived else "no answer from {host}"
     return Answer(error=error), kind, words, again
@@ -278,11 +311,11 @@ NETWORK = {
     ),
     **{name: broken(errors.MaybeArrived, error, READING) for name, error in LOST.items()},
 }
-ERRORS = {**REFUSALS, **PASSING, **LIMITED, **UNREADABLE, **NETWORK}
+ERRORS = {**REFUSALS, **PASSING, **LIMITED, **UNREADABLE, **FOREIGN, **NETWORK}
 
 
 # Tried with every call; the others with one call of each kind.
-SOME = ["404", "429", "502", "HTML", "refused", "reset"]
+SOME = ["404", "429", "502", "HTML", "403, HTML", "302", "refused", "reset"]
 PAIRS = list(dict.fromkeys([*product(CALLS, SOME), *product(ONE_OF_EACH, ERRORS)]))
 
 
@@ -305,7 +338,7 @@ def is_not_offered(name, error):
 
 @pytest.mark.parametrize(("name", "error"), [pair for pair in PAIRS if not is_not_offered(*pair)])
 def test_what_went_wrong_is_told_once_no_further_try_can_help(wire, ask, caplog, name, error):
-    answer, kind, words, _ = ERRORS[error]
+    answer, kind, words, again = ERRORS[error]
     wire.answer(name, answer)
     call = CALLS[name]
     problem = ask(call)
@@ -314,7 +347,7 @@ def test_what_went_wrong_is_told_once_no_further_try_can_help(wire, ask, caplog,
     assert caplog.text.count("trying again") == tries - 1
     assert "demo-key" not in f"{told(problem)} {caplog.text}"
     assert f"({name})" in str(problem)
-    if name in STARTS and kind in (errors.Unavailable, errors.UnreadableAnswer, errors.MaybeArrived):
+    if name in STARTS and again is READING and error not in NOTHING_DONE:
         assert type(problem) is errors.RunMayHaveStarted
         assert str(problem).startswith(f"A run of {call.what} may have started")
         problem = problem.why
@@ -322,7 +355,7 @@ def test_what_went_wrong_is_told_once_no_further_try_can_help(wire, ask, caplog,
     assert str(problem).startswith(words.replace("{what}", call.what).replace("{host}", HOST))
 
 
-@pytest.mark.parametrize(("name", "error"), [pair for pair in PAIRS if is_sent_again(*pair)])
+@pytest.mark.parametrize(("name", "error"), [pair for pair in product(CALLS, SOME) if is_sent_again(*pair)])
 def test_what_is_asked_for_again_gives_its_result_once_the_answer_is_good(wire, ask, name, error):
     answer, call = ERRORS[error][0], CALLS[name]
     wire.answer(name, answer, answer, Answer(body=call.good))
@@ -347,28 +380,53 @@ def test_one_look_is_one_request(wire, ask, name, error):
     assert len(wire.seen) == 1
 
 
-# --- an error that DataRecs has not said itself ---
+# --- whose error it is ---
 
-# The answer, and what it means today: the same as if it had.
-FOREIGN = {
-    "401": (Answer(401, "<html>Who are you"), errors.ForeignAnswer),
-    "403": (Answer(403, "<html>Forbidden"), errors.ForeignAnswer),
-    "404": (Answer(404, "default backend - 404"), errors.ForeignAnswer),
-    "422": (Answer(422), errors.ForeignAnswer),
-    "302": (Answer(302, "", {"Location": "https://login.test/?key=demo-key"}), errors.Redirected),
+OWN = [
+    {"message": "no"},
+    {"message": ["no"]},
+    {"statusCode": 404, "message": "Not Found"},
+    {"status_code": 404},
+    {"errors": [{"field": "f", "message": "m"}]},
+    {"error_code": "E1"},
+    {"errorCode": "E1"},
+]
+OTHERS = {
+    "nothing": "",
+    "blanks": " \n ",
+    "text": "default backend - 404",
+    "HTML": "<html><h1>403 Forbidden</h1></html>",
+    "null": "null",
+    "a text": '"Not Found"',
+    "a list": '["no"]',
+    "an empty object": "{}",
+    "another framework's": '{"detail": "Not Found"}',
+    "another service's": '{"error": "Not Found", "path": "/workspaces"}',
+    "an empty message": '{"message": ""}',
+    "half of one": '{"message": "no"',
+    "more than one": '{"message": "no"} and more',
+    "bottomless": "[" * 20_000,
+    "no text at all": b"\xff\xfe\xff",
 }
 
 
-@pytest.mark.parametrize("error", FOREIGN)
-@pytest.mark.parametrize("name", ["GET /jobs/j1/runs/r1", "POST /jobs/j1/run"])
-def test_an_error_from_something_on_the_way(wire, ask, name, error):
-    answer, kind = FOREIGN[error]
-    wire.answer(name, answer)
-    problem = ask(CALLS[name])
-    is_start = name.startswith("POST")
-    assert type(problem) is (errors.RunMayHaveStarted if is_start else kind)
-    assert "demo-key" not in str(problem)
-    assert len(wire.seen) == (1 if is_start else OPERATOR.attempts)
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 409, 422])
+@pytest.mark.parametrize("body", OWN, ids=str)
+def test_an_error_with_a_body_of_datarecs_is_its_own(wire, ask, status, body):
+    wire.answer("GET /workspaces", Answer(status, body))
+    problem = ask(CALLS["GET /workspaces"])
+    assert type(problem) is REFUSALS[str(status)][1]
+    assert problem.status == status
+    assert len(wire.seen) == 1
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 422])
+@pytest.mark.parametrize("body", OTHERS)
+def test_an_error_with_another_body_says_nothing(wire, ask, status, body):
+    wire.answer("GET /workspaces", Answer(status, OTHERS[body], HTML))
+    problem = ask(CALLS["GET /workspaces"], patience=ONE_LOOK)
+    assert type(problem) is errors.ForeignAnswer
+    assert problem.status == status
 
 
 # --- when the rate limit opens ---

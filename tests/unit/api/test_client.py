@@ -51,7 +51,6 @@ def ok(body=b'{"items": []}', **headers):
         pytest.param(ok(Content_Encoding="gzip"), errors.UnreadableAnswer, id="no gzip in spite of its name"),
         pytest.param(ok(Content_Encoding="br"), errors.UnreadableAnswer, id="an encoding of its own choice"),
         pytest.param(ok(X="x" * 500_000), errors.MaybeArrived, id="an endless header"),
-        pytest.param(ok(b"\xff\xfe\x00"), errors.UnreadableAnswer, id="no text"),
     ],
 )
 async def test_rubbish_for_an_answer(raw_server, open_client, job, answer, kind):
@@ -64,11 +63,6 @@ async def test_rubbish_for_an_answer(raw_server, open_client, job, answer, kind)
     assert type(caught.value) is kind
     assert "demo-key" not in str(caught.value)
     assert [head.split()[0] for head in server.heads] == ["POST"]
-
-
-async def test_an_answer_with_a_wrong_content_type_is_read_all_the_same(raw_server, open_client):
-    async with raw_server(ok(Content_Type="text/plain")) as server, open_client(server.url) as client:
-        assert await client.list_workspaces() == []
 
 
 @pytest.mark.parametrize(

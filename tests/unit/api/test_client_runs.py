@@ -8,7 +8,6 @@ from airflow_provider_datarecs.api import client as client_module
 from airflow_provider_datarecs.api import rate_limit, retry
 from airflow_provider_datarecs.api.errors import (
     Forbidden,
-    ForeignAnswer,
     RateLimited,
     UnreadableAnswer,
 )
@@ -140,25 +139,6 @@ async def test_cancelling_without_the_permission_is_an_error(world, server, open
     async with open_client(server.url, api_key="reader") as client:
         with pytest.raises(Forbidden):
             await client.cancel_run(job, "r1", reason="cleared")
-
-
-@pytest.mark.parametrize("status", [404, 405, 501])
-async def test_that_cancelling_is_not_offered_may_be_said_by_a_gateway(server, client, job, status):
-    server.faults.append(Fault(status=status, body="Cannot POST /jobs/j1/runs/r1/cancel"))
-    assert await client.cancel_run(job, "r1", reason="cleared") is False
-
-
-@pytest.mark.parametrize("status", [401, 403, 302])
-async def test_what_something_else_says_of_cancelling_is_no_answer(server, client, job, status):
-    server.faults.append(Fault(status=status, body="<html>"))
-    with pytest.raises(ForeignAnswer):
-        await client.cancel_run(job, "r1", reason="cleared")
-
-
-@pytest.mark.parametrize("body", ["", '{"accepted": true}', "null", "[]"])
-async def test_cancelling_needs_no_certain_answer(server, client, job, body):
-    server.faults.append(Fault(status=202, body=body))
-    assert await client.cancel_run(job, "r1", reason="cleared") is True
 
 
 # --- one page of the run history ---

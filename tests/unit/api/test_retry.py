@@ -56,57 +56,6 @@ async def test_cancelling_that_may_have_arrived_is_not_sent_again(server, client
     assert len(server.requests) == 1
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 409, 410, 422])
-@pytest.mark.parametrize(
-    "call",
-    [
-        pytest.param(lambda c, job: c.get_run(job, "r1"), id="get"),
-        pytest.param(lambda c, job: c.start_run(job, idempotency_key="k"), id="trigger"),
-    ],
-)
-async def test_what_datarecs_refuses_is_not_tried_again(server, client, job, call, status):
-    server.faults.append(Fault(times=None, status=status))
-    with pytest.raises(errors.AnsweredWithError):
-        await call(client, job)
-    assert len(server.requests) == 1
-
-
-FOREIGN = [{"status": status, "body": "default backend"} for status in (400, 401, 403, 404, 422)]
-ELSEWHERE = [{"status": status, "headers": {"Location": "/login"}} for status in (301, 302, 303, 307, 308)]
-
-
-@pytest.mark.parametrize("fault", [*FOREIGN, *ELSEWHERE], ids=lambda fault: fault["status"])
-async def test_what_something_else_refuses_is_asked_for_again(server, client, world, job, fault):
-    run = world.start_run(job.kind, world.owners[job.kind]["j1"])
-    server.faults.append(Fault(times=2, **fault))
-    assert (await client.get_run(job, run.id)).id == run.id
-    assert len(server.requests) == 3
-
-
-@pytest.mark.parametrize("fault", [*FOREIGN, *ELSEWHERE], ids=lambda fault: fault["status"])
-async def test_a_start_that_something_else_refuses_is_never_sent_again(server, client, job, fault):
-    server.faults.append(Fault(times=None, **fault))
-    with pytest.raises(errors.DataRecsError):
-        await client.start_run(job, idempotency_key="k")
-    assert len(server.requests) == 1
-
-
-@pytest.mark.parametrize(
-    "call",
-    [
-        pytest.param(lambda c, _job: c.list_workspaces(), id="get"),
-        pytest.param(lambda c, job: c.start_run(job, idempotency_key="k"), id="trigger"),
-        pytest.param(lambda c, job: c.cancel_run(job, "run_000001", reason="why"), id="cancel"),
-    ],
-)
-async def test_a_rate_limited_call_is_tried_again_however_often(server, client, world, job, call):
-    world.start_run(job.kind, world.owners[job.kind]["j1"])
-    server.faults.append(Fault(times=8, status=429, headers={"Retry-After": "0"}))
-    assert await call(client, job)
-    assert len(server.requests) == 9
-    assert {request.method for request in server.requests} == {server.requests[0].method}
-
-
 async def test_a_rate_limited_trigger_starts_one_run_with_one_idempotency_key(server, client, world, job):
     server.faults.append(Fault(times=3, status=429, headers={"Retry-After": "0"}))
     run_id = await client.start_run(job, idempotency_key="wish-1")

@@ -35,11 +35,27 @@ def test_the_providers_manager_finds_the_hook_without_a_warning(caplog):
     assert [record.getMessage() for record in about if record.levelno >= logging.WARNING] == []
 
 
-def test_airflow_says_nothing_of_a_failed_coherence_check():
-    code = "from airflow.providers_manager import ProvidersManager as P; print(sorted(P().hooks))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "'datarecs'" in done.stdout
-    assert "oherence" not in done.stdout + done.stderr
+FRESH = """
+import sys
+from airflow.__main__ import main
+from airflow.providers_manager import ProvidersManager
+print(sorted(ProvidersManager().hooks))
+sys.argv[1:] = ["config", "get-value", "datarecs", "heartbeat_interval"]
+main()
+"""
+
+
+@pytest.fixture(scope="module")
+def fresh():
+    """Give what a fresh Airflow prints of its connection types and of an option of a deployment."""
+    done = subprocess.run([sys.executable, "-c", FRESH], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_airflow_says_nothing_of_a_failed_coherence_check(fresh):
+    assert "'datarecs'" in fresh.stdout
+    assert "oherence" not in fresh.stdout + fresh.stderr
 
 
 def test_airflow_makes_this_providers_hook_of_its_connection(simulator):
@@ -61,10 +77,8 @@ def test_provider_info_fits_the_schema_of_this_airflow():
     assert get_provider_info()["package-name"] == "apache-airflow-provider-datarecs"
 
 
-def test_airflow_knows_the_settings_of_a_deployment():
-    option = ("config", "get-value", "datarecs", "heartbeat_interval")
-    done = subprocess.run([sys.executable, "-m", "airflow", *option], capture_output=True, text=True)
-    assert done.stdout.splitlines()[-1] == "900.0", done.stderr
+def test_airflow_knows_the_settings_of_a_deployment(fresh):
+    assert fresh.stdout.splitlines()[-1] == "900.0", fresh.stderr
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 import pytest
 from support import ROOT
 
+from airflow_provider_datarecs.simulator.__main__ import main
+
 COMMAND = [sys.executable, "-m", "airflow_provider_datarecs.simulator"]
 
 
@@ -81,8 +83,9 @@ def test_a_scenario_and_keys_of_ones_own(tmp_path):
 
 
 @pytest.mark.parametrize("arguments", [["--port", "x"], ["--nonsense"], ["--scenario", "nowhere.json"]])
-def test_a_wrong_argument_is_told(arguments):
-    with run(*arguments) as process:
-        _, errors = process.communicate(timeout=20)
-    assert process.returncode == 2
-    assert "python -m airflow_provider_datarecs.simulator: error:" in errors
+def test_a_wrong_argument_is_told(arguments, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["simulator", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert "python -m airflow_provider_datarecs.simulator: error:" in capsys.readouterr().err

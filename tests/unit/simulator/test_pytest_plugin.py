@@ -49,7 +49,9 @@ def ask(conn_id="DATARECS_DEFAULT"):
 """
 
 
-def test_the_fixture_serves_and_lets_the_connection_lead_there(session):
+def test_the_fixture_and_its_marker(session, tmp_path):
+    scenario = {"workspaces": [{"id": "w1", "name": "From the file"}], "faults": [{"path": "/jobs"}]}
+    (tmp_path / "scenario.json").write_text(json.dumps(scenario))
     session(
         ASKED
         + """
@@ -62,17 +64,7 @@ def test_two_is_a_new_one(datarecs_simulator):
 
 def test_nothing_is_left():
     assert os.environ["AIRFLOW_CONN_DATARECS_DEFAULT"] == "the user's own"
-""",
-        AIRFLOW_CONN_DATARECS_DEFAULT="the user's own",
-    )
 
-
-def test_the_marker_names_a_scenario_and_the_connection(session, tmp_path):
-    scenario = {"workspaces": [{"id": "w1", "name": "From the file"}], "faults": [{"path": "/jobs"}]}
-    (tmp_path / "scenario.json").write_text(json.dumps(scenario))
-    session(
-        ASKED
-        + """
 @pytest.mark.datarecs(scenario="scenario.json")
 def test_a_file(datarecs_simulator):
     assert ask() == ["From the file"]
@@ -86,16 +78,25 @@ def test_the_scenario_itself(datarecs_simulator):
 class TestAnotherConnection:
     def test_it(self, datarecs_simulator):
         assert ask("LEDGER") == ["Production", "Staging"]
-        assert "AIRFLOW_CONN_DATARECS_DEFAULT" not in os.environ
-"""
+        assert os.environ["AIRFLOW_CONN_DATARECS_DEFAULT"] == "the user's own"
+""",
+        AIRFLOW_CONN_DATARECS_DEFAULT="the user's own",
     )
 
 
-@pytest.mark.parametrize("given", ["conn='ledger'", "scenario='none.json'", "scenario={'jobs': []}"])
-def test_a_marker_that_says_something_else_fails_its_test(session, given):
-    text = f"import pytest\n@pytest.mark.datarecs({given})\ndef test_it(datarecs_simulator): pass\n"
-    told = session(text, code=1)
-    assert given.partition("=")[2].strip("'{").split("'")[0] in told or "'conn'" in told
+# What a marker says, and what its test is told.
+WRONG = {"conn='ledger'": "'conn'", "scenario='none.json'": "none.json", "scenario={'jobs': []}": "'jobs'"}
+
+
+def test_a_marker_that_says_something_else_fails_its_test(session):
+    tests = (
+        f"@pytest.mark.datarecs({given})\ndef test_{number}(datarecs_simulator): pass\n"
+        for number, given in enumerate(WRONG)
+    )
+    told = session("import pytest\n" + "".join(tests), code=1)
+    for number, words in enumerate(WRONG.values()):
+        assert f"ERROR at setup of test_{number}" in told
+        assert words in told.partition(f"ERROR at setup of test_{number} ")[2].partition("ERROR at setup")[0]
 
 
 LOADED = """
@@ -124,5 +125,6 @@ def test_a_session_in_which_every_warning_is_an_error_passes(session):
     )  # fmt: skip
 
 
-def test_the_marker_is_explained(session):
-    assert "@pytest.mark.datarecs(scenario=None, conn_id='datarecs_default')" in session("", "--markers")
+def test_the_marker_is_explained(pytestconfig):
+    explained = [line.partition(":")[0] for line in pytestconfig.getini("markers")]
+    assert "datarecs(scenario=None, conn_id='datarecs_default')" in explained

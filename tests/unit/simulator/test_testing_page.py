@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 from support import DOCS
+from support.clock import skip_pauses
 
 from airflow_provider_datarecs.operators.trigger_job_run import TriggerJobRunOperator
 from airflow_provider_datarecs.sensors.job_run import JobRunSensor
@@ -46,7 +48,9 @@ def run_and_wait(job_id, context):
 
 
 @pytest.mark.parametrize("what", ENDS)
-def test_a_line_does_what_the_page_says(what, datarecs_simulator, context):
+def test_a_line_does_what_the_page_says(what, datarecs_simulator, context, monkeypatch):
+    skip_pauses(monkeypatch)
+    datarecs_simulator.world.clock = time.time  # the one that the pauses move on
     datarecs_simulator.world.plan_runs("job_daily_balance", Plan(polls=1))
     exec(LINES[what], {"datarecs_simulator": datarecs_simulator, "Plan": Plan, "Fault": Fault})
     end, answer = ENDS[what]

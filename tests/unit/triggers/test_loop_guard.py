@@ -115,30 +115,38 @@ spec.loader.exec_module(guard)
 from airflow_provider_datarecs.triggers.job_run import JobRunTrigger
 
 assert "airflow_provider_datarecs.api.client" not in sys.modules
-trigger = JobRunTrigger(**json.loads(sys.argv[2]))
+triggers = [JobRunTrigger(**arguments) for arguments in json.loads(sys.argv[2])]
 
 
-async def wait():
+async def wait(trigger):
     return [event.payload async for event in trigger.run()]
+
+
+async def wait_for_all():
+    return await asyncio.gather(*map(wait, triggers))
 
 
 watched = guard.LoopGuard()
 guard._guards.add(watched)
 with watched.watching():
-    events = asyncio.run(wait())
+    events = asyncio.run(wait_for_all())
 print(json.dumps([events, watched.offences]))
 """
 
 
-def test_the_first_wait_of_a_triggerer_does_not_block_the_loop(simulator, started, trigger_for):
-    run_id = started(Plan(queued=0, running=0))
+def test_the_first_waits_of_a_triggerer_are_overdue_and_do_not_block_the_loop(
+    simulator, started, trigger_for
+):
+    runs = [started(Plan(queued=0, running=0)) for _ in range(20)]
     guard = Path(__file__).with_name("conftest.py")
-    _, arguments = trigger_for(run_id).serialize()
+    arguments = [trigger_for(run_id, seconds=-60.0).serialize()[1] for run_id in runs]
     done = subprocess.run(
         [sys.executable, "-c", FRESH, str(guard), json.dumps(arguments)], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     events, offences = json.loads(done.stdout.splitlines()[-1])
-    assert [event["outcome"] for event in events] == ["finished"]
+    assert [[(event["run_id"], event["outcome"]) for event in of_one] for of_one in events] == [
+        [(run_id, "finished")] for run_id in runs
+    ]
     assert offences == []
-    assert len(simulator.world.runs[Kind.JOB]) == 1
+    assert len(simulator.world.runs[Kind.JOB]) == 20

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import gc
-import json
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -176,31 +174,3 @@ async def test_what_a_wait_logs_is_in_its_own_tasks_log(simulator, started, trig
     await asyncio.gather(*(wait_as(name, run_id) for name, run_id in runs.items()))
     for name, run_id in runs.items():
         assert {who for who, line in LoggedTrigger.log if run_id in line} == {name}
-
-
-OVERDUE = """
-import asyncio, json, sys, time
-from airflow_provider_datarecs.triggers.job_run import JobRunTrigger
-
-async def event_of(run_id):
-    trigger = JobRunTrigger(**{**json.loads(sys.argv[1]), "run_id": run_id, "deadline": time.time() - 60})
-    return [event.payload async for event in trigger.run()]
-
-async def all_of():
-    return await asyncio.gather(*map(event_of, json.loads(sys.argv[2])), return_exceptions=True)
-
-print(json.dumps([str(events[0]["outcome"]) if isinstance(events, list) else repr(events)
-                  for events in asyncio.run(all_of())]))
-"""
-
-
-def test_waits_that_are_overdue_when_a_triggerer_starts_get_their_last_look(simulator, started, trigger_for):
-    runs = [started(DONE) for _ in range(20)]
-    _, arguments = trigger_for(runs[0]).serialize()
-    done = subprocess.run(
-        [sys.executable, "-c", OVERDUE, json.dumps(arguments), json.dumps(runs)],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout.splitlines()[-1]) == ["finished"] * 20

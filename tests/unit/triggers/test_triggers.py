@@ -145,24 +145,6 @@ async def test_a_revoked_key_ends_the_wait_and_is_told_without_the_key(
     assert "demo-key" not in json.dumps(event)
 
 
-FOREIGN = [
-    {"status": 401, "body": "<html>401 Authorization Required</html>"},
-    {"status": 403, "body": "<html>Access denied</html>"},
-    {"status": 404, "body": "default backend - 404"},
-    {"status": 400, "body": ""},
-    {"status": 302, "headers": {"Location": "/login"}},
-]
-
-
-@pytest.mark.parametrize("fault", FOREIGN, ids=lambda fault: str(fault["status"]))
-async def test_an_answer_that_is_not_its_own_ends_no_wait(started, simulator, trigger_for, event_of, fault):
-    simulator.faults.append(Fault(times=5, **fault))
-    runs = [started(Plan(polls=1)) for _ in range(3)]
-    events = await asyncio.gather(*(event_of(trigger_for(run_id)) for run_id in runs))
-    assert [(event["outcome"], event["run_id"]) for event in events] == [("finished", one) for one in runs]
-    assert simulator.faults[0].times == 0
-
-
 async def test_a_started_run_is_waited_for_by_the_id_that_the_start_gave(
     started, simulator, trigger_for, event_of
 ):
