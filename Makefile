@@ -13,7 +13,7 @@ OLD = airflow2.7,airflow2.11
 NEWEST = airflow3.3
 SHORT = airflow2.7-py3.8,airflow2.8,airflow2.9,airflow2.10,airflow3.0,airflow3.1,airflow3.2,airflow3.3-py3.13,airflow3.4
 # What was skipped for want of a Python is said once more in the last lines.
-PARALLEL = matrix() { $(TOX) run-parallel "$$@" 2>&1 | tee .tox/matrix.log; ended=$${PIPESTATUS[0]}; \
+PARALLEL = matrix() { mkdir -p .tox; $(TOX) run-parallel "$$@" 2>&1 | tee .tox/matrix.log; ended=$${PIPESTATUS[0]}; \
 	grep -h ': skipped because' .tox/matrix.log; return $$ended; }; matrix
 SHELL = bash
 
