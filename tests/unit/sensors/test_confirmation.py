@@ -105,6 +105,13 @@ def test_looks_that_fail_again_and_again_have_the_connection_read_anew(simulator
         assert sensor.poke(context).xcom_value["status"] == "COMPLETED"
 
 
+@pytest.fixture
+def time_for_last_looks(monkeypatch):
+    """Give last looks the time that even a busy machine needs for them."""
+    monkeypatch.setattr("airflow_provider_datarecs.waits.watch.LAST_LOOK_WITHIN", 60.0)
+
+
+@pytest.mark.usefixtures("time_for_last_looks")
 def test_a_run_that_ended_before_the_deadline_is_seen_behind_a_503(simulator, sensor, context, started):
     run_id = started(DONE)
     simulator.faults.append(Fault(times=3, status=503))
@@ -112,6 +119,7 @@ def test_a_run_that_ended_before_the_deadline_is_seen_behind_a_503(simulator, se
     assert len(simulator.requests) == 4
 
 
+@pytest.mark.usefixtures("time_for_last_looks")
 def test_a_429_at_the_deadline_is_waited_out_where_that_takes_no_longer_than_a_last_look_may(
     simulator, sensor, context, started, monkeypatch
 ):
