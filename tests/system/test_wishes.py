@@ -65,7 +65,10 @@ def test_each_wish_has_one_run_and_a_key_of_its_own(airflow, live_simulator):
     assert wait.dag_run()["start_date"] == began
     assert len(labels(world)) == 2
 
+    airflow.cli("dags", "pause", "wishes")
+    wait.for_scheduler()  # which fails where a DAG run is gone that it has just read
     subprocess.run([sys.executable, "-c", DELETE], env=airflow.environ, check=True, capture_output=True)
+    airflow.cli("dags", "unpause", "wishes")
     airflow.trigger_dag("wishes", "again")
     wait.for_start()
     assert len(labels(world)) == 3
@@ -93,6 +96,12 @@ class Wait:
             return task if task.get("state") == "success" and task["try_number"] > after else None
 
         return self.airflow.wait_until(started, f"start has succeeded in a try after {after}", seconds=300)
+
+    def for_scheduler(self):
+        query = "select latest_heartbeat from job where job_type = 'SchedulerJob' and state = 'running'"
+        for _ in range(2):
+            before = self.airflow.rows(query)
+            self.airflow.wait_until(lambda: self.airflow.rows(query) != before, "the scheduler goes on")  # noqa: B023
 
     def dag_run(self):
         (row,) = self.airflow.rows("select * from dag_run where dag_id = 'wishes'")
