@@ -12,8 +12,6 @@ from support.airflow import IS_AIRFLOW_3, Airflow
 
 from airflow_provider_datarecs.simulator import ApiKey, Simulator, default_world
 
-# Tried to its end on Airflow 3 alone.
-collect_ignore = [] if IS_AIRFLOW_3 else ["test_kinds_of_dags.py"]
 LINEAGE = "lineage.jsonl"
 
 
