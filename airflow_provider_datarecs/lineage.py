@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from airflow_provider_datarecs.api.runs import Runnable
+    from airflow_provider_datarecs.api.runs import Target
 
 
-class HasLineage:
+class LineageMixin:
     """
     Keep which run at DataRecs a task is about, for Airflow's OpenLineage provider to ask for.
 
@@ -17,17 +17,17 @@ class HasLineage:
     """
 
     conn_id: str
-    _lineage: tuple[Runnable, str, dict[str, Any]] | None = None
+    _lineage: tuple[Target, str, dict[str, Any]] | None = None
 
-    def note_run(self, runnable: Runnable, run_id: str, result: Any = None) -> None:
+    def note_run(self, target: Target, run_id: str, result: Any = None) -> None:
         """
         Keep the run.
 
-        :param runnable: the job or job group
+        :param target: the job or job group
         :param run_id: the run's id
         :param result: its ``run_result``, if there is one
         """
-        self._lineage = runnable, run_id, result if isinstance(result, dict) else {}
+        self._lineage = target, run_id, result if isinstance(result, dict) else {}
 
     def get_openlineage_facets_on_start(self) -> Any:
         """Give what is known when the task starts, which is nothing: its templates may not be rendered."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from openlineage.client.facet_v2 import RunFacet
     from openlineage.client.generated.external_query_run import ExternalQueryRunFacet
 
-    from airflow_provider_datarecs.api.runs import Runnable
+    from airflow_provider_datarecs.api.runs import Target
 else:
     try:
         from openlineage.client.facet_v2 import RunFacet
@@ -53,19 +53,19 @@ def nothing() -> OperatorLineage[Any, Any]:
 
 
 def lineage_of(
-    runnable: Runnable, run_id: str, result: dict[str, Any], *, source: str
+    target: Target, run_id: str, result: dict[str, Any], *, source: str
 ) -> OperatorLineage[Any, Any]:
     """
     Give the facets of a run; no data sets, since DataRecs does not tell which tables it has compared.
 
-    :param runnable: the job or job group
+    :param target: the job or job group
     :param run_id: the run's id
     :param result: its ``run_result``, empty as long as there is none
     :param source: the URL of the API
     """
     known: dict[str, Any] = {name: result.get(name) for name in TOLD}
-    known[runnable.kind.id_field] = runnable.id
-    facet = DataRecsRunFacet(run_id=run_id, workspace_id=runnable.workspace_id, **known)
+    known[target.kind.id_field] = target.id
+    facet = DataRecsRunFacet(run_id=run_id, workspace_id=target.workspace_id, **known)
     host = urlsplit(source).netloc.rpartition("@")[2]
     external = ExternalQueryRunFacet(externalQueryId=run_id, source=host)
     return OperatorLineage(run_facets={EXTERNAL_QUERY: external, DATARECS_RUN: facet})

@@ -14,10 +14,10 @@ from airflow_provider_datarecs.exceptions import (
     DataRecsRowsUnmatched,
     as_airflow_exceptions,
 )
-from airflow_provider_datarecs.operators.base import HasHook
+from airflow_provider_datarecs.operators.base import HookMixin
 
 if TYPE_CHECKING:
-    from airflow_provider_datarecs.api.runs import Runnable
+    from airflow_provider_datarecs.api.runs import Target
     from airflow_provider_datarecs.compat import Context
 
 Number = TypeVar("Number", int, float)
@@ -113,7 +113,7 @@ class Limit:
         task.__dict__[self._is_lost] = value is None and was_template
 
 
-class GivesResult(HasHook):
+class ResultMixin(HookMixin):
     """
     Pass a run's result on as XCom and to outlets; fail, skip or warn where the data do not agree.
 
@@ -145,14 +145,12 @@ class GivesResult(HasHook):
         value, is_lost = getattr(self, name), getattr(self, _IS_LOST.format(name), False)
         return None if value is None and not is_lost else read(name, value)
 
-    def give(
-        self, context: Context, runnable: Runnable, run_id: str, result: dict[str, Any]
-    ) -> dict[str, Any]:
+    def give(self, context: Context, target: Target, run_id: str, result: dict[str, Any]) -> dict[str, Any]:
         """
         Push the XCom ``run_result``, judge it, tell the outlets, and give the result back.
 
         :param context: the task's context
-        :param runnable: the job or job group
+        :param target: the job or job group
         :param run_id: the run's id
         :param result: the run's result
         :raises DataRecsRowsUnmatched: where the data do not agree, unless that skips or warns
@@ -161,13 +159,13 @@ class GivesResult(HasHook):
         context["ti"].xcom_push(key="run_result", value=result)
         limits = self.read_limits()
         over, missing = limits.judge(result)
-        subject = f"Run {run_id!r} of {runnable}"
+        subject = f"Run {run_id!r} of {target}"
         if over and (self.on_unmatched == FAIL or not missing):
-            self._disagree(subject, [*over, *missing], limits, run_id, result, self._where(runnable, run_id))
+            self._disagree(subject, [*over, *missing], limits, run_id, result, self._where(target, run_id))
         elif missing:
             raise DataRecsCountsMissing(
                 f"{subject}: nobody can say whether the data agree, since {'; '.join([*missing, *over])}. "
-                f"Look at the run at DataRecs{self._where(runnable, run_id)}; without max_unmatched_rows and "
+                f"Look at the run at DataRecs{self._where(target, run_id)}; without max_unmatched_rows and "
                 "max_unmatched_ratio this task does not ask."
             )
         elif limits.are_set:
@@ -177,8 +175,8 @@ class GivesResult(HasHook):
             self.outlets,
             context,
             {
-                runnable.kind.id_field: runnable.id,
-                "workspace_id": runnable.workspace_id,
+                target.kind.id_field: target.id,
+                "workspace_id": target.workspace_id,
                 "run_id": run_id,
                 **{name: result.get(name) for name in TOLD},
                 "agreed": not over if limits.are_set else None,
@@ -211,8 +209,8 @@ class GivesResult(HasHook):
         if self.on_unmatched == SKIP:
             raise AirflowSkipException(message)
 
-    def _where(self, runnable: Runnable, run_id: str) -> str:
-        url = self.url_of(runnable, run_id)
+    def _where(self, target: Target, run_id: str) -> str:
+        url = self.url_of(target, run_id)
         return f": {url}" if url else ""
 
 

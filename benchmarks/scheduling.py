@@ -13,8 +13,8 @@ import random
 import statistics
 from collections import deque
 
-from airflow_provider_datarecs.waits.forecast import History
-from airflow_provider_datarecs.waits.schedule import ROUNDS, Question, Schedule
+from airflow_provider_datarecs.polling.durations import History
+from airflow_provider_datarecs.polling.schedule import ROUNDS, Question, Schedule
 
 JOBS = 1000
 PAUSE = 60.0 / 80.0  # seconds between two looks

@@ -109,13 +109,13 @@ class LoopHolds:
 def scale_time(scale: float) -> None:
     """Let this provider's own times pass faster."""
     from airflow_provider_datarecs.api import contract
+    from airflow_provider_datarecs.polling import durations, monitor
     from airflow_provider_datarecs.triggers import base
-    from airflow_provider_datarecs.waits import forecast, watch
 
     contract.RATE_LIMIT_WINDOW /= scale
-    forecast.UNKNOWN /= scale
-    watch.MIN_POKE_INTERVAL /= scale
-    base.FIRST_LOOK = (base.FIRST_LOOK[0] / scale, base.FIRST_LOOK[1] / scale)
+    durations.UNKNOWN /= scale
+    monitor.MIN_POKE_INTERVAL /= scale
+    base.FIRST_POLL = (base.FIRST_POLL[0] / scale, base.FIRST_POLL[1] / scale)
 
 
 async def first_event(trigger: Any) -> Any:
@@ -136,7 +136,7 @@ async def measure(work: dict[str, Any]) -> dict[str, Any]:
     # What Airflow itself has in memory is not for the collector to walk while the waits are measured.
     gc.collect()
     gc.freeze()
-    memory = me.memory_info().rss
+    start_state = me.memory_info().rss
     results: list[tuple[str, str, float]] = []
 
     async def wait(number: int, run: list[Any], trigger: Any) -> None:
@@ -158,7 +158,7 @@ async def measure(work: dict[str, Any]) -> dict[str, Any]:
         used, since = time.process_time(), time.monotonic()
         await asyncio.sleep(work["measure"])
         measured["cpu"] = (time.process_time() - used) / (time.monotonic() - since)
-        measured["memory"] = me.memory_info().rss - memory
+        measured["memory"] = me.memory_info().rss - start_state
     else:
         await asyncio.wait(waits, timeout=work["patience"])
     measured["hold"], measured["own_hold"] = holds.longest, holds.longest_uncollected

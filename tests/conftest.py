@@ -20,7 +20,7 @@ import pytest
 from support.fakes import FakeTaskInstance
 
 import airflow_provider_datarecs
-from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.compat import AIRFLOW_VERSION
 
 # Its conftest needs what only some environments have.
@@ -112,8 +112,8 @@ def started(simulator):
     """Start a run of the ledger job that goes by a plan, and give its id."""
 
     def started(plan):
-        job = simulator.world.owners[Kind.JOB]["job_ledger"]
+        job = simulator.world.owners[TargetKind.JOB]["job_ledger"]
         job.plan = plan
-        return simulator.world.start_run(Kind.JOB, job).id
+        return simulator.world.start_run(TargetKind.JOB, job).id
 
     return started

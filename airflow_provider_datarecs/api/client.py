@@ -12,7 +12,7 @@ import aiohttp
 from yarl import URL
 
 from airflow_provider_datarecs import __version__
-from airflow_provider_datarecs.api import answers, contract
+from airflow_provider_datarecs.api import contract, parsing
 from airflow_provider_datarecs.api.bodies import ASKED_ENCODING, MAX_ANSWER
 from airflow_provider_datarecs.api.errors import (
     AnsweredWithError,
@@ -30,9 +30,15 @@ from airflow_provider_datarecs.api.errors import (
     UnreadableAnswer,
 )
 from airflow_provider_datarecs.api.pages import MAX_PAGES, each_once, walk, whole_next_url
-from airflow_provider_datarecs.api.rate_limit import SeenLimit
-from airflow_provider_datarecs.api.retry import CONNECT_TIMEOUT, OPERATOR, REQUEST_TIMEOUT, Patience, retrying
-from airflow_provider_datarecs.api.runs import Run, Runnable, check_id, check_text, read_run
+from airflow_provider_datarecs.api.rate_limit import RateLimitState
+from airflow_provider_datarecs.api.retry import (
+    CONNECT_TIMEOUT,
+    OPERATOR,
+    REQUEST_TIMEOUT,
+    RetryPolicy,
+    retrying,
+)
+from airflow_provider_datarecs.api.runs import Run, Target, check_id, check_text, read_run
 from airflow_provider_datarecs.api.transport import Sending, make_connector, session_limits, tracing
 from airflow_provider_datarecs.api.urls import is_same_origin, with_query
 
@@ -61,9 +67,9 @@ class DataRecsClient:
 
     :param settings: where the API is and how to be let in; may be replaced while the client is open
     :param tls: the trusted certificates, from ``settings.tls()``; None for plain http
-    :param patience: how long each call goes on trying
-    :param seen_limit: takes down what each answer says of the rate limit; while it is known to let nothing
-        through, nothing is sent. Default one of this client's own
+    :param policy: how long each call goes on trying
+    :param rate_limit_state: takes down what each answer says of the rate limit; while it is known to let
+        nothing through, nothing is sent. Default one of this client's own
     """
 
     def __init__(
@@ -71,13 +77,13 @@ class DataRecsClient:
         settings: ClientSettings,
         *,
         tls: ssl.SSLContext | None,
-        patience: Patience = OPERATOR,
-        seen_limit: SeenLimit | None = None,
+        policy: RetryPolicy = OPERATOR,
+        rate_limit_state: RateLimitState | None = None,
     ) -> None:
         self.settings = settings
         self._tls = tls
-        self._patience = patience
-        self._seen_limit = seen_limit or SeenLimit()
+        self._patience = policy
+        self._rate_limit_state = rate_limit_state or RateLimitState()
         self._session: aiohttp.ClientSession | None = None
         self._session_for_posts: aiohttp.ClientSession | None = None
         self._surprises: set[type[Exception]] = set()
@@ -138,11 +144,11 @@ class DataRecsClient:
         query = {contract.WORKSPACE_ID: workspace_id}
         jobs = await self._list([contract.JOBS], query, what=f"the jobs of workspace {workspace_id!r}")
         # A service that does not know the filter answers with the jobs of every workspace.
-        return [job for job in jobs if answers.id_text(job.get("workspace_id")) in (None, workspace_id)]
+        return [job for job in jobs if parsing.id_text(job.get("workspace_id")) in (None, workspace_id)]
 
     async def start_run(
         self,
-        runnable: Runnable,
+        target: Target,
         *,
         idempotency_key: str,
         run_label: str | None = None,
@@ -151,7 +157,7 @@ class DataRecsClient:
         """
         Start a run and give its id.
 
-        :param runnable: the job or job group
+        :param target: the job or job group
         :param idempotency_key: the same for every attempt at the same wish
         :param run_label: a label for the run, default none
         :param before_send: called each time the request is about to be sent, default nothing
@@ -166,9 +172,9 @@ class DataRecsClient:
         try:
             return await self._ask(
                 "POST",
-                self._url([runnable.kind.path, runnable.id, contract.RUN], runnable),
-                answers.new_run_id,
-                what=str(runnable),
+                self._url([target.kind.path, target.id, contract.RUN], target),
+                parsing.new_run_id,
+                what=str(target),
                 body={contract.RUN_LABEL: run_label} if run_label else None,
                 headers={contract.IDEMPOTENCY_HEADER: idempotency_key},
                 before_send=before_send,
@@ -176,67 +182,67 @@ class DataRecsClient:
         except (MaybeArrived, Unavailable) as error:
             if isinstance(error, Redirected) and error.status in contract.SENT_ELSEWHERE:
                 raise
-            raise RunMayHaveStarted(runnable, error) from error
+            raise RunMayHaveStarted(target, error) from error
         except Rejected as error:
             if error.status == contract.CONFLICT and contract.NAMES_A_KEY.search(error.problem):
-                raise RunMayHaveStarted(runnable, error) from error
+                raise RunMayHaveStarted(target, error) from error
             raise
 
-    async def list_runs(self, runnable: Runnable) -> list[dict[str, Any]]:
+    async def list_runs(self, target: Target) -> list[dict[str, Any]]:
         """
         List the run history of a job or job group, with keys in snake_case.
 
-        :param runnable: the job or job group
+        :param target: the job or job group
         """
-        query = {contract.WORKSPACE_ID: runnable.workspace_id}
+        query = {contract.WORKSPACE_ID: target.workspace_id}
         return await self._list(
-            [runnable.kind.path, runnable.id, contract.RUNS], query, what=f"the runs of {runnable}"
+            [target.kind.path, target.id, contract.RUNS], query, what=f"the runs of {target}"
         )
 
-    async def runs_page(self, runnable: Runnable, url: str | None = None) -> answers.Page:
+    async def runs_page(self, target: Target, url: str | None = None) -> parsing.Page:
         """
         Give one page of the run history of a job or job group; ``next_url`` in it is whole.
 
-        :param runnable: the job or job group
+        :param target: the job or job group
         :param url: the page's URL as another page names it, default that of the first page
         """
-        first = self._url([runnable.kind.path, runnable.id, contract.RUNS], runnable)
+        first = self._url([target.kind.path, target.id, contract.RUNS], target)
         if url is not None and not is_same_origin(url, first):
             url = None  # from before the connection was changed: its host must not get the new key
-        return await self._page(first, url or first, f"the runs of {runnable}")
+        return await self._page(first, url or first, f"the runs of {target}")
 
-    def run_pages(self, runnable: Runnable, *, most: int) -> AsyncIterator[answers.Page]:
+    def run_pages(self, target: Target, *, most: int) -> AsyncIterator[parsing.Page]:
         """
         Give the run history of a job or job group page by page, to its end.
 
-        :param runnable: the job or job group
+        :param target: the job or job group
         :param most: how many pages to read
         :raises EndlessList: when there are more, or they lead in a circle
         """
-        first = self._url([runnable.kind.path, runnable.id, contract.RUNS], runnable)
-        return self._pages(first, f"the runs of {runnable}", most)
+        first = self._url([target.kind.path, target.id, contract.RUNS], target)
+        return self._pages(first, f"the runs of {target}", most)
 
-    async def get_run(self, runnable: Runnable, run_id: str) -> Run:
+    async def get_run(self, target: Target, run_id: str) -> Run:
         """
         Ask for one run.
 
-        :param runnable: the job or job group
+        :param target: the job or job group
         :param run_id: the run's id
         :raises UnreadableAnswer: when the answer is not about this very run
         """
         run_id = check_id("run_id", run_id)
         return await self._ask(
             "GET",
-            self._url([runnable.kind.path, runnable.id, contract.RUNS, run_id], runnable),
-            lambda call, answer: read_run(call, answer, runnable, run_id),
-            what=f"run {run_id!r} of {runnable}",
+            self._url([target.kind.path, target.id, contract.RUNS, run_id], target),
+            lambda call, answer: read_run(call, answer, target, run_id),
+            what=f"run {run_id!r} of {target}",
         )
 
-    async def cancel_run(self, runnable: Runnable, run_id: str, *, reason: str) -> bool:
+    async def cancel_run(self, target: Target, run_id: str, *, reason: str) -> bool:
         """
         Ask DataRecs to cancel a run, which it does in its own time.
 
-        :param runnable: the job or job group
+        :param target: the job or job group
         :param run_id: the run's id
         :param reason: shown at DataRecs
         :return: False if DataRecs does not offer to cancel this run
@@ -245,11 +251,9 @@ class DataRecsClient:
         try:
             await self._ask(
                 "POST",
-                self._url(
-                    [runnable.kind.path, runnable.id, contract.RUNS, run_id, contract.CANCEL], runnable
-                ),
+                self._url([target.kind.path, target.id, contract.RUNS, run_id, contract.CANCEL], target),
                 lambda _call, _answer: None,
-                what=f"run {run_id!r} of {runnable}",
+                what=f"run {run_id!r} of {target}",
                 body={contract.REASON: reason},
             )
         except (AnsweredWithError, ForeignAnswer) as error:
@@ -259,9 +263,9 @@ class DataRecsClient:
             raise
         return True
 
-    def _url(self, segments: list[str], runnable: Runnable | None = None) -> str:
+    def _url(self, segments: list[str], target: Target | None = None) -> str:
         url = self.settings.url(*segments)
-        return with_query(url, {contract.WORKSPACE_ID: runnable.workspace_id}) if runnable else url
+        return with_query(url, {contract.WORKSPACE_ID: target.workspace_id}) if target else url
 
     async def _list(
         self, segments: list[str], query: dict[str, str] | None = None, *, what: str
@@ -271,11 +275,11 @@ class DataRecsClient:
             items += page.items
         return each_once(items)
 
-    def _pages(self, first: str, what: str, most: int) -> AsyncIterator[answers.Page]:
+    def _pages(self, first: str, what: str, most: int) -> AsyncIterator[parsing.Page]:
         return walk(lambda url: self._page(first, url, what), first, what=what, most=most)
 
-    async def _page(self, first: str, url: str, what: str) -> answers.Page:
-        page = await self._ask("GET", url, answers.page, what=what)
+    async def _page(self, first: str, url: str, what: str) -> parsing.Page:
+        page = await self._ask("GET", url, parsing.page, what=what)
         return replace(page, next_url=whole_next_url(first, url, page))
 
     async def _ask(
@@ -293,7 +297,7 @@ class DataRecsClient:
         call = f"{method} {urlsplit(url).path}"
 
         async def once() -> T:
-            closed_for = self._seen_limit.closed_for()
+            closed_for = self._rate_limit_state.closed_for()
             if closed_for:
                 problem = f"not sent: the rate limit is used up and opens in {closed_for:.0f} s"
                 raise LimitUsedUp(call, problem, closed_for)
@@ -301,7 +305,7 @@ class DataRecsClient:
             status, answer_headers, answer = await self._exchange(call, method, url, body, headers)
 
             def interpret(answer: bytes) -> T:
-                return parse(call, answers.read(call, what, status, answer_headers, answer))
+                return parse(call, parsing.read(call, what, status, answer_headers, answer))
 
             is_small = len(answer) <= READ_AT_ONCE and "Content-Encoding" not in answer_headers
             try:
@@ -347,7 +351,7 @@ class DataRecsClient:
                 proxy_headers=self.settings.proxy_headers(),
                 trace_request_ctx=sending,
             ) as response:
-                self._seen_limit.note(response.headers)
+                self._rate_limit_state.note(response.headers)
                 return response.status, response.headers, await _read_body(call, response)
         except DataRecsError:
             raise

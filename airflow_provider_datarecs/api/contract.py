@@ -39,7 +39,7 @@ RUN_LABEL = "run_label"  # A
 REASON = "reason"  # A
 
 
-class Kind(Enum):
+class TargetKind(Enum):
     """Something that can be run: a job, or a group of jobs that run together."""
 
     JOB = ("job", JOBS, "job_id")

@@ -6,8 +6,8 @@ from typing import Any, AsyncIterator, Awaitable, Callable
 from urllib.parse import urlsplit
 
 from airflow_provider_datarecs.api import contract
-from airflow_provider_datarecs.api.answers import Page, id_text
 from airflow_provider_datarecs.api.errors import EndlessList
+from airflow_provider_datarecs.api.parsing import Page, id_text
 from airflow_provider_datarecs.api.urls import on_same_origin, with_query
 
 MAX_PAGES = 500  # of a list: five minutes, at 100 requests a minute

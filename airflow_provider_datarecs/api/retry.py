@@ -34,7 +34,7 @@ _backoff = wait_exponential_jitter(initial=1, max=20)
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """
     How long a caller goes on trying.
 
@@ -48,18 +48,20 @@ class Patience:
     rate_limited_seconds: float
 
 
-OPERATOR = Patience(attempts=5, seconds=120, rate_limited_seconds=300)
-ONE_LOOK = Patience(attempts=1, seconds=0, rate_limited_seconds=0)  # for a wait, whose next look is the retry
+OPERATOR = RetryPolicy(attempts=5, seconds=120, rate_limited_seconds=300)
+ONE_POLL = RetryPolicy(
+    attempts=1, seconds=0, rate_limited_seconds=0
+)  # for a wait, whose next look is the retry
 
 
-def retrying(patience: Patience, *, repeatable: bool) -> AsyncRetrying:
+def retrying(policy: RetryPolicy, *, repeatable: bool) -> AsyncRetrying:
     """
     Make the retrying for one call.
 
-    :param patience: how long to go on
+    :param policy: how long to go on
     :param repeatable: whether the call may be sent again although an earlier one may have been carried out
     """
-    tries = _Tries(patience, repeatable=repeatable)
+    tries = _Tries(policy, repeatable=repeatable)
     return AsyncRetrying(
         retry=tries.may_repeat,
         wait=tries.pause,
@@ -94,8 +96,8 @@ def limit_wait(error: RateLimited) -> float:
 class _Tries:
     """What tenacity asks about the attempts at one call."""
 
-    def __init__(self, patience: Patience, *, repeatable: bool) -> None:
-        self.patience = patience
+    def __init__(self, policy: RetryPolicy, *, repeatable: bool) -> None:
+        self.policy = policy
         self.repeatable = repeatable
         self.attempts = 0
         self.rate_limited = 0.0  # seconds spent on waiting for the rate limit
@@ -119,10 +121,10 @@ class _Tries:
         spent, pause = state.seconds_since_start or 0.0, self.pause(state)
         if isinstance(_error(state), RateLimited):
             self.rate_limited += pause
-            return spent + pause > self.patience.rate_limited_seconds
+            return spent + pause > self.policy.rate_limited_seconds
         self.attempts += 1
         ends = spent - self.rate_limited + pause + REQUEST_TIMEOUT
-        return self.attempts >= self.patience.attempts or ends > self.patience.seconds
+        return self.attempts >= self.policy.attempts or ends > self.policy.seconds
 
     def announce(self, state: RetryCallState) -> None:
         log.warning("%s; trying again in %.1f s", _error(state), self.pause(state))

@@ -9,9 +9,9 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Callable, FrozenSet, Iterable, Mapping, Tuple
 
 from airflow_provider_datarecs.api import contract
-from airflow_provider_datarecs.api.answers import id_text, run_ids, snake_keys
-from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.api.errors import InvalidInput, UnreadableAnswer
+from airflow_provider_datarecs.api.parsing import id_text, run_ids, snake_keys
 
 LONGEST_ERROR = 10_000  # characters of a run's error that are kept
 DEEPEST_ERROR = 20  # levels of one that is an object
@@ -26,7 +26,7 @@ Shape = Tuple[FrozenSet[str], FrozenSet[FrozenSet[str]]]
 
 
 @dataclass(frozen=True)
-class Runnable:
+class Target:
     """
     A job or job group: what can be run.
 
@@ -36,7 +36,7 @@ class Runnable:
     :raises InvalidInput: when an id cannot be one
     """
 
-    kind: Kind
+    kind: TargetKind
     id: str
     workspace_id: str
 
@@ -143,42 +143,42 @@ class Run:
         return bool(jobs) and all(job_fields >= contract.RESULT_FIELDS for job_fields in jobs)
 
 
-def read_run(call: str, answer: Any, runnable: Runnable, run_id: str) -> Run:
+def read_run(call: str, answer: Any, target: Target, run_id: str) -> Run:
     """
     Read the answer to a question about one run.
 
     :param call: the request in short, for messages
     :param answer: the answer's JSON
-    :param runnable: the job or job group that was asked about
+    :param target: the job or job group that was asked about
     :param run_id: the run that was asked about
     :raises UnreadableAnswer: when the answer is not about that very run
     """
     if not isinstance(answer, dict):
         raise UnreadableAnswer(call, f"an object was expected, not a {type(answer).__name__}")
     item = snake_keys(answer)
-    run = run_from(item, runnable, run_id)
+    run = run_from(item, target, run_id)
     if run is None:
         ids = " or ".join(map(repr, run_ids(item))) or None
         raise UnreadableAnswer(
             call,
-            f"the answer is about run {ids} of {runnable.kind.noun} "
-            f"{id_text(item.get(runnable.kind.id_field))!r}, not {run_id!r} of {runnable}",
+            f"the answer is about run {ids} of {target.kind.noun} "
+            f"{id_text(item.get(target.kind.id_field))!r}, not {run_id!r} of {target}",
         )
     return run
 
 
-def run_from(item: Mapping[str, Any], runnable: Runnable, run_id: str | None = None) -> Run | None:
+def run_from(item: Mapping[str, Any], target: Target, run_id: str | None = None) -> Run | None:
     """
     Read a run, None where it is not the one that is meant or has no id.
 
     :param item: the run as an answer shows it, with keys in snake_case
-    :param runnable: the job or job group that was asked about
+    :param target: the job or job group that was asked about
     :param run_id: the run that is meant, default any of them
     """
-    ids, owner = run_ids(item), item.get(runnable.kind.id_field)
-    if not ids or run_id not in (None, *ids) or id_text(owner) not in (None, runnable.id):
+    ids, owner = run_ids(item), item.get(target.kind.id_field)
+    if not ids or run_id not in (None, *ids) or id_text(owner) not in (None, target.id):
         return None
-    result = _job_result(item) if runnable.kind is Kind.JOB else _group_result(item)
+    result = _job_result(item) if target.kind is TargetKind.JOB else _group_result(item)
     return Run(id=run_id or ids[0], status=result["status"], result=result, item=item)
 
 

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from airflow_provider_datarecs.api import contract, tls
 from airflow_provider_datarecs.api.errors import InvalidSettings
 from airflow_provider_datarecs.api.proxies import Proxy, proxy_for
-from airflow_provider_datarecs.api.rate_limit import Limits
+from airflow_provider_datarecs.api.rate_limit import RateLimitConfig
 from airflow_provider_datarecs.api.urls import DEFAULT_PORTS, MAX_PORT, ascii_host
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ KEY = "API Key (the connection's password)"
 # "y" is what Airflow 2 sends for a ticked box when the form is tested.
 TRUE_WORDS = frozenset({"true", "1", "yes", "on", "y"})
 FALSE_WORDS = frozenset({"false", "0", "no", "off", "n", "none", ""})
-EXTRAS = ("tenant", "allow_insecure_http", "console_url", *(limit.name for limit in fields(Limits)))
+EXTRAS = ("tenant", "allow_insecure_http", "console_url", *(limit.name for limit in fields(RateLimitConfig)))
 # What Airflow before 2.3 put before their names, and Airflow 2 still does when the form is tested.
 EXTRA_PREFIX = "extra__datarecs__"
 
@@ -46,7 +46,7 @@ class ClientSettings:
     api_key: str = field(repr=False)
     tenant: str | None = None
     proxy: Proxy | None = None
-    limits: Limits = field(default_factory=Limits)
+    limits: RateLimitConfig = field(default_factory=RateLimitConfig)
     console_url: str | None = None
     notes: tuple[str, ...] = field(default=(), compare=False)
 
@@ -70,7 +70,7 @@ class ClientSettings:
         :param port: for a host without a port
         :param login: must be empty, since DataRecs has no logins
         :param extra: the connection's extra, as a mapping or JSON: ``tenant``, ``allow_insecure_http``,
-            ``console_url`` and the fields of :class:`Limits` are read
+            ``console_url`` and the fields of :class:`RateLimitConfig` are read
         :raises InvalidSettings: naming the field, when one cannot be right
         """
         if _text("Login", login):
@@ -95,7 +95,7 @@ class ClientSettings:
             api_key=key,
             tenant=tenant or None,
             proxy=_proxy_for(base_url),
-            limits=Limits.from_extra(options),
+            limits=RateLimitConfig.from_extra(options),
             # Checked where a link is made of it, since it is no reason to start or see no run.
             console_url=str(options.get("console_url") or "").strip() or None,
             notes=tuple(_notes(options)),

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, AsyncIterator, Callable, Mapping
 
 from airflow_provider_datarecs.api import contract
-from airflow_provider_datarecs.api.answers import run_ids
 from airflow_provider_datarecs.api.errors import (
     DataRecsError,
     EndlessList,
@@ -20,12 +19,13 @@ from airflow_provider_datarecs.api.errors import (
     RunMayHaveStarted,
     Unauthorized,
 )
+from airflow_provider_datarecs.api.parsing import run_ids
 from airflow_provider_datarecs.api.retry import starting
 from airflow_provider_datarecs.api.runs import epoch, run_from, shown
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.client import DataRecsClient
-    from airflow_provider_datarecs.api.runs import Runnable
+    from airflow_provider_datarecs.api.runs import Target
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ NO_HISTORY = (Forbidden, NotFound, Rejected)  # no later look will see more
 
 
 @dataclass(frozen=True)
-class Wish:
+class StartRequest:
     """
     What a task instance wants started, once.
 
@@ -57,7 +57,7 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Finding:
+class HistoryMatch:
     """
     What the run history tells of a wish; that nothing was started, where it has neither of these.
 
@@ -71,8 +71,8 @@ class Finding:
 
 async def start_once(
     client: DataRecsClient,
-    runnable: Runnable,
-    wish: Wish,
+    target: Target,
+    request: StartRequest,
     *,
     sent_at: float | None,
     may_repeat: bool,
@@ -82,8 +82,8 @@ async def start_once(
     Start a run unless this wish already has one, and give its id.
 
     :param client: an open client
-    :param runnable: the job or job group
-    :param wish: what the task instance wants
+    :param target: the job or job group
+    :param request: what the task instance wants
     :param sent_at: epoch seconds until which an earlier try of the task may have sent the request, None if it
         cannot have
     :param may_repeat: whether to send again where the run history cannot tell whether there is a run
@@ -91,7 +91,7 @@ async def start_once(
     :raises RunMayHaveStarted: where it cannot tell, unless ``may_repeat``
     :raises NothingStarted: when answers were lost, and the history proves that nothing was started
     """
-    start = _Start(client, runnable, wish, before_send)
+    start = _Start(client, target, request, before_send)
     run_id = None if sent_at is None else await start.find(sent_at, may_repeat=may_repeat)
     if run_id is not None:
         return run_id
@@ -108,18 +108,22 @@ class _Start:
     """
 
     def __init__(
-        self, client: DataRecsClient, runnable: Runnable, wish: Wish, before_send: Callable[[], None]
+        self,
+        client: DataRecsClient,
+        target: Target,
+        request: StartRequest,
+        before_send: Callable[[], None],
     ) -> None:
         self._client = client
-        self._runnable = runnable
-        self._wish = wish
+        self._target = target
+        self._start_request = request
         self._before_send = before_send
         self._doubt: str | None = None
         self._was_sent = False
 
     async def find(self, sent_at: float, *, may_repeat: bool) -> str | None:
         self._was_sent = True
-        found = await _look_before_start(self._client, self._runnable, self._wish, sent_at)
+        found = await _look_before_start(self._client, self._target, self._start_request, sent_at)
         if found.doubt:
             self._doubt = f"an earlier try of this task may have sent the request, and {found.doubt}"
             if not may_repeat:
@@ -127,12 +131,12 @@ class _Start:
         return found.run_id
 
     async def attempt(self) -> str:
-        sent, wish = time.time(), self._wish
+        sent, request = time.time(), self._start_request
         try:
             run_id = await self._client.start_run(
-                self._runnable,
-                idempotency_key=wish.key,
-                run_label=wish.label,
+                self._target,
+                idempotency_key=request.key,
+                run_label=request.label,
                 before_send=self._before_send,
             )
         except RunMayHaveStarted as lost:
@@ -140,66 +144,68 @@ class _Start:
         except DataRecsError as error:
             if self._was_sent and getattr(error, "status", None) == contract.CONFLICT:
                 # In conflict with what was sent before, perhaps, which is still being carried out.
-                return await self._find_lost(RunMayHaveStarted(self._runnable, error), sent)
+                return await self._find_lost(RunMayHaveStarted(self._target, error), sent)
             if self._doubt is None:
                 raise
             again = str(error).rstrip(".")
             raise self._uncertain(f". It was sent again, without success: {again}") from error
-        label = f", label {wish.label!r}" if wish.label else ""
-        log.info("Started run %s of %s%s", run_id, self._runnable, label)
+        label = f", label {request.label!r}" if request.label else ""
+        log.info("Started run %s of %s%s", run_id, self._target, label)
         return run_id
 
     async def _find_lost(self, lost: RunMayHaveStarted, sent: float) -> str:
-        runnable, self._was_sent = self._runnable, True
-        log.warning("The answer to a start of %s is lost (%s); looking in its runs", runnable, lost.why)
+        target, self._was_sent = self._target, True
+        log.warning("The answer to a start of %s is lost (%s); looking in its runs", target, lost.why)
         try:
-            found = await look_for_run(self._client, runnable, self._wish, sent)
+            found = await look_for_run(self._client, target, self._start_request, sent)
         except DataRecsError as error:
-            found = Finding(doubt=f"its run history cannot be read ({error})")
+            found = HistoryMatch(doubt=f"its run history cannot be read ({error})")
         if found.run_id is not None:
             return found.run_id
         self._doubt = f"{lost.why}, and {found.doubt}" if found.doubt else None
         if self._doubt is None:
-            raise NothingStarted(runnable, lost.why) from lost
+            raise NothingStarted(target, lost.why) from lost
         raise self._uncertain() from lost
 
     def _uncertain(self, more: str = "") -> RunMayHaveStarted:
-        return RunMayHaveStarted(self._runnable, f"{self._doubt}{more}. {_advice(self._wish)}")
+        return RunMayHaveStarted(self._target, f"{self._doubt}{more}. {_advice(self._start_request)}")
 
 
-async def look_for_run(client: DataRecsClient, runnable: Runnable, wish: Wish, sent_at: float) -> Finding:
+async def look_for_run(
+    client: DataRecsClient, target: Target, request: StartRequest, sent_at: float
+) -> HistoryMatch:
     """
     Look for the run of a wish in the run history.
 
     A history without it proves nothing until the time is over in which a new run may not show.
 
     :param client: an open client
-    :param runnable: the job or job group
-    :param wish: what was wanted
+    :param target: the job or job group
+    :param request: what was wanted
     :param sent_at: epoch seconds at which the request was sent
     """
-    found = await _look(client, runnable, wish)
+    found = await _poll(client, target, request)
     unseen_for = sent_at + contract.NOT_VISIBLE_GRACE - time.time()
     # Its own label would tell this run from others that could be it.
-    may_clear_up = found == Finding() or (wish.is_label_unique and found.run_id is None)
+    may_clear_up = found == HistoryMatch() or (request.is_label_unique and found.run_id is None)
     if may_clear_up and unseen_for > 0:
-        log.info("No run of %s shows yet that is this one; looking again in %.0f s", runnable, unseen_for)
+        log.info("No run of %s shows yet that is this one; looking again in %.0f s", target, unseen_for)
         await asyncio.sleep(unseen_for)
-        found = await _look(client, runnable, wish)
+        found = await _poll(client, target, request)
     if found.run_id is not None:
-        log.info("Run %s of %s carries this task's label: adopted", found.run_id, runnable)
+        log.info("Run %s of %s carries this task's label: adopted", found.run_id, target)
     return found
 
 
 async def _look_before_start(
-    client: DataRecsClient, runnable: Runnable, wish: Wish, sent_at: float
-) -> Finding:
+    client: DataRecsClient, target: Target, request: StartRequest, sent_at: float
+) -> HistoryMatch:
     try:
-        return await look_for_run(client, runnable, wish, sent_at)
+        return await look_for_run(client, target, request, sent_at)
     except NO_HISTORY as error:
-        return Finding(doubt=f"its run history is refused ({error})")
+        return HistoryMatch(doubt=f"its run history is refused ({error})")
     except DataRecsError as error:
-        unseen = f"whether an earlier try of this task started a run of {runnable} could not be seen"
+        unseen = f"whether an earlier try of this task started a run of {target} could not be seen"
         if isinstance(error, Unauthorized):
             raise Unauthorized(error.call, error.status, f"{error.problem}; {unseen}") from error
         # Not an end of the task: its next try looks again.
@@ -209,23 +215,27 @@ async def _look_before_start(
         ) from error
 
 
-async def _look(client: DataRecsClient, runnable: Runnable, wish: Wish) -> Finding:
+async def _poll(client: DataRecsClient, target: Target, request: StartRequest) -> HistoryMatch:
     """Read the history as far as this wish's run can be, and say what it tells."""
     # By their ids: what moves while the history is read can be on two pages.
     mine: dict[str, None] = {}
     others: dict[str, None] = {}
-    history = _History(client, runnable, wish)
+    history = _History(client, target, request)
     async for item in history.runs():
         run_id = next(iter(run_ids(item)), None)
-        is_mine = wish.is_label_unique and wish.label and item.get(contract.RUN_LABEL) == wish.label
+        is_mine = request.is_label_unique and request.label and item.get(contract.RUN_LABEL) == request.label
         (mine if is_mine and run_id else others)[run_id or "one without an id"] = None
     if len(mine) == 1:
-        return Finding(run_id=next(iter(mine)))
+        return HistoryMatch(run_id=next(iter(mine)))
     if mine:
-        return Finding(doubt=f"several runs carry its label: {', '.join(mine)}")
+        return HistoryMatch(doubt=f"several runs carry its label: {', '.join(mine)}")
     if others:
-        return Finding(doubt=f"of its runs since then each could be it: {', '.join(list(others)[:10])}")
-    return Finding() if history.is_complete else Finding(doubt="its run history cannot be read to the end")
+        return HistoryMatch(doubt=f"of its runs since then each could be it: {', '.join(list(others)[:10])}")
+    return (
+        HistoryMatch()
+        if history.is_complete
+        else HistoryMatch(doubt="its run history cannot be read to the end")
+    )
 
 
 class _History:
@@ -235,20 +245,20 @@ class _History:
     The order is an assumption, so the walk ends early only where all it has read is in that order.
     """
 
-    def __init__(self, client: DataRecsClient, runnable: Runnable, wish: Wish) -> None:
+    def __init__(self, client: DataRecsClient, target: Target, request: StartRequest) -> None:
         self.is_complete = False
         self._client = client
-        self._runnable = runnable
-        self._wish = wish
+        self._target = target
+        self._start_request = request
         self._begun: list[float] = []
 
     async def runs(self) -> AsyncIterator[dict[str, Any]]:
         try:
-            async for page in self._client.run_pages(self._runnable, most=MAX_PAGES):
+            async for page in self._client.run_pages(self._target, most=MAX_PAGES):
                 for item in page.items:
                     begun = self._begin_of(item)
                     self._begun.append(begun)
-                    if begun >= self._wish.not_before:
+                    if begun >= self._start_request.not_before:
                         yield item
                 if self._rest_is_older():
                     break
@@ -258,19 +268,19 @@ class _History:
             self.is_complete = True
 
     def _begin_of(self, item: Mapping[str, Any]) -> float:
-        run = run_from(item, self._runnable)
+        run = run_from(item, self._target)
         times = [epoch(run.result[name]) for name in ("started_at", "completed_at")] if run else []
         return next((time for time in times if time is not None), float("inf"))  # it has not begun
 
     def _rest_is_older(self) -> bool:
         begun = self._begun
         in_order = bool(begun) and begun[0] > begun[-1] and all(a >= b for a, b in zip(begun, begun[1:]))
-        return in_order and begun[-1] < self._wish.not_before
+        return in_order and begun[-1] < self._start_request.not_before
 
 
-def _advice(wish: Wish) -> str:
-    since = "" if wish.since is None else f" begun after {shown(wish.not_before)}"
-    label = f" with the label {wish.label!r}" if wish.label else ""
+def _advice(request: StartRequest) -> str:
+    since = "" if request.since is None else f" begun after {shown(request.not_before)}"
+    label = f" with the label {request.label!r}" if request.label else ""
     return (
         f"Look at DataRecs for a run{since}{label}. If there is none, clear the task, which starts one; if "
         "there is one, wait for it by its id, or cancel it first."

@@ -11,7 +11,7 @@ from airflow_provider_datarecs.api import contract
 from airflow_provider_datarecs.api.errors import InvalidSettings, UnreadableAnswer
 
 if TYPE_CHECKING:
-    from airflow_provider_datarecs.api.runs import Runnable
+    from airflow_provider_datarecs.api.runs import Target
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 SYNTAX = ":/?#[]@!$&'()*+,;=%~"  # of URLs; what is none of it, a letter or a digit, is quoted where it is not
@@ -44,20 +44,20 @@ def with_query(url: str, query: dict[str, str]) -> str:
     return f"{url}{'&' if urlsplit(url).query else '?'}{urlencode(query, quote_via=quote)}"
 
 
-def console_link(console_url: str, runnable: Runnable, run_id: str) -> str:
+def console_link(console_url: str, target: Target, run_id: str) -> str:
     """
     Give the URL at which users look at a run.
 
     :param console_url: the console's, or a run's with placeholders
-    :param runnable: the job or job group
+    :param target: the job or job group
     :param run_id: the run's id
     :raises InvalidSettings: when that makes no URL of a web page
     """
     link = console_url if "{" in console_url else f"{console_url.rstrip('/')}{contract.CONSOLE_RUN}"
     values = {
-        "workspace_id": runnable.workspace_id,
-        "kind": runnable.kind.path,
-        "id": runnable.id,
+        "workspace_id": target.workspace_id,
+        "kind": target.kind.path,
+        "id": target.id,
         "run_id": run_id,
     }
     for name, value in values.items():

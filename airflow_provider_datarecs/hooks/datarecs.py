@@ -25,12 +25,12 @@ from airflow_provider_datarecs.provider_info import (
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.client import DataRecsClient
-    from airflow_provider_datarecs.api.contract import Kind
-    from airflow_provider_datarecs.api.rate_limit import SeenLimit
-    from airflow_provider_datarecs.api.retry import Patience
-    from airflow_provider_datarecs.api.runs import Run, Runnable
+    from airflow_provider_datarecs.api.contract import TargetKind
+    from airflow_provider_datarecs.api.rate_limit import RateLimitState
+    from airflow_provider_datarecs.api.retry import RetryPolicy
+    from airflow_provider_datarecs.api.runs import Run, Target
     from airflow_provider_datarecs.api.settings import ClientSettings
-    from airflow_provider_datarecs.api.start import Wish
+    from airflow_provider_datarecs.api.start import StartRequest
 
 T = TypeVar("T")
 
@@ -61,7 +61,7 @@ class DataRecsHook(BaseHook):
     def __init__(self, conn_id: str = default_conn_name) -> None:
         super().__init__()
         self.conn_id = conn_id
-        self._seen_limit: SeenLimit | None = None
+        self._rate_limit_state: RateLimitState | None = None
         self._settings: ClientSettings | None = None
 
     @property
@@ -133,39 +133,39 @@ class DataRecsHook(BaseHook):
                 f"Airflow could not give connection {self.conn_id!r}: {type(error).__name__}: {error}"
             ) from error
         if settings != before:
-            self._seen_limit = None  # it may be another key's
+            self._rate_limit_state = None  # it may be another key's
         return settings
 
-    def run_url(self, runnable: Runnable, run_id: str) -> str | None:
+    def run_url(self, target: Target, run_id: str) -> str | None:
         """
         Give the URL at which users look at a run, None where the connection's extra has no usable
         ``console_url``.
 
-        :param runnable: the job or job group
+        :param target: the job or job group
         :param run_id: the run's id
         """
         from airflow_provider_datarecs.api.urls import console_link
 
         console_url = self.settings.console_url
         try:
-            return console_link(console_url, runnable, run_id) if console_url else None
+            return console_link(console_url, target, run_id) if console_url else None
         except InvalidSettings as error:
             self.log.warning("Connection %s makes no link to run %s: %s", self.conn_id, run_id, error)
             return None
 
-    def runnable(self, kind: Kind, runnable_id: str, workspace_id: str) -> Runnable:
+    def target(self, kind: TargetKind, target_id: str, workspace_id: str) -> Target:
         """
         Name a job or job group.
 
         :param kind: which of the two
-        :param runnable_id: its id
+        :param target_id: its id
         :param workspace_id: the id of its workspace
         :raises AirflowFailException: naming the argument, when an id cannot be one
         """
-        from airflow_provider_datarecs.api.runs import Runnable
+        from airflow_provider_datarecs.api.runs import Target
 
         with as_airflow_exceptions(self.conn_id):
-            return Runnable(kind, runnable_id, workspace_id)
+            return Target(kind, target_id, workspace_id)
 
     def check_text(self, argument: str, value: Any) -> str:
         """
@@ -205,7 +205,7 @@ class DataRecsHook(BaseHook):
         """
         return self.call(lambda client: client.list_jobs(workspace_id))
 
-    def find_job(self, *, workspace_name: str, job_name: str) -> Runnable:
+    def find_job(self, *, workspace_name: str, job_name: str) -> Target:
         """
         Find a job by names, both exact and case-sensitive.
 
@@ -213,27 +213,27 @@ class DataRecsHook(BaseHook):
         :param job_name: the job's name
         :raises AirflowException: when a name is missing or not unique
         """
-        from airflow_provider_datarecs.api.lookup import find_job
+        from airflow_provider_datarecs.api.names import find_job
 
         return self.call(lambda client: find_job(client, workspace_name=workspace_name, job_name=job_name))
 
-    def start_run(self, runnable: Runnable, *, idempotency_key: str, run_label: str | None = None) -> str:
+    def start_run(self, target: Target, *, idempotency_key: str, run_label: str | None = None) -> str:
         """
         Start a run and give its id.
 
-        :param runnable: the job or job group
+        :param target: the job or job group
         :param idempotency_key: the same for every attempt at the same wish
         :param run_label: a label for the run, default none
         :raises DataRecsRunUncertain: when the answer is lost, so that the run may or may not exist
         """
         return self.call(
-            lambda client: client.start_run(runnable, idempotency_key=idempotency_key, run_label=run_label)
+            lambda client: client.start_run(target, idempotency_key=idempotency_key, run_label=run_label)
         )
 
     def start_run_once(
         self,
-        runnable: Runnable,
-        wish: Wish,
+        target: Target,
+        request: StartRequest,
         *,
         sent_at: float | None,
         may_repeat: bool,
@@ -242,8 +242,8 @@ class DataRecsHook(BaseHook):
         """
         Start a run unless this wish already has one, and give its id.
 
-        :param runnable: the job or job group
-        :param wish: what the task instance wants
+        :param target: the job or job group
+        :param request: what the task instance wants
         :param sent_at: epoch seconds until which an earlier try of the task may have sent the request, None
             if it cannot have
         :param may_repeat: whether to send again where nobody can say whether there is a run
@@ -254,35 +254,35 @@ class DataRecsHook(BaseHook):
 
         return self.call(
             lambda client: start_once(
-                client, runnable, wish, sent_at=sent_at, may_repeat=may_repeat, before_send=before_send
+                client, target, request, sent_at=sent_at, may_repeat=may_repeat, before_send=before_send
             )
         )
 
-    def get_run(self, runnable: Runnable, run_id: str) -> Run:
+    def get_run(self, target: Target, run_id: str) -> Run:
         """
         Ask for one run.
 
-        :param runnable: the job or job group
+        :param target: the job or job group
         :param run_id: the run's id
         """
-        return self.call(lambda client: client.get_run(runnable, run_id))
+        return self.call(lambda client: client.get_run(target, run_id))
 
-    def look(self, runnable: Runnable, run_id: str, *, anew: bool = False) -> Run | DataRecsError:
+    def poll(self, target: Target, run_id: str, *, anew: bool = False) -> Run | DataRecsError:
         """
         Ask for one run with a single request, and give what went wrong rather than raise it.
 
         The connection is read for the first look, and again where DataRecs refuses the API key (401); if it
         has changed, it is asked with at once.
 
-        :param runnable: the job or job group
+        :param target: the job or job group
         :param run_id: the run's id
         :param anew: read the connection again first, default False; where that fails, so does the look
         """
         from airflow_provider_datarecs.api.errors import Unauthorized, Unforeseen
-        from airflow_provider_datarecs.api.retry import ONE_LOOK
+        from airflow_provider_datarecs.api.retry import ONE_POLL
 
         def ask(settings: ClientSettings) -> Run:
-            return self._run(lambda client: client.get_run(runnable, run_id), ONE_LOOK, settings)
+            return self._run(lambda client: client.get_run(target, run_id), ONE_POLL, settings)
 
         try:
             settings = self.reread_settings() if anew or self._settings is None else self._settings
@@ -303,16 +303,16 @@ class DataRecsHook(BaseHook):
 
     def test_connection(self) -> tuple[bool, str]:
         """Say whether the connection works, and why not."""
-        from airflow_provider_datarecs.api.contract import Kind
-        from airflow_provider_datarecs.api.retry import ONE_LOOK
-        from airflow_provider_datarecs.api.runs import Runnable
+        from airflow_provider_datarecs.api.contract import TargetKind
+        from airflow_provider_datarecs.api.retry import ONE_POLL
+        from airflow_provider_datarecs.api.runs import Target
         from airflow_provider_datarecs.api.urls import console_link
 
         try:
             settings = self.read_settings()
-            workspaces = self._run(lambda client: client.list_workspaces(), ONE_LOOK)
+            workspaces = self._run(lambda client: client.list_workspaces(), ONE_POLL)
             if settings.console_url:
-                console_link(settings.console_url, Runnable(Kind.JOB, "job", "workspace"), "run")
+                console_link(settings.console_url, Target(TargetKind.JOB, "job", "workspace"), "run")
         except DataRecsError as error:
             return False, message_of(error, None)  # Airflow tests a connection under an id of its own
         except AirflowException as error:
@@ -323,19 +323,22 @@ class DataRecsHook(BaseHook):
     def _run(
         self,
         ask: Callable[[DataRecsClient], Awaitable[T]],
-        patience: Patience | None = None,
+        policy: RetryPolicy | None = None,
         settings: ClientSettings | None = None,
     ) -> T:
         from airflow_provider_datarecs.api.client import DataRecsClient
-        from airflow_provider_datarecs.api.rate_limit import SeenLimit
+        from airflow_provider_datarecs.api.rate_limit import RateLimitState
         from airflow_provider_datarecs.api.retry import OPERATOR
 
         settings = settings or self.settings
-        self._seen_limit = self._seen_limit or SeenLimit()  # for all that a task asks
+        self._rate_limit_state = self._rate_limit_state or RateLimitState()  # for all that a task asks
 
         async def open_and_ask() -> T:
             async with DataRecsClient(
-                settings, tls=settings.tls(), patience=patience or OPERATOR, seen_limit=self._seen_limit
+                settings,
+                tls=settings.tls(),
+                policy=policy or OPERATOR,
+                rate_limit_state=self._rate_limit_state,
             ) as client:
                 return await ask(client)
 

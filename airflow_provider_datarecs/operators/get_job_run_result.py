@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Any, Sequence
 
 from airflow.provider.datarecs.links.run import DataRecsRunLink
 
-from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.compat import AirflowException
-from airflow_provider_datarecs.lineage import HasLineage
+from airflow_provider_datarecs.lineage import LineageMixin
 from airflow_provider_datarecs.operators.base import DataRecsOperator
-from airflow_provider_datarecs.results import FAIL, GivesResult
-from airflow_provider_datarecs.waits import events
+from airflow_provider_datarecs.polling import events
+from airflow_provider_datarecs.results import FAIL, ResultMixin
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.compat import Context
 
 
-class GetJobRunResultOperator(HasLineage, GivesResult, DataRecsOperator):
+class GetJobRunResultOperator(LineageMixin, ResultMixin, DataRecsOperator):
     """
     Get the result of a run that is finished, whatever its outcome: look at ``status`` in it.
 
@@ -78,7 +78,7 @@ class GetJobRunResultOperator(HasLineage, GivesResult, DataRecsOperator):
     def execute(self, context: Context) -> dict[str, Any]:
         """Get the result."""
         self.read_limits()  # before a request is spent
-        job = self.hook.runnable(Kind.JOB, self.job_id, self.workspace_id)
+        job = self.hook.target(TargetKind.JOB, self.job_id, self.workspace_id)
         run = self.hook.get_run(job, self.run_id)
         self.push_link(context, job, run.id)
         self.note_run(job, run.id, run.result)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Iterator, NoReturn
 
 from airflow.provider.datarecs.links.run import DataRecsRunLink
 
-from airflow_provider_datarecs.api.runs import Runnable, check_id, shown
+from airflow_provider_datarecs.api.runs import Target, check_id, shown
 from airflow_provider_datarecs.compat import (
     KILLED_TASKS_GO_ON,
     AirflowException,
@@ -29,14 +29,14 @@ from airflow_provider_datarecs.compat import (
     resume_margin,
 )
 from airflow_provider_datarecs.exceptions import as_airflow_exceptions
-from airflow_provider_datarecs.lineage import HasLineage
+from airflow_provider_datarecs.lineage import LineageMixin
+from airflow_provider_datarecs.polling import events
+from airflow_provider_datarecs.polling.monitor import RunMonitor
 from airflow_provider_datarecs.provider_info import DEFAULT_CONN_ID
-from airflow_provider_datarecs.results import FAIL, GivesResult
-from airflow_provider_datarecs.waits import events
-from airflow_provider_datarecs.waits.watch import Watch
+from airflow_provider_datarecs.results import FAIL, ResultMixin
 
 if TYPE_CHECKING:
-    from airflow_provider_datarecs.api.contract import Kind
+    from airflow_provider_datarecs.api.contract import TargetKind
     from airflow_provider_datarecs.compat import Context
     from airflow_provider_datarecs.triggers.base import RunTrigger
 
@@ -55,7 +55,7 @@ class _Ended(AirflowSkipException):
         self.error = error
 
 
-class RunSensor(HasLineage, GivesResult, BaseSensorOperator):
+class RunSensor(LineageMixin, ResultMixin, BaseSensorOperator):
     """
     Wait for a run and push its result.
 
@@ -72,11 +72,11 @@ class RunSensor(HasLineage, GivesResult, BaseSensorOperator):
     :param conn_id: the DataRecs connection (templated), default ``datarecs_default``
     """
 
-    kind: ClassVar[Kind]
+    kind: ClassVar[TargetKind]
     operator_extra_links = (DataRecsRunLink(),)
-    _watch: Watch | None = None
+    _monitor: RunMonitor | None = None
     _began: float | None = None  # epoch seconds, as are the next ones
-    _first_look: float | None = None  # of an earlier process, in reschedule mode
+    _first_poll: float | None = None  # of an earlier process, in reschedule mode
     _waiting: Any = None  # the task instance, while this process waits
 
     def __init__(
@@ -111,14 +111,14 @@ class RunSensor(HasLineage, GivesResult, BaseSensorOperator):
         with self._outcome():
             # What cannot be right, be it a limit or the connection, is refused here, not hours later.
             self.read_limits()
-            runnable = self._runnable()  # which makes text of a number that a template gave
+            target = self._target()  # which makes text of a number that a template gave
             self._take_times()
             if self.reschedule and not self.deferrable:
-                self._first_look = first_reschedule(self, context)
-            if self._first_look is None:
+                self._first_poll = first_reschedule(self, context)
+            if self._first_poll is None:
                 # After that, one that cannot be read is a failed look, as it is to a trigger.
                 self.hook.get_settings()
-            self.push_link(context, runnable, self.run_id)
+            self.push_link(context, target, self.run_id)
             if self.deferrable:
                 self._defer(context)
             self._began = time.time()
@@ -133,12 +133,12 @@ class RunSensor(HasLineage, GivesResult, BaseSensorOperator):
         :param context: the task's context
         :param event: what the wait ended with; nothing but a COMPLETED for this very run succeeds
         """
-        runnable = self._runnable()
-        is_ours = events.is_about(event, runnable, self.run_id)
-        self.note_run(runnable, self.run_id, event.get("result") if is_ours else None)
-        result = events.result_of(event, runnable, self.run_id)
-        self.log.info("Run %s of %s is %s", self.run_id, runnable, events.describe(result))
-        return self.give(context, runnable, self.run_id, result)
+        target = self._target()
+        is_ours = events.is_about(event, target, self.run_id)
+        self.note_run(target, self.run_id, event.get("result") if is_ours else None)
+        result = events.result_of(event, target, self.run_id)
+        self.log.info("Run %s of %s is %s", self.run_id, target, events.describe(result))
+        return self.give(context, target, self.run_id, result)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """
@@ -157,7 +157,7 @@ class RunSensor(HasLineage, GivesResult, BaseSensorOperator):
                 if not is_deferral_timeout(error):
                     raise
                 raise AirflowSensorTimeout(
-                    f"Run {self.run_id!r} of {self._runnable()}: no triggerer has ended this wait in time, "
+                    f"Run {self.run_id!r} of {self._target()}: no triggerer has ended this wait in time, "
                     "so nobody knows how the run stands. Look at DataRecs, and whether a triggerer runs."
                 ) from error
 
@@ -174,12 +174,12 @@ class RunSensor(HasLineage, GivesResult, BaseSensorOperator):
             thread.join(ON_KILL_WITHIN)
 
     def _cancel_if_killed(self, ti: Any) -> None:
-        from airflow_provider_datarecs.waits.kill import cancel_if_killed
+        from airflow_provider_datarecs.polling.kill import cancel_if_killed
 
         # In the process that is being killed there are but seconds.
         asyncio.run(
             cancel_if_killed(
-                self._runnable(),
+                self._target(),
                 self.run_id,
                 conn_id=self.conn_id,
                 ti=ti,
@@ -196,26 +196,26 @@ class RunSensor(HasLineage, GivesResult, BaseSensorOperator):
         :param context: the task's context
         """
         try:
-            return self._look(context)
+            return self._poll(context)
         except (AirflowException, AirflowTaskTimeout) as error:
             raise _Ended(error) from error
 
-    def _look(self, context: Context) -> bool | PokeReturnValue:
-        runnable = self._runnable()
-        if self._watch is None:
-            since = self._first_look or self._began or time.time()
-            self._watch = Watch(
-                runnable,
+    def _poll(self, context: Context) -> bool | PokeReturnValue:
+        target = self._target()
+        if self._monitor is None:
+            since = self._first_poll or self._began or time.time()
+            self._monitor = RunMonitor(
+                target,
                 self.run_id,
                 conn_id=self.conn_id,
                 log=self.log,
                 since=since,
                 deadline=since + self.timeout,
-                first_look=since,
+                first_poll=since,
             )
             if since == self._began:  # else an earlier process of reschedule mode has said so
                 self._tell_wait(f"in mode {self.mode}", since, since + self.timeout, events.TIMEOUT)
-        event = self._look_until_sure(self._watch, runnable)
+        event = self._poll_until_sure(self._monitor, target)
         if event is None:
             return False
         return PokeReturnValue(is_done=True, xcom_value=self.execute_complete(context, event))
@@ -225,21 +225,21 @@ class RunSensor(HasLineage, GivesResult, BaseSensorOperator):
         self.timeout, self.poke_interval = _seconds(self.timeout), _seconds(self.poke_interval)
         self.max_wait = timedelta(seconds=_seconds(self.max_wait)) if self.max_wait else None
 
-    def _look_until_sure(self, watch: Watch, runnable: Runnable) -> events.Event | None:
+    def _poll_until_sure(self, monitor: RunMonitor, target: Target) -> events.Event | None:
         """Look once, and again where that look needs another soon, whatever the interval."""
-        next_look = None if self.exponential_backoff else (self.poke_interval, self.poke_interval)
-        pause = watch.pause
-        if pause > 0 and watch.left > 0:
+        next_poll = None if self.exponential_backoff else (self.poke_interval, self.poke_interval)
+        pause = monitor.pause
+        if pause > 0 and monitor.left > 0:
             return None
-        if pause > watch.last_look_within:
-            return watch.give_up()
+        if pause > monitor.last_poll_within:
+            return monitor.give_up()
         while True:
             time.sleep(pause)
-            look = self.hook.look(runnable, self.run_id, anew=watch.doubts_the_connection)
-            event = watch.judge(look, next_look)
-            if event is not None or watch.again_in is None:
+            poll = self.hook.poll(target, self.run_id, anew=monitor.doubts_the_connection)
+            event = monitor.judge(poll, next_poll)
+            if event is not None or monitor.again_in is None:
                 return event
-            pause = watch.again_in
+            pause = monitor.again_in
 
     @contextmanager
     def _outcome(self) -> Iterator[None]:
@@ -258,15 +258,15 @@ class RunSensor(HasLineage, GivesResult, BaseSensorOperator):
             error = raised
         else:
             return
-        if isinstance(error, AirflowTaskTimeout) and self._watch:
-            error = AirflowTaskTimeout(self._watch.timeout_message(events.EXECUTION_TIMEOUT))
+        if isinstance(error, AirflowTaskTimeout) and self._monitor:
+            error = AirflowTaskTimeout(self._monitor.timeout_message(events.EXECUTION_TIMEOUT))
         if self.soft_fail or getattr(self, "never_fail", False):  # the latter since Airflow 2.10
             self.log.error("The task is skipped where it would fail: %s", error)
             raise AirflowSkipException(str(error)) from error
         raise error from error.__cause__  # not in the context of what carried it here
 
     def _defer(self, context: Context) -> NoReturn:
-        runnable = self._runnable()
+        target = self._target()
         if self.cancel_run_on_kill:
             note_try(context["ti"])
         now = time.time()
@@ -280,8 +280,8 @@ class RunSensor(HasLineage, GivesResult, BaseSensorOperator):
         self._tell_wait("on the triggerer", now, deadline, limit)
         self.defer(
             trigger=self._trigger_class()(
-                **{runnable.kind.id_field: runnable.id},
-                workspace_id=runnable.workspace_id,
+                **{target.kind.id_field: target.id},
+                workspace_id=target.workspace_id,
                 run_id=self.run_id,
                 conn_id=self.hook.conn_id,
                 poke_interval=self.poke_interval,
@@ -301,16 +301,16 @@ class RunSensor(HasLineage, GivesResult, BaseSensorOperator):
             "Waiting %s for run %s of %s, until %s at the latest (%s, the task's %s)",
             how,
             self.run_id,
-            self._runnable(),
+            self._target(),
             shown(deadline),
             timedelta(seconds=round(deadline - since)),
             limit,
         )
 
-    def _runnable(self) -> Runnable:
+    def _target(self) -> Target:
         with as_airflow_exceptions(self.conn_id):
             self.run_id = check_id("run_id", self.run_id)
-            return Runnable(self.kind, getattr(self, self.kind.id_field), self.workspace_id)
+            return Target(self.kind, getattr(self, self.kind.id_field), self.workspace_id)
 
     def _trigger_class(self) -> type[RunTrigger]:
         # Imported by each sensor only when it defers, which keeps DAG parsing light.

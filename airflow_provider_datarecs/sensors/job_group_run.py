@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Sequence
 
-from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.sensors.base import RunSensor
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class JobGroupRunSensor(RunSensor):
         "max_unmatched_ratio",
         "conn_id",
     )
-    kind = Kind.JOB_GROUP
+    kind = TargetKind.JOB_GROUP
 
     def __init__(self, *, job_group_id: str, workspace_id: str, run_id: str, **kwargs: Any) -> None:
         super().__init__(workspace_id=workspace_id, run_id=run_id, **kwargs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Sequence
 
-from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.sensors.base import RunSensor
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class JobRunSensor(RunSensor):
         "max_unmatched_ratio",
         "conn_id",
     )
-    kind = Kind.JOB
+    kind = TargetKind.JOB
 
     def __init__(self, *, job_id: str, workspace_id: str, run_id: str, **kwargs: Any) -> None:
         super().__init__(workspace_id=workspace_id, run_id=run_id, **kwargs)

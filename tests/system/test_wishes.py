@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.compat import AIRFLOW_VERSION
 from airflow_provider_datarecs.simulator import Fault, Plan
 
@@ -117,4 +117,4 @@ def write(airflow, retries):
 
 
 def labels(world):
-    return [run.label for run in world.runs[Kind.JOB] if run.owner.id == "job_wished"]
+    return [run.label for run in world.runs[TargetKind.JOB] if run.owner.id == "job_wished"]

@@ -130,12 +130,12 @@ def impatient() -> Iterator[None]:
         "api.retry._backoff": lambda _state: 0.0,
         "api.retry.MIN_LIMIT_WAIT": 0.01,
         "api.contract.NOT_VISIBLE_GRACE": GRACE,
-        "triggers.base.FIRST_LOOK": (0.0, 0.05),
-        "waits.doubt.CONFIRM_AFTER": 0.05,
-        "waits.watch.LAST_LOOK_AGAIN": 0.05,
-        "waits.watch.LAST_LOOK_WITHIN": 1.0,
-        "waits.watch.MIN_POKE_INTERVAL": 0.05,
-        "waits.looks.DOUBT": 0.05,
+        "triggers.base.FIRST_POLL": (0.0, 0.05),
+        "polling.confirmation.CONFIRM_AFTER": 0.05,
+        "polling.monitor.LAST_POLL_AGAIN": 0.05,
+        "polling.monitor.LAST_POLL_WITHIN": 1.0,
+        "polling.monitor.MIN_POKE_INTERVAL": 0.05,
+        "polling.looks.DOUBT": 0.05,
     }
     with ExitStack() as stack:
         for name, value in quick.items():

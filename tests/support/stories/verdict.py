@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_datarecs.api.contract import COMPLETED, COUNTS, Kind
+from airflow_provider_datarecs.api.contract import COMPLETED, COUNTS, TargetKind
 from airflow_provider_datarecs.compat import AirflowException, AirflowSensorTimeout
 from airflow_provider_datarecs.exceptions import DataRecsRunUncertain
 from support.stories.play import WorkerDied
@@ -42,7 +42,7 @@ FIGURES = (WISHES, SENT, RUNS, *OUTCOMES, *SECONDS, LAGGED, WAITS, WAITS_FAILED,
 
 
 @dataclass
-class Wish:
+class StartRequest:
     """
     What became of one wish for a run: a task that starts one, with its retries.
 
@@ -100,11 +100,11 @@ class Verdict:
         starts = [end for end in play.ends if end.task == "start"]
         untils = [end.began for end in starts[1:]] + [float("inf")]
         for end, until in zip(starts, untils):
-            self._judge_start(self._wish(end, until))
+            self._judge_start(self._start_request(end, until))
         for end in play.ends[len(starts) :]:
             self._judge_wait(end)
 
-    def _wish(self, end: End, until: float) -> Wish:
+    def _start_request(self, end: End, until: float) -> StartRequest:
         base, path = self.story.base + "/", self.story.base + "/run"
         seen = [one for one in self.play.simulator.requests if one.path.startswith(base)]
         seen = sorted((one for one in seen if end.began <= one.at < until), key=lambda one: one.at)
@@ -114,27 +114,31 @@ class Verdict:
         if len(keys) > 1:
             self.wrong.append(f"one wish has several keys: {keys}")
         last = [one for one in seen if end.last_began <= one.at <= end.ended]
-        return Wish(end, posts, last, [run for run in runs if run.idempotency_key in keys])
+        return StartRequest(end, posts, last, [run for run in runs if run.idempotency_key in keys])
 
-    def _judge_start(self, wish: Wish) -> None:
-        error, ids = wish.end.error, [run.id for run in wish.runs]
-        self.figures.update({WISHES: 1, SENT: len(wish.posts), RUNS: len(ids), wish.outcome: 1})
-        self.offers.update([(self._offer(), group_of(wish.outcome)), (self._offer(), "tasks")])
-        if wish.is_shown_too_late and self.story.plan.hidden < GRACE:
+    def _judge_start(self, start_request: StartRequest) -> None:
+        error, ids = start_request.end.error, [run.id for run in start_request.runs]
+        self.figures.update(
+            {WISHES: 1, SENT: len(start_request.posts), RUNS: len(ids), start_request.outcome: 1}
+        )
+        self.offers.update([(self._offer(), group_of(start_request.outcome)), (self._offer(), "tasks")])
+        if start_request.is_shown_too_late and self.story.plan.hidden < GRACE:
             self.figures[LAGGED] += 1
         if len(ids) > 1:
             on_demand = self.story.on_uncertain == "retry"
             self.figures[SECOND_ON_DEMAND if on_demand else SECOND_TOO_LATE] += len(ids) - 1
             self.offers[self._offer(), "second runs"] += len(ids) - 1
-            if self._must_be_one(wish):
+            if self._must_be_one(start_request):
                 self.wrong.append(f"{len(ids)} runs for one wish: {ids}")
         self._check_kind(error)
         if error is None:
-            if wish.end.xcoms.get("run_id") not in ids:
-                self.wrong.append(f"the run that was pushed is not of this wish: {wish.end.xcoms}, not {ids}")
-            if wish.end.xcoms.get(self.play.kind.id_field) != self.story.owner_id:
-                self.wrong.append(f"wrong ids were pushed: {wish.end.xcoms}")
-        elif wish.outcome == NOTHING and ids and not wish.is_shown_too_late:
+            if start_request.end.xcoms.get("run_id") not in ids:
+                self.wrong.append(
+                    f"the run that was pushed is not of this wish: {start_request.end.xcoms}, not {ids}"
+                )
+            if start_request.end.xcoms.get(self.play.kind.id_field) != self.story.owner_id:
+                self.wrong.append(f"wrong ids were pushed: {start_request.end.xcoms}")
+        elif start_request.outcome == NOTHING and ids and not start_request.is_shown_too_late:
             self.wrong.append(f"there is {ids}, but the task says {error!r}")
 
     def _check_kind(self, error: BaseException | None) -> None:
@@ -150,13 +154,13 @@ class Verdict:
         by_label = self.behaviour.echoes_label and self.story.unique_label
         return self.behaviour.honours_idempotency_key, by_label, self.story.on_uncertain
 
-    def _must_be_one(self, wish: Wish) -> bool:
+    def _must_be_one(self, start_request: StartRequest) -> bool:
         if self.behaviour.honours_idempotency_key:
             return True
         by_label = self.behaviour.echoes_label and self.story.unique_label
         return (
             (by_label and self._is_undisturbed) or self.story.on_uncertain == "fail"
-        ) and not wish.is_shown_too_late
+        ) and not start_request.is_shown_too_late
 
     def _judge_wait(self, end: End) -> None:
         story, world = self.story, self.play.simulator.world
@@ -172,7 +176,7 @@ class Verdict:
         told = {"FAILED": " FAILED. ", "CANCELLED": " was CANCELLED. "}.get(story.plan.status)
         is_told = told is not None and run_id in str(end.error) and told in str(end.error)
         self.figures[WAITS if is_told else WAITS_TIMED_OUT if timed_out else WAITS_FAILED] += 1
-        in_time = run.plan.hidden < GRACE and story.patience > GRACE
+        in_time = run.plan.hidden < GRACE and story.policy > GRACE
         if self._is_undisturbed and in_time and not is_told:
             self.wrong.append(f"the run is {story.plan.status}, but the wait says {end.error!r}")
 
@@ -182,7 +186,7 @@ class Verdict:
         truth = {name: None if count is None else count * parts for name, count in counts.items()}
         shown = {name: result.get(name) for name in COUNTS}
         is_end = result.get("status") == plan.status == COMPLETED and result.get("error") is None
-        group = self.play.kind is Kind.JOB_GROUP
+        group = self.play.kind is TargetKind.JOB_GROUP
         return not is_end or shown != truth or group != ("runs" in result)
 
 

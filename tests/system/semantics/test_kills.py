@@ -58,7 +58,7 @@ def test_a_user_ends_the_task(boards, row, column):
     for cell in (kept, cancelled):
         if board.runs[cell.task_id].cancelled_at is None and row != "dag_run_failed":
             board.wait_for_state(cell, waits)
-        board.airflow.wait_until(lambda cell=cell: board.looks(cell), f"{cell.task_id} is looked at", 300)
+        board.airflow.wait_until(lambda cell=cell: board.polls(cell), f"{cell.task_id} is looked at", 300)
     for cell in (kept, cancelled):
         act(user, row, cell)
     run = board.runs[cancelled.task_id]

@@ -11,7 +11,7 @@ from airflow_provider_datarecs.api.errors import (
     RateLimited,
     UnreadableAnswer,
 )
-from airflow_provider_datarecs.api.retry import ONE_LOOK
+from airflow_provider_datarecs.api.retry import ONE_POLL
 from airflow_provider_datarecs.simulator import ApiKey, Fault, Plan, RateLimit
 
 TIMES = {"started_at": "2026-01-01T00:00:10.000Z", "completed_at": "2026-01-01T00:00:40.000Z"}
@@ -30,9 +30,9 @@ def clock(world):
 
 @pytest.mark.parametrize("fixture", ["job", "group"])
 async def test_a_started_run_gives_its_id(request, client, world, fixture):
-    runnable = request.getfixturevalue(fixture)
-    run_id = await client.start_run(runnable, idempotency_key="wish-1")
-    assert [run.id for run in world.runs[runnable.kind]] == [run_id]
+    target = request.getfixturevalue(fixture)
+    run_id = await client.start_run(target, idempotency_key="wish-1")
+    assert [run.id for run in world.runs[target.kind]] == [run_id]
 
 
 async def test_the_same_idempotency_key_gives_the_same_run(client, job):
@@ -120,12 +120,12 @@ async def test_a_group_run_fails_with_any_of_its_jobs_and_shows_the_error(client
 
 @pytest.mark.parametrize("fixture", ["job", "group"])
 async def test_a_cancelled_run_ends_cancelled(request, client, world, fixture):
-    runnable = request.getfixturevalue(fixture)
-    for job in world.owners[runnable.kind.JOB].values():
+    target = request.getfixturevalue(fixture)
+    for job in world.owners[target.kind.JOB].values():
         job.plan = Plan(queued=0, running=1000)
-    run_id = await client.start_run(runnable, idempotency_key="wish-1")
-    assert await client.cancel_run(runnable, run_id, reason="cleared") is True
-    assert (await client.get_run(runnable, run_id)).status == "CANCELLED"
+    run_id = await client.start_run(target, idempotency_key="wish-1")
+    assert await client.cancel_run(target, run_id, reason="cleared") is True
+    assert (await client.get_run(target, run_id)).status == "CANCELLED"
 
 
 async def test_a_service_that_offers_no_cancelling(client, world, job):
@@ -150,15 +150,15 @@ async def test_cancelling_without_the_permission_is_an_error(world, server, open
 async def test_a_page_names_the_next_one_until_there_is_none(
     request, server, client, world, fixture, key_style, paging
 ):
-    runnable = request.getfixturevalue(fixture)
-    owner = world.owners[runnable.kind][runnable.id]
-    run_ids = [world.start_run(runnable.kind, owner).id for _ in range(5)]
+    target = request.getfixturevalue(fixture)
+    owner = world.owners[target.kind][target.id]
+    run_ids = [world.start_run(target.kind, owner).id for _ in range(5)]
     world.behaviour.paging, world.behaviour.page_size, world.behaviour.key_style = paging, 2, key_style
-    page = await client.runs_page(runnable)
+    page = await client.runs_page(target)
     pages = [page]
     while page.next_url is not None:
-        assert page.next_url.startswith(f"{server.url}/{runnable.kind.path}/{runnable.id}/runs?")
-        page = await client.runs_page(runnable, page.next_url)
+        assert page.next_url.startswith(f"{server.url}/{target.kind.path}/{target.id}/runs?")
+        page = await client.runs_page(target, page.next_url)
         pages.append(page)
     shown = [[item["id"] for item in page.items] for page in pages]
     assert shown == [run_ids[:2:-1], run_ids[2:0:-1], run_ids[:1]]
@@ -223,7 +223,7 @@ async def test_nothing_is_sent_while_the_limit_is_known_to_be_used_up(
     server, world, open_client, job, shared_clock
 ):
     world.rate_limit = RateLimit(requests=1)
-    async with open_client(server.url, patience=ONE_LOOK) as client:
+    async with open_client(server.url, policy=ONE_POLL) as client:
         await client.runs_page(job)
         for call in (
             client.list_workspaces(),

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_datarecs.api import errors
-from airflow_provider_datarecs.api.retry import ONE_LOOK
+from airflow_provider_datarecs.api.retry import ONE_POLL
 from airflow_provider_datarecs.simulator import ApiKey, Fault, Simulator
 
 
 @pytest.fixture
 async def client(server, open_client):
     """A client that asks once only."""
-    async with open_client(server.url, patience=ONE_LOOK) as client:
+    async with open_client(server.url, policy=ONE_POLL) as client:
         yield client
 
 

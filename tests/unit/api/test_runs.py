@@ -4,21 +4,21 @@ import json
 
 import pytest
 
-from airflow_provider_datarecs.api.answers import new_run_id
-from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.api.errors import UnreadableAnswer
+from airflow_provider_datarecs.api.parsing import new_run_id
 from airflow_provider_datarecs.api.runs import (
     DEEPEST_ERROR,
     LONGEST_ERROR,
     Run,
-    Runnable,
+    Target,
     epoch,
     read_run,
     run_from,
 )
 
-JOB = Runnable(Kind.JOB, "j1", "w1")
-GROUP = Runnable(Kind.JOB_GROUP, "g1", "w1")
+JOB = Target(TargetKind.JOB, "j1", "w1")
+GROUP = Target(TargetKind.JOB_GROUP, "g1", "w1")
 
 
 def job_run(**fields):
@@ -228,7 +228,7 @@ def test_a_run_that_nobody_asked_for_goes_by_the_id_that_a_start_would_give():
 
 
 @pytest.mark.parametrize(
-    ("runnable", "answer"),
+    ("target", "answer"),
     [
         (JOB, {"id": "r2", "run_id": "r3"}),
         (JOB, {"id": "r2", "job_id": "j1"}),
@@ -241,9 +241,9 @@ def test_a_run_that_nobody_asked_for_goes_by_the_id_that_a_start_would_give():
         (GROUP, {"id": "r2"}),
     ],
 )
-def test_an_answer_about_another_run_job_or_group_is_unreadable(runnable, answer):
+def test_an_answer_about_another_run_job_or_group_is_unreadable(target, answer):
     with pytest.raises(UnreadableAnswer, match="the answer is about run"):
-        read_run("GET /x", answer, runnable, "r1")
+        read_run("GET /x", answer, target, "r1")
 
 
 @pytest.mark.parametrize("answer", [None, [], [{"id": "r1"}], "r1", 7, True])

@@ -6,15 +6,15 @@ import socket
 
 import pytest
 
-from airflow_provider_datarecs.api.contract import Kind
-from airflow_provider_datarecs.api.runs import Runnable
+from airflow_provider_datarecs.api.contract import TargetKind
+from airflow_provider_datarecs.api.runs import Target
 from airflow_provider_datarecs.compat import AirflowException
 from airflow_provider_datarecs.hooks.datarecs import DataRecsHook
 from airflow_provider_datarecs.simulator import Fault, Simulator
 
 pytestmark = pytest.mark.compat
 
-LEDGER = Runnable(Kind.JOB, "job_ledger", "ws_production")
+LEDGER = Target(TargetKind.JOB, "job_ledger", "ws_production")
 ELSEWHERE = {"host": "http://datarecs.invalid", "extra": {"allow_insecure_http": True}}
 
 

@@ -70,7 +70,7 @@ print(touched)
 
 def test_importing_warns_of_nothing_in_this_provider():
     modules = sorted({one.documented for one in COMPONENTS})
-    modules += ["airflow_provider_datarecs.waits.poller", "airflow.provider.datarecs.hooks.datarecs"]
+    modules += ["airflow_provider_datarecs.polling.poller", "airflow.provider.datarecs.hooks.datarecs"]
     code = f"""
 import importlib, warnings
 import airflow

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.contract import TargetKind
 
 MAX_CPU = 0.05  # seconds that one callback may use of its thread
 BLOCKING = {
@@ -89,11 +89,11 @@ def loop_guard(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
-    monkeypatch.setattr("airflow_provider_datarecs.waits.watch.MIN_POKE_INTERVAL", 0.01)
+    monkeypatch.setattr("airflow_provider_datarecs.polling.monitor.MIN_POKE_INTERVAL", 0.01)
     monkeypatch.setattr("airflow_provider_datarecs.api.retry.MIN_LIMIT_WAIT", 0.01)
-    monkeypatch.setattr("airflow_provider_datarecs.waits.doubt.CONFIRM_AFTER", 0.02)
-    monkeypatch.setattr("airflow_provider_datarecs.waits.watch.LAST_LOOK_AGAIN", 0.02)
-    monkeypatch.setattr("airflow_provider_datarecs.waits.watch.LAST_LOOK_WITHIN", 0.1)
+    monkeypatch.setattr("airflow_provider_datarecs.polling.confirmation.CONFIRM_AFTER", 0.02)
+    monkeypatch.setattr("airflow_provider_datarecs.polling.monitor.LAST_POLL_AGAIN", 0.02)
+    monkeypatch.setattr("airflow_provider_datarecs.polling.monitor.LAST_POLL_WITHIN", 0.1)
 
 
 @pytest.fixture(autouse=True)
@@ -104,7 +104,7 @@ def nothing_stays_open(recwarn):
     gc.collect()
     unclosed = [str(warning.message) for warning in recwarn if "nclosed" in str(warning.message)]
     assert [one for one in unclosed if "event loop" not in one] == []  # those are pytest-asyncio's
-    from airflow_provider_datarecs.waits import poller
+    from airflow_provider_datarecs.polling import poller
 
     assert [pollers for pollers in poller._by_loop.values() if pollers] == []
 
@@ -130,13 +130,13 @@ def hasty(simulator, connect, monkeypatch):
     """Let time pass at once while nothing is asked, with the rate limit as it is documented."""
     from support.clock import HastyClock
 
+    from airflow_provider_datarecs.polling import kill, poller
     from airflow_provider_datarecs.triggers.base import RunTrigger
-    from airflow_provider_datarecs.waits import kill, poller
 
     monkeypatch.setattr(RunTrigger, "_poller", poller)  # importing it takes real time
-    monkeypatch.setattr("airflow_provider_datarecs.waits.doubt.CONFIRM_AFTER", 7.0)
-    monkeypatch.setattr("airflow_provider_datarecs.waits.watch.LAST_LOOK_AGAIN", 5.0)
-    monkeypatch.setattr("airflow_provider_datarecs.waits.watch.LAST_LOOK_WITHIN", 300.0)
+    monkeypatch.setattr("airflow_provider_datarecs.polling.confirmation.CONFIRM_AFTER", 7.0)
+    monkeypatch.setattr("airflow_provider_datarecs.polling.monitor.LAST_POLL_AGAIN", 5.0)
+    monkeypatch.setattr("airflow_provider_datarecs.polling.monitor.LAST_POLL_WITHIN", 300.0)
 
     def busy():
         pollers = [one for pollers in list(poller._by_loop.values()) for one in pollers.values()]
@@ -155,7 +155,7 @@ def trigger_for():
     from airflow_provider_datarecs.triggers.job_run import JobRunTrigger
 
     def trigger_for(run_id, *, seconds=30.0, cls=JobRunTrigger, **more):
-        ids = {cls.kind.id_field: "job_ledger" if cls.kind is Kind.JOB else "grp_nightly"}
+        ids = {cls.kind.id_field: "job_ledger" if cls.kind is TargetKind.JOB else "grp_nightly"}
         now = time.time()
         where = {"workspace_id": "ws_production", "conn_id": "datarecs_default", "poke_interval": 0.02}
         return cls(**{**where, **ids, "run_id": run_id, "since": now, "deadline": now + seconds, **more})

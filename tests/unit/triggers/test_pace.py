@@ -8,7 +8,7 @@ import pytest
 from support.fakes import FakeTaskInstance
 from support.logs import Log
 
-from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.simulator import Fault, Plan
 from airflow_provider_datarecs.triggers.job_run import JobRunTrigger
 
@@ -93,7 +93,7 @@ def test_looks_are_as_far_apart_as_the_sensor_was_told(started, logged, wait, ga
 def test_an_interval_below_a_second_is_stretched_to_one(
     simulator, connect, started, logged, wait, gaps, monkeypatch
 ):
-    monkeypatch.setattr("airflow_provider_datarecs.waits.watch.MIN_POKE_INTERVAL", 1.0)
+    monkeypatch.setattr("airflow_provider_datarecs.polling.monitor.MIN_POKE_INTERVAL", 1.0)
     connect(simulator.url)
     simulator.world.rate_limit.requests = 10**6
     wait(logged(started(Plan(queued=0, running=20)), poke_interval=0.0))
@@ -164,7 +164,7 @@ def test_a_status_that_does_not_change_is_told_once_and_then_every_15_minutes(
 
 def test_a_status_that_is_not_known_goes_on(simulator, started, logged, wait):
     trigger = logged(started(GOES_ON), seconds=100.0)
-    simulator.world.runs[Kind.JOB][0].plan = Plan(queued=0, running=0, status="REBALANCING")
+    simulator.world.runs[TargetKind.JOB][0].plan = Plan(queued=0, running=0, status="REBALANCING")
     assert wait(trigger)["outcome"] == "timed_out"
     assert "REBALANCING, a status this provider does not know" in trigger.lines[1]
     assert len(trigger.lines) == 2

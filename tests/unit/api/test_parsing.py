@@ -8,7 +8,7 @@ from email.utils import format_datetime, formatdate
 
 import pytest
 
-from airflow_provider_datarecs.api import answers
+from airflow_provider_datarecs.api import parsing
 from airflow_provider_datarecs.api.errors import ForeignAnswer, RateLimited, Redirected, UnreadableAnswer
 
 NOW = 1_767_225_600.0  # 2026-01-01T00:00:00Z
@@ -48,7 +48,7 @@ def _frozen(monkeypatch):
     ],
 )
 def test_seconds_until_the_rate_limit_opens(headers, seconds):
-    assert answers.rate_limit_wait(headers) == (None if seconds is None else pytest.approx(seconds))
+    assert parsing.rate_limit_wait(headers) == (None if seconds is None else pytest.approx(seconds))
 
 
 @pytest.mark.usefixtures("_frozen")
@@ -69,7 +69,7 @@ def test_seconds_until_the_rate_limit_opens(headers, seconds):
     ],
 )
 def test_seconds_until_the_window_of_the_rate_limit_is_over(headers, seconds):
-    assert answers.seconds_to_reset(headers) == (None if seconds is None else pytest.approx(seconds))
+    assert parsing.seconds_to_reset(headers) == (None if seconds is None else pytest.approx(seconds))
 
 
 @pytest.mark.usefixtures("_frozen")
@@ -78,18 +78,18 @@ def test_a_wrong_clock_of_this_machine_does_not_matter_where_the_answer_has_a_da
     at_service = NOW + behind
     date = {"Date": formatdate(at_service, usegmt=True)}
     epoch_reset = {**date, "X-RateLimit-Reset": str(int(at_service) + 42)}
-    assert answers.seconds_to_reset(epoch_reset) == answers.rate_limit_wait(epoch_reset) == 42
-    assert answers.rate_limit_wait({**date, "Retry-After": formatdate(at_service + 90, usegmt=True)}) == 90
-    assert answers.rate_limit_wait({**date, "Retry-After": formatdate(at_service - 90, usegmt=True)}) == 0
-    assert answers.rate_limit_wait({**date, "Retry-After": "7"}) == 7
-    assert answers.seconds_to_reset({**date, "X-RateLimit-Reset": "42"}) == 42
+    assert parsing.seconds_to_reset(epoch_reset) == parsing.rate_limit_wait(epoch_reset) == 42
+    assert parsing.rate_limit_wait({**date, "Retry-After": formatdate(at_service + 90, usegmt=True)}) == 90
+    assert parsing.rate_limit_wait({**date, "Retry-After": formatdate(at_service - 90, usegmt=True)}) == 0
+    assert parsing.rate_limit_wait({**date, "Retry-After": "7"}) == 7
+    assert parsing.seconds_to_reset({**date, "X-RateLimit-Reset": "42"}) == 42
 
 
 @pytest.mark.usefixtures("_frozen")
 @pytest.mark.parametrize("date", ["", "today", "Mon, 99 Foo 99999 99:99:99 GMT"])
 def test_with_a_date_that_is_none_this_machines_clock_counts(date):
     headers = {"Date": date, "X-RateLimit-Reset": str(int(NOW) + 42)}
-    assert answers.seconds_to_reset(headers) == pytest.approx(42)
+    assert parsing.seconds_to_reset(headers) == pytest.approx(42)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_with_a_date_that_is_none_this_machines_clock_counts(date):
     ],
 )
 def test_what_an_error_body_says(body, message):
-    assert answers.error_message(json.dumps(body).encode()) == message
+    assert parsing.error_message(json.dumps(body).encode()) == message
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_what_an_error_body_says(body, message):
     ],
 )
 def test_no_more_of_an_error_body_is_shown_than_a_message_can_hold(body, message):
-    shown = answers.error_message(body)
+    shown = parsing.error_message(body)
     assert message in (shown, None)
     assert len(shown) <= 2001
 
@@ -143,12 +143,12 @@ def test_no_more_of_an_error_body_is_shown_than_a_message_can_hold(body, message
 @pytest.mark.parametrize("body", [b"<html>", b'{"id": "r1"', b"[" * 100_000, b"\xff\xfe\xfd", b"OK"])
 def test_a_good_answer_must_be_json(body):
     with pytest.raises(UnreadableAnswer, match="is Host the URL of the DataRecs API"):
-        answers.read("GET /jobs", "it", 200, {"Content-Type": "text/html"}, body)
+        parsing.read("GET /jobs", "it", 200, {"Content-Type": "text/html"}, body)
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204])
 def test_an_empty_answer_is_none(status):
-    assert answers.read("POST /x", "it", status, {}, b" \n") is None
+    assert parsing.read("POST /x", "it", status, {}, b" \n") is None
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_an_empty_answer_is_none(status):
     ],
 )
 def test_list_styles(answer):
-    assert answers.page("GET /jobs", answer) == answers.Page(items=[{"id": "a"}])
+    assert parsing.page("GET /jobs", answer) == parsing.Page(items=[{"id": "a"}])
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_list_styles(answer):
     ],
 )
 def test_where_an_answer_names_the_next_page(envelope, cursor, next_url):
-    page = answers.page("GET /jobs", {"items": [], **envelope})
+    page = parsing.page("GET /jobs", {"items": [], **envelope})
     assert (page.cursor, page.next_url) == (cursor, next_url)
 
 
@@ -191,7 +191,7 @@ def test_where_an_answer_names_the_next_page(envelope, cursor, next_url):
 )
 def test_what_is_no_list_of_objects_is_unreadable(answer):
     with pytest.raises(UnreadableAnswer, match="a list of objects was expected"):
-        answers.page("GET /jobs", answer)
+        parsing.page("GET /jobs", answer)
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ def test_what_is_no_list_of_objects_is_unreadable(answer):
     ],
 )
 def test_keys_are_read_in_both_spellings(item, snaked):
-    assert answers.snake_keys(item) == snaked
+    assert parsing.snake_keys(item) == snaked
 
 
 @pytest.mark.parametrize(
@@ -231,11 +231,11 @@ def test_keys_are_read_in_both_spellings(item, snaked):
     ],
 )
 def test_where_the_answer_to_a_trigger_has_the_run_id(answer):
-    assert answers.new_run_id("POST /x", answer) == "r1"
+    assert parsing.new_run_id("POST /x", answer) == "r1"
 
 
 def test_a_run_id_that_is_a_number_becomes_text():
-    assert answers.new_run_id("POST /x", {"run_id": 17}) == "17"
+    assert parsing.new_run_id("POST /x", {"run_id": 17}) == "17"
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_a_run_id_that_is_a_number_becomes_text():
 )
 def test_a_trigger_answer_without_a_run_id_is_unreadable(answer):
     with pytest.raises(UnreadableAnswer, match="carries no run id"):
-        answers.new_run_id("POST /x", answer)
+        parsing.new_run_id("POST /x", answer)
 
 
 # Airflow 3 cannot pass these between its processes, and stops the whole triggerer over one of them.
@@ -268,19 +268,19 @@ def test_a_trigger_answer_without_a_run_id_is_unreadable(answer):
     ],
 )
 def test_what_airflow_could_not_pass_on_becomes_what_it_can(body, read):
-    answer = answers.read("GET /x", "x", 200, {}, body)
+    answer = parsing.read("GET /x", "x", 200, {}, body)
     assert answer == read
     json.dumps(answer, ensure_ascii=False, allow_nan=False).encode()
 
 
 def test_a_header_that_is_no_utf8_can_be_shown():
     with pytest.raises(Redirected) as caught:
-        answers.read("GET /x", "x", 302, {"Location": "http://x/\udcff"}, b"")
+        parsing.read("GET /x", "x", 302, {"Location": "http://x/\udcff"}, b"")
     str(caught.value).encode()
 
 
 def test_a_byte_order_mark_is_no_part_of_an_answer():
-    assert answers.read("GET /jobs", "jobs", 200, {}, b'\xef\xbb\xbf{"items": []}') == {"items": []}
+    assert parsing.read("GET /jobs", "jobs", 200, {}, b'\xef\xbb\xbf{"items": []}') == {"items": []}
 
 
 def compressed(text, level=9):
@@ -294,18 +294,18 @@ BOMB = compressed(b" " * (17 * 1024 * 1024))
 @pytest.mark.parametrize("encoding", ["gzip", "GZIP", " gzip "])
 @pytest.mark.parametrize("body", [compressed(ITEMS), compressed(ITEMS[:5]) + compressed(ITEMS[5:])])
 def test_a_compressed_answer_is_read(encoding, body):
-    assert answers.read("GET /x", "x", 200, {"Content-Encoding": encoding}, body) == {"items": []}
+    assert parsing.read("GET /x", "x", 200, {"Content-Encoding": encoding}, body) == {"items": []}
 
 
 @pytest.mark.parametrize("encoding", ["identity", ""])
 def test_an_answer_that_is_not_compressed_may_say_so(encoding):
-    assert answers.read("GET /x", "x", 200, {"Content-Encoding": encoding}, ITEMS) == {"items": []}
+    assert parsing.read("GET /x", "x", 200, {"Content-Encoding": encoding}, ITEMS) == {"items": []}
 
 
 @pytest.mark.parametrize("encoding", ["br", "zstd", "deflate", "gzip, gzip", "x\udcff"])
 def test_an_encoding_that_was_not_asked_for_is_named(encoding):
     with pytest.raises(UnreadableAnswer, match=r"the encoding .* which was not asked for") as caught:
-        answers.read("GET /x", "x", 200, {"Content-Encoding": encoding}, b"\x8b\x00")
+        parsing.read("GET /x", "x", 200, {"Content-Encoding": encoding}, b"\x8b\x00")
     assert encoding.partition("\udcff")[0] in str(caught.value)
     str(caught.value).encode()
 
@@ -323,16 +323,16 @@ def test_an_encoding_that_was_not_asked_for_is_named(encoding):
 )
 def test_a_compressed_answer_that_is_none_is_unreadable(body, problem):
     with pytest.raises(UnreadableAnswer, match=problem):
-        answers.read("GET /x", "x", 200, {"Content-Encoding": "gzip"}, body)
+        parsing.read("GET /x", "x", 200, {"Content-Encoding": "gzip"}, body)
 
 
 @pytest.mark.parametrize(("status", "kind"), [(429, RateLimited), (404, ForeignAnswer)])
 def test_an_error_in_an_odd_encoding_is_what_its_status_says(status, kind):
     with pytest.raises(kind, match="the encoding 'br', which was not asked for"):
-        answers.read("GET /x", "x", status, {"Content-Encoding": "br"}, b"\x8b\x00")
+        parsing.read("GET /x", "x", status, {"Content-Encoding": "br"}, b"\x8b\x00")
 
 
 def test_a_compressed_error_is_read():
     body = compressed(b'{"message": "slow down"}')
     with pytest.raises(RateLimited, match="slow down"):
-        answers.read("GET /x", "x", 429, {"Content-Encoding": "gzip"}, body)
+        parsing.read("GET /x", "x", 429, {"Content-Encoding": "gzip"}, body)

@@ -29,14 +29,14 @@ UNFORESEEN_FOR = 600.0  # seconds for which every look must have met what nobody
 UNFORESEEN_LOOKS = 3  # how many these must be at least
 
 
-class Doubt:
+class Confirmation:
     """
     Count the looks in a row that have met the same; ``since`` is when the last of them did.
 
     All times are those of one clock that is never set back.
     """
 
-    __slots__ = ("_first", "_kind", "_looks", "since")
+    __slots__ = ("_first", "_kind", "_polls", "since")
 
     def __init__(self) -> None:
         self.clear()
@@ -44,7 +44,7 @@ class Doubt:
     def clear(self) -> None:
         """Forget what was met."""
         self._kind: type[DataRecsError] | None = None
-        self._looks = 0
+        self._polls = 0
         self._first = self.since = float("-inf")
 
     @property
@@ -52,33 +52,33 @@ class Doubt:
         """Say whether what was met is DataRecs's, which a look some seconds later is to confirm."""
         return self._kind is not None and issubclass(self._kind, FINAL)
 
-    def proves(self, look: Run | DataRecsError | None, now: float) -> bool:
+    def proves(self, poll: Run | DataRecsError | None, now: float) -> bool:
         """
         Take a look into account, and say whether it has been met often enough to end what waits.
 
-        :param look: what was seen, None for nothing of the kind; whatever is another than before begins anew,
+        :param poll: what was seen, None for nothing of the kind; whatever is another than before begins anew,
             but for a 429, which says nothing either way
         :param now: the time
         """
-        if isinstance(look, RateLimited):
+        if isinstance(poll, RateLimited):
             return False
-        if not isinstance(look, (*FINAL, Unforeseen)):
+        if not isinstance(poll, (*FINAL, Unforeseen)):
             self.clear()
             return False
-        if type(look) is not self._kind:
-            self._kind, self._looks, self._first = type(look), 0, now
-        self._looks += 1
+        if type(poll) is not self._kind:
+            self._kind, self._polls, self._first = type(poll), 0, now
+        self._polls += 1
         self.since = now
-        looks, seconds = _proof(look)
-        return self._looks >= looks and now - self._first >= seconds
+        polls, seconds = _proof(poll)
+        return self._polls >= polls and now - self._first >= seconds
 
 
-def _proof(look: DataRecsError) -> tuple[int, float]:
+def _proof(poll: DataRecsError) -> tuple[int, float]:
     """Give how many looks must meet it, and the seconds that these must span."""
-    if isinstance(look, Unforeseen):
+    if isinstance(poll, Unforeseen):
         return UNFORESEEN_LOOKS, UNFORESEEN_FOR
-    if isinstance(look, CONNECTION_IS_REFUSED):
+    if isinstance(poll, CONNECTION_IS_REFUSED):
         return 3, 2 * CONFIRM_AFTER
-    if isinstance(look, InvalidInput):
+    if isinstance(poll, InvalidInput):
         return 1, 0.0  # found here, before anything was sent
     return 2, CONFIRM_AFTER

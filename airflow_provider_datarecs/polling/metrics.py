@@ -44,7 +44,7 @@ class Load:
         return self.wanted > self.possible
 
 
-class Telemetry:
+class PollerMetrics:
     """
     Count what happens, and report it.
 

@@ -6,13 +6,13 @@ import random
 
 import pytest
 
-from airflow_provider_datarecs.waits.forecast import BEYOND, KEPT, UNKNOWN, History
+from airflow_provider_datarecs.polling.durations import BEYOND, KEPT, UNKNOWN, RunDurations
 
 STARTED = 5_000.0
 
 
 def history_of(*seconds):
-    history = History()
+    history = RunDurations()
     for number, one in enumerate(seconds):
         history.learn(f"r{number}", ended=float(number), seconds=one)
     return history
@@ -87,14 +87,14 @@ def test_runs_that_always_take_the_same_are_expected_to_do_so_again():
 
 
 def test_without_any_history_a_run_may_end_at_any_time():
-    spans = History().spans(STARTED, STARTED)
+    spans = RunDurations().spans(STARTED, STARTED)
     assert [(low - STARTED, high - STARTED) for low, high, _ in spans] == [
         (UNKNOWN * low, UNKNOWN * high) for low, high in zip(BEYOND, BEYOND[1:])
     ]
     assert {round(weight, 9) for _, _, weight in spans} == {1 / (len(BEYOND) - 1)}
 
 
-@pytest.mark.parametrize("history", [History(), history_of(*ALIKE)], ids=["none", "alike"])
+@pytest.mark.parametrize("history", [RunDurations(), history_of(*ALIKE)], ids=["none", "alike"])
 def test_a_run_that_outlasts_all_that_is_known_goes_on_in_proportion(history):
     reach = []
     for elapsed in (10_000, 100_000):
@@ -111,14 +111,14 @@ def test_the_newest_runs_count_in_whatever_order_they_come():
     newest = history_of(*(seconds for _, _, seconds in runs[-KEPT:])).spans(0, 0)
     for seed in range(5):
         random.Random(seed).shuffle(runs)
-        history = History()
+        history = RunDurations()
         for run_id, ended, seconds in runs:
             history.learn(run_id, ended=ended, seconds=seconds)
         assert history.spans(0, 0) == newest
 
 
 def test_a_run_older_than_all_that_count_changes_nothing():
-    history = History()
+    history = RunDurations()
     for number in range(KEPT):
         history.learn(f"r{number}", ended=1_000.0 + number, seconds=100.0)
     before = history.spans(0, 0)

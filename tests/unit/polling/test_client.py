@@ -11,26 +11,26 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from airflow_provider_datarecs.api import errors
-from airflow_provider_datarecs.api.contract import Kind
-from airflow_provider_datarecs.api.runs import Run, Runnable
+from airflow_provider_datarecs.api.contract import TargetKind
+from airflow_provider_datarecs.api.runs import Run, Target
 from airflow_provider_datarecs.hooks.datarecs import DataRecsHook
+from airflow_provider_datarecs.polling.client import RefreshingClient
 from airflow_provider_datarecs.simulator import ApiKey, Fault, Plan, Simulator
-from airflow_provider_datarecs.waits.connection import Connection
 
-JOB = Runnable(Kind.JOB, "job_ledger", "ws_production")
+JOB = Target(TargetKind.JOB, "job_ledger", "ws_production")
 CONN_ID = "datarecs_default"
 
 
 @pytest.fixture
 def run_id(simulator):
-    job = simulator.world.owners[Kind.JOB]["job_ledger"]
+    job = simulator.world.owners[TargetKind.JOB]["job_ledger"]
     job.plan = Plan(queued=0, running=0)
-    return simulator.world.start_run(Kind.JOB, job).id
+    return simulator.world.start_run(TargetKind.JOB, job).id
 
 
 @pytest.fixture
 async def connection(simulator):
-    connection = Connection(CONN_ID)
+    connection = RefreshingClient(CONN_ID)
     yield connection
     await connection.close()
 
@@ -75,21 +75,21 @@ async def test_the_connection_is_read_by_the_first_request_and_once_for_all(
     read, readings = DataRecsHook.read_settings, []
     monkeypatch.setattr(DataRecsHook, "read_settings", lambda hook: readings.append(hook) or read(hook))
     connect(simulator.url, extra={"requests_per_minute": 50})
-    connection = Connection(CONN_ID)
+    connection = RefreshingClient(CONN_ID)
     assert connection.settings is None
     assert readings == []
-    looks = await asyncio.gather(*(connection.ask(get(run_id)) for _ in range(10)))
+    polls = await asyncio.gather(*(connection.ask(get(run_id)) for _ in range(10)))
     await connection.close()
-    assert {type(look) for look in looks} == {Run}
+    assert {type(poll) for poll in polls} == {Run}
     assert len(readings) == 1
     assert connection.settings.limits.requests_per_minute == 50
 
 
 async def test_what_the_answers_say_of_the_limit_is_known(simulator, connection, run_id):
-    assert connection.seen_limit.remaining is None
+    assert connection.rate_limit_state.remaining is None
     for remaining in (99, 98):
         await connection.ask(get(run_id))
-        assert connection.seen_limit.remaining == remaining
+        assert connection.rate_limit_state.remaining == remaining
 
 
 async def test_all_requests_go_through_one_session_that_closing_ends(connection, run_id):
@@ -109,7 +109,7 @@ async def test_all_requests_go_through_one_session_that_closing_ends(connection,
 
 
 async def test_a_connection_that_nobody_asked_through_can_be_closed():
-    await Connection("no_such_connection").close()
+    await RefreshingClient("no_such_connection").close()
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError, ValueError, RuntimeError, UnicodeError])
@@ -164,8 +164,8 @@ async def test_many_requests_with_a_refused_key_read_the_connection_once(
     monkeypatch.setattr(DataRecsHook, "read_settings", lambda hook: readings.append(hook) or read(hook))
     simulator.world.api_keys[:] = [ApiKey("new-key")]
     connect(simulator.url, password="new-key")
-    looks = await asyncio.gather(*(connection.ask(get(run_id)) for _ in range(10)))
-    assert {type(look) for look in looks} == {Run}
+    polls = await asyncio.gather(*(connection.ask(get(run_id)) for _ in range(10)))
+    assert {type(poll) for poll in polls} == {Run}
     assert len(readings) == 1
 
 
@@ -185,9 +185,11 @@ async def test_the_whole_connection_is_taken_up_with_a_new_key(simulator, connec
 def other():
     """Another DataRecs, with a run of the ledger job."""
     with Simulator() as other:
-        job = other.world.owners[Kind.JOB]["job_ledger"]
+        job = other.world.owners[TargetKind.JOB]["job_ledger"]
         job.plan = Plan(queued=0, running=0)
-        other.run_id = [other.world.start_run(Kind.JOB, job).id for _ in range(2)][-1]  # unknown elsewhere
+        other.run_id = [other.world.start_run(TargetKind.JOB, job).id for _ in range(2)][
+            -1
+        ]  # unknown elsewhere
         yield other
 
 
@@ -202,7 +204,7 @@ def readings(monkeypatch):
 @pytest.fixture
 def always(monkeypatch):
     """Read the connection again whenever somebody may know of a change, however soon."""
-    monkeypatch.setattr("airflow_provider_datarecs.waits.connection.READ_AGAIN_AFTER", 0.0)
+    monkeypatch.setattr("airflow_provider_datarecs.polling.client.READ_AGAIN_AFTER", 0.0)
 
 
 async def refreshed(connection):
@@ -214,13 +216,13 @@ async def test_who_joins_has_the_connection_read_again_and_what_it_is_now_is_use
     connection, connect, run_id, other, always
 ):
     await connection.ask(get(run_id))
-    before = connection.seen_limit
+    before = connection.rate_limit_state
     connect(other.url)
     await refreshed(connection)
     assert isinstance(await connection.ask(get(other.run_id)), Run)
     assert (len(other.requests), connection.changes) == (1, 1)
-    assert connection.seen_limit is not before
-    assert connection.seen_limit.remaining == 99
+    assert connection.rate_limit_state is not before
+    assert connection.rate_limit_state.remaining == 99
 
 
 @pytest.mark.parametrize("change", [{"password": "new"}, {"extra": {"tenant": "acme"}}], ids=str)
@@ -238,11 +240,15 @@ async def test_a_change_of_limits_alone_is_taken_up_and_changes_nothing_else(
     simulator, connection, connect, run_id, always
 ):
     await connection.ask(get(run_id))
-    client, seen_limit = connection._opened, connection.seen_limit
+    client, rate_limit_state = connection._opened, connection.rate_limit_state
     connect(simulator.url, extra={"requests_per_minute": 7, "console_url": "https://x.test"})
     await refreshed(connection)
     assert connection.settings.limits.requests_per_minute == 7
-    assert (connection.changes, connection._opened, connection.seen_limit) == (0, client, seen_limit)
+    assert (connection.changes, connection._opened, connection.rate_limit_state) == (
+        0,
+        client,
+        rate_limit_state,
+    )
 
 
 async def test_it_is_read_again_at_most_every_so_many_seconds_for_those_who_join(
@@ -290,8 +296,8 @@ async def test_a_look_that_is_to_confirm_is_made_on_a_connection_read_since(
     assert isinstance(await connection.ask(get(other.run_id)), errors.NotFound)
     since = time.monotonic()
     connect(other.url)
-    looks = [connection.ask(get(other.run_id), read_since=since) for _ in range(5)]
-    assert {type(look) for look in await asyncio.gather(*looks)} == {Run}
+    polls = [connection.ask(get(other.run_id), read_since=since) for _ in range(5)]
+    assert {type(poll) for poll in await asyncio.gather(*polls)} == {Run}
     assert len(readings) == 2
 
 
@@ -362,7 +368,7 @@ async def test_all_connections_share_the_trusted_certificates(connect, monkeypat
     opened = []
     for number in range(3):
         connect("https://api.test", conn_id=f"c{number}")
-        connection = Connection(f"c{number}")
+        connection = RefreshingClient(f"c{number}")
         await refreshed(connection)
         opened.append(connection)
     assert len({id(one._opened.tls) for one in opened}) == 1
@@ -373,11 +379,11 @@ async def test_all_connections_share_the_trusted_certificates(connect, monkeypat
 async def test_a_request_cancelled_while_it_reads_the_connection_leaves_the_others(connection, run_id):
     release = threading.Event()
     held = asyncio.ensure_future(sync_to_async(release.wait)())  # occupies the thread that reads connections
-    looks = [asyncio.ensure_future(connection.ask(get(run_id))) for _ in range(3)]
+    polls = [asyncio.ensure_future(connection.ask(get(run_id))) for _ in range(3)]
     await asyncio.sleep(0)
-    looks[0].cancel()
+    polls[0].cancel()
     await asyncio.sleep(0)
     release.set()
-    done = await asyncio.gather(*looks, return_exceptions=True)
+    done = await asyncio.gather(*polls, return_exceptions=True)
     assert [type(one) for one in done] == [asyncio.CancelledError, Run, Run]
     assert await held

@@ -18,8 +18,8 @@ from airflow_provider_datarecs.api.errors import (
     Unauthorized,
     Unforeseen,
 )
-from airflow_provider_datarecs.api.rate_limit import Limits, SeenLimit
-from airflow_provider_datarecs.api.retry import ONE_LOOK
+from airflow_provider_datarecs.api.rate_limit import RateLimitConfig, RateLimitState
+from airflow_provider_datarecs.api.retry import ONE_POLL
 from airflow_provider_datarecs.hooks.datarecs import DataRecsHook
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ READ_AGAIN_AFTER = 30.0  # seconds; no sooner for those that only may find anoth
 FAILURES = 3  # requests in a row without an answer, after which the connection may be another
 
 
-class Connection:
+class RefreshingClient:
     """
     Send requests with one client at a time, on one event loop.
 
@@ -49,7 +49,7 @@ class Connection:
 
     def __init__(self, conn_id: str) -> None:
         self.conn_id = conn_id
-        self.seen_limit = SeenLimit()
+        self.rate_limit_state = RateLimitState()
         self.changes = 0
         self._opened: _Opened | None = None
         self._reading = asyncio.Lock()
@@ -144,9 +144,9 @@ class Connection:
             if opened is not None:
                 log.info("Connection %s has changed; its waits go on with what it is now", self.conn_id)
                 self.changes += 1
-                self.seen_limit = SeenLimit()
+                self.rate_limit_state = RateLimitState()
                 await opened.leave()
-            opened = self._opened = await _Opened.new(settings, tls, self.seen_limit)
+            opened = self._opened = await _Opened.new(settings, tls, self.rate_limit_state)
         opened.client.settings = settings
         self._read_at = began
         return opened
@@ -177,9 +177,9 @@ class _Opened:
 
     @classmethod
     async def new(
-        cls, settings: ClientSettings, tls: ssl.SSLContext | None, seen_limit: SeenLimit
+        cls, settings: ClientSettings, tls: ssl.SSLContext | None, rate_limit_state: RateLimitState
     ) -> _Opened:
-        client = DataRecsClient(settings, tls=tls, patience=ONE_LOOK, seen_limit=seen_limit)
+        client = DataRecsClient(settings, tls=tls, policy=ONE_POLL, rate_limit_state=rate_limit_state)
         return cls(await client.__aenter__(), tls)
 
     async def send(self, call: Callable[[DataRecsClient], Awaitable[T]]) -> T:
@@ -202,4 +202,4 @@ class _Opened:
 
 def _service(settings: ClientSettings) -> ClientSettings:
     """Give what settings say of where requests go and as whom."""
-    return replace(settings, limits=Limits(), console_url=None)
+    return replace(settings, limits=RateLimitConfig(), console_url=None)

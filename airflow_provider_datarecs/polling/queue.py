@@ -17,7 +17,7 @@ class NotSent(DataRecsError):
     """The turn of a request did not come; it was not sent."""
 
 
-class Errand:
+class QueuedRequest:
     """
     One request.
 
@@ -39,11 +39,11 @@ class Errand:
             self.answer.set_result(answer)
 
 
-class Errands:
+class RequestQueue:
     """Hold the requests that are not on their way."""
 
     def __init__(self) -> None:
-        self._queue: deque[Errand] = deque()
+        self._queue: deque[QueuedRequest] = deque()
 
     async def answer_to(self, ask: Callable[[DataRecsClient], Awaitable[Any]], within: float) -> Any:
         """
@@ -53,23 +53,23 @@ class Errands:
         :param within: seconds after which it is not sent any more
         """
         loop = asyncio.get_running_loop()
-        errand = Errand(ask, loop.create_future())
-        self._queue.append(errand)
-        alarm = loop.call_later(within, self._expire, errand, within)
+        request = QueuedRequest(ask, loop.create_future())
+        self._queue.append(request)
+        alarm = loop.call_later(within, self._expire, request, within)
         try:
-            return await errand.answer
+            return await request.answer
         finally:
             alarm.cancel()
 
-    def next(self) -> Errand | None:
+    def next(self) -> QueuedRequest | None:
         """Take out the one whose turn it is, None where there is none."""
         while self._queue:
-            errand = self._queue.popleft()
-            if not errand.answer.done():  # nobody waits for one that was cancelled
-                return errand
+            request = self._queue.popleft()
+            if not request.answer.done():  # nobody waits for one that was cancelled
+                return request
         return None
 
-    def _expire(self, errand: Errand, within: float) -> None:
-        if errand in self._queue:
+    def _expire(self, request: QueuedRequest, within: float) -> None:
+        if request in self._queue:
             waited = timedelta(seconds=max(0, round(within)))
-            errand.end(NotSent(f"its turn within the rate limit has not come for {waited}"))
+            request.end(NotSent(f"its turn within the rate limit has not come for {waited}"))

@@ -14,7 +14,7 @@ BEYOND = (0.0, 1 / 3, 1.0, 3.0, 9.0)
 Spans = List[Tuple[float, float, float]]  # from, to, and the probability in between
 
 
-class History:
+class RunDurations:
     """Hold how long the newest finished runs of one job or job group took."""
 
     __slots__ = ("_oldest", "_runs", "_seconds")

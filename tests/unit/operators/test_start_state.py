@@ -9,7 +9,7 @@ import pytest
 from support.fakes import FakeStore, FakeTaskInstance
 
 from airflow_provider_datarecs.compat import AIRFLOW_VERSION, deployment
-from airflow_provider_datarecs.operators.wish import Memory, Try
+from airflow_provider_datarecs.operators.start_state import StartState, Try
 
 HAS_STORE = AIRFLOW_VERSION >= (3, 3)
 CLEARS_ARE_COUNTED = AIRFLOW_VERSION >= (3, 2)  # in a DAG run that goes on; before, only in one that is over
@@ -26,19 +26,19 @@ class Task:
         started = date if is_test else datetime.now(timezone.utc)
         self.dag_run = SimpleNamespace(start_date=started, logical_date=date, clear_number=0)
 
-    def wish(self):
+    def start_request(self):
         """Begin the next try, and give what it remembers."""
         self.ti.try_number += 1
         context = {"ti": self.ti, "dag_run": self.dag_run}
         if HAS_STORE:
             context["task_state_store"] = self.store
-        return Memory(context, Try(context, self.retries))
+        return StartState(context, Try(context, self.retries))
 
     def key(self):
         """Give the key of the next try, which sends its request."""
-        memory = self.wish()
-        memory.note_sent()
-        return memory.key
+        start_state = self.start_request()
+        start_state.note_sent()
+        return start_state.key
 
     def clear(self, *, is_over=False):
         """Clear the task, in a DAG run that goes on or is over."""
@@ -167,19 +167,19 @@ if HAS_STORE:
         task.key()
         task.retries = 1
         task.clear_another()
-        memory = task.wish()
-        assert memory.sent_at is not None
+        start_state = task.start_request()
+        assert start_state.sent_at is not None
 
     def test_a_run_from_before_a_clear_is_not_taken_for_the_new_one():
         task = Task(retries=2)
-        task.wish().keep({"run_id": "old"})
+        task.start_request().keep({"run_id": "old"})
         task.retries = 1
         task.clear()
-        memory = task.wish()
-        assert memory.ids is None
-        assert memory.sent_at is None
+        start_state = task.start_request()
+        assert start_state.ids is None
+        assert start_state.sent_at is None
 
     def test_a_try_that_has_kept_nothing_has_sent_nothing():
         task = Task()
-        task.wish()
-        assert task.wish().sent_at is None
+        task.start_request()
+        assert task.start_request().sent_at is None

@@ -18,23 +18,23 @@ from weakref import WeakKeyDictionary
 from airflow_provider_datarecs.api.errors import LimitUsedUp, RateLimited, Unforeseen
 from airflow_provider_datarecs.api.retry import limit_wait
 from airflow_provider_datarecs.api.runs import Run, epoch
-from airflow_provider_datarecs.waits import doubt
-from airflow_provider_datarecs.waits.agenda import Agenda
-from airflow_provider_datarecs.waits.budget import Budget
-from airflow_provider_datarecs.waits.connection import Connection
-from airflow_provider_datarecs.waits.errands import Errand, Errands
-from airflow_provider_datarecs.waits.looks import Reader
-from airflow_provider_datarecs.waits.schedule import ROUNDS
-from airflow_provider_datarecs.waits.telemetry import EVERY, Load, Telemetry
+from airflow_provider_datarecs.polling import confirmation
+from airflow_provider_datarecs.polling.agenda import Agenda
+from airflow_provider_datarecs.polling.client import RefreshingClient
+from airflow_provider_datarecs.polling.looks import Reader
+from airflow_provider_datarecs.polling.metrics import EVERY, Load, PollerMetrics
+from airflow_provider_datarecs.polling.pacer import RequestPacer
+from airflow_provider_datarecs.polling.queue import QueuedRequest, RequestQueue
+from airflow_provider_datarecs.polling.schedule import ROUNDS
 
 if TYPE_CHECKING:
-    from airflow_provider_datarecs.api.answers import Page
     from airflow_provider_datarecs.api.client import DataRecsClient
     from airflow_provider_datarecs.api.errors import DataRecsError
-    from airflow_provider_datarecs.waits.events import Event
-    from airflow_provider_datarecs.waits.jobs import RunsQuestion, TrackedRun, Wait
-    from airflow_provider_datarecs.waits.looks import Answer
-    from airflow_provider_datarecs.waits.watch import NextLook, Watch
+    from airflow_provider_datarecs.api.parsing import Page
+    from airflow_provider_datarecs.polling.events import Event
+    from airflow_provider_datarecs.polling.jobs import RunsQuestion, TrackedRun, Wait
+    from airflow_provider_datarecs.polling.looks import Answer
+    from airflow_provider_datarecs.polling.monitor import NextPoll, RunMonitor
 
 log = logging.getLogger(__name__)
 
@@ -45,18 +45,18 @@ AT_ONCE = 50  # waits that are told the same before the event loop has its turn
 _by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Poller]] = WeakKeyDictionary()
 
 
-async def wait_for(watch: Watch, interval: Callable[[int], float], pause: float = 0.0) -> Event:
+async def wait_for(monitor: RunMonitor, interval: Callable[[int], float], pause: float = 0.0) -> Event:
     """
     Look at a run until its wait is over, together with all other waits on the connection in this event loop.
 
-    :param watch: judges what is seen of the run
+    :param monitor: judges what is seen of the run
     :param interval: gives the seconds until the next look, after so many looks
     :param pause: seconds until the first look, default none; the connection is read meanwhile
     """
-    async with poller_of(watch.conn_id) as poller:
+    async with poller_of(monitor.conn_id) as poller:
         poller.refresh_soon()
         await asyncio.sleep(pause)
-        wait = poller.agenda.add(watch, interval)
+        wait = poller.agenda.add(monitor, interval)
         try:
             return await wait.event
         finally:
@@ -95,15 +95,15 @@ class Poller:
         self.users = 0
         self._loop = asyncio.get_running_loop()
         self._conn_id = conn_id
-        self._connection = Connection(conn_id)
+        self._client = RefreshingClient(conn_id)
         self._changes = 0  # of the connection, that are taken up
-        self._doubt = doubt.Doubt()  # of what would end all waits
-        self._budget = Budget(self._connection.seen_limit)
+        self._confirmation = confirmation.Confirmation()  # of what would end all waits
+        self._pacer = RequestPacer(self._client.rate_limit_state)
         self.agenda = Agenda()
-        self._errands = Errands()
+        self._queue = RequestQueue()
         self._had_errand = False  # the last turn
         self._reader = Reader(conn_id)
-        self._telemetry = Telemetry(conn_id)
+        self._metrics = PollerMetrics(conn_id)
         self._answered = asyncio.Event()
         self._requests: set[asyncio.Task[None]] = set()
         # In no task's context, else all that they log would be in the log of the first.
@@ -113,7 +113,7 @@ class Poller:
 
     def refresh_soon(self) -> None:
         """Read the connection, unless it just was, since somebody joins who may know it as another."""
-        self._connection.refresh_soon()
+        self._client.refresh_soon()
 
     async def answer_to(self, ask: Callable[[DataRecsClient], Awaitable[Any]], within: float) -> Any:
         """
@@ -123,7 +123,7 @@ class Poller:
         :param within: seconds after which it is not sent any more
         """
         self.agenda.changed.set()
-        return await self._errands.answer_to(ask, within)
+        return await self._queue.answer_to(ask, within)
 
     async def close(self) -> None:
         """Stop asking, and close the client."""
@@ -131,7 +131,7 @@ class Poller:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._connection.close()
+        await self._client.close()
 
     # --- asking ---
 
@@ -141,14 +141,14 @@ class Poller:
                 await self._ask_next()
             except Exception as error:  # noqa: PERF203 - the next turn may go well
                 log.exception("Connection %s: its waits cannot be looked at just now", self._conn_id)
-                await self._do_for_all(partial(self._judge, look=Unforeseen(error)))
+                await self._do_for_all(partial(self._judge, poll=Unforeseen(error)))
                 await asyncio.sleep(AFTER_A_MISTAKE)
                 self.agenda.note_changes()
 
     async def _ask_next(self) -> None:
         """Start the next request, once there is something to ask and the budget allows it."""
         # What would end all waits is not asked for at once by each.
-        opens_at = max(self._budget.opens_at(), self._doubt.since + doubt.CONFIRM_AFTER)
+        opens_at = max(self._pacer.opens_at(), self._confirmation.since + confirmation.CONFIRM_AFTER)
         pause = opens_at - time.monotonic()
         if pause > 0:
             await self._wait_for(self._answered, pause)
@@ -156,12 +156,12 @@ class Poller:
         await self.agenda.renew_questions(self._reader.lists_help)
         now, soonest = time.monotonic(), float("inf")
         question: RunsQuestion | None = None
-        if len(self._requests) < self._budget.limits.max_concurrent_requests:
+        if len(self._requests) < self._pacer.limits.max_concurrent_requests:
             question, soonest = self.agenda.next(now, self._round_time())
             # In turn, so that neither kills nor looks keep the others from theirs.
-            errand = None if self._had_errand and question is not None else self._errands.next()
-            if errand is not None:
-                self._start(self._run(errand), is_errand=True)
+            request = None if self._had_errand and question is not None else self._queue.next()
+            if request is not None:
+                self._start(self._run(request), is_errand=True)
                 return
         if question is None:
             await self._wait_for(self.agenda.changed, min(soonest - now, LONGEST_SLEEP))
@@ -171,7 +171,7 @@ class Poller:
 
     def _start(self, work: Coroutine[Any, Any, None], *, is_errand: bool) -> None:
         self._had_errand = is_errand
-        self._budget.sent(time.monotonic())
+        self._pacer.sent(time.monotonic())
         request = self._loop.create_task(work)
         self._requests.add(request)
         request.add_done_callback(self._end)
@@ -186,23 +186,23 @@ class Poller:
             event.clear()
 
     def _round_time(self) -> float:
-        return (len(self.agenda) + len(self._requests)) * self._budget.usual_pause
+        return (len(self.agenda) + len(self._requests)) * self._pacer.usual_pause
 
     def _end(self, request: asyncio.Task[None]) -> None:
         self._requests.discard(request)
         self.agenda.changed.set()
 
-    async def _run(self, errand: Errand) -> None:
-        budget = self._budget
+    async def _run(self, request: QueuedRequest) -> None:
+        pacer = self._pacer
         try:
-            answer = await self._connection.ask(errand.ask)
+            answer = await self._client.ask(request.ask)
         finally:
-            budget.answered(time.monotonic())
-        errand.end(answer)
+            pacer.answered(time.monotonic())
+        request.end(answer)
         self._account(answer)
 
     async def _ask(self, question: RunsQuestion) -> None:
-        budget, asked = self._budget, self._changes
+        pacer, asked = self._pacer, self._changes
 
         async def ask(client: DataRecsClient) -> Page | Run:
             nonlocal asked
@@ -212,10 +212,10 @@ class Poller:
 
         try:
             try:
-                answer = await self._connection.ask(ask, read_since=question.read_since)
+                answer = await self._client.ask(ask, read_since=question.read_since)
             finally:
                 question.end(time.monotonic())
-                budget.answered(time.monotonic())
+                pacer.answered(time.monotonic())
             self._account(answer)
             if asked == self._changes:
                 await self._take(question, answer)
@@ -229,55 +229,55 @@ class Poller:
     def _account(self, answer: Any | DataRecsError) -> None:
         """Let the budget and the metrics know of an answer."""
         self._take_up_changes()
-        settings = self._connection.settings
-        if settings is not None and settings.limits != self._budget.limits:
-            self._budget.configure(settings.limits)
+        settings = self._client.settings
+        if settings is not None and settings.limits != self._pacer.limits:
+            self._pacer.configure(settings.limits)
         if isinstance(answer, RateLimited) and not isinstance(answer, LimitUsedUp):
-            self._budget.refused(time.monotonic(), limit_wait(answer))
+            self._pacer.refused(time.monotonic(), limit_wait(answer))
         self._answered.set()
-        self._telemetry.count(answer)
+        self._metrics.count(answer)
 
     def _take_up_changes(self) -> None:
         """Forget what is known of another service or key than the connection is for now."""
-        if self._changes == self._connection.changes:
+        if self._changes == self._client.changes:
             return
-        self._changes = self._connection.changes
-        self._budget = Budget(self._connection.seen_limit)
+        self._changes = self._client.changes
+        self._pacer = RequestPacer(self._client.rate_limit_state)
         self._reader = Reader(self._conn_id)
-        self._doubt.clear()
+        self._confirmation.clear()
         self.agenda.forget_lists()
 
     async def _take(self, question: RunsQuestion, answer: Answer) -> None:
         """Let the waits know what an answer says."""
         now = time.monotonic()
-        refusal = answer if isinstance(answer, (*doubt.CONNECTION_IS_REFUSED, RateLimited)) else None
-        if self._doubt.proves(refusal, now) and refusal is not None:
+        refusal = answer if isinstance(answer, (*confirmation.CONNECTION_IS_REFUSED, RateLimited)) else None
+        if self._confirmation.proves(refusal, now) and refusal is not None:
             error = refusal
-            self._doubt.clear()  # who joins from now on is told no sooner
-            await self._do_for_all(lambda wait: wait.end(wait.watch.refused(error)))
+            self._confirmation.clear()  # who joins from now on is told no sooner
+            await self._do_for_all(lambda wait: wait.end(wait.monitor.refused(error)))
             return
-        for run, look in self._reader.read(question, answer, now):
-            self._tell(run, look)
+        for run, poll in self._reader.read(question, answer, now):
+            self._tell(run, poll)
 
     # --- telling ---
 
-    def _tell(self, run: TrackedRun, look: Run | DataRecsError) -> None:
+    def _tell(self, run: TrackedRun, poll: Run | DataRecsError) -> None:
         """Let the waits for a run judge a look at it."""
         now, longest = time.monotonic(), ROUNDS * self._round_time()
-        run.looked(look, now)
+        run.polled(poll, now)
         for wait in run.waits:
-            wait.looked(now)
-            self._judge(wait, look, (wait.interval, max(wait.interval, longest)))
+            wait.polled(now)
+            self._judge(wait, poll, (wait.interval, max(wait.interval, longest)))
             run.urgent |= wait.hurry(now)
 
-    def _judge(self, wait: Wait, look: Run | DataRecsError, next_look: NextLook = None) -> None:
-        event = None if wait.event.done() else wait.judge(look, next_look)
+    def _judge(self, wait: Wait, poll: Run | DataRecsError, next_poll: NextPoll = None) -> None:
+        event = None if wait.event.done() else wait.judge(poll, next_poll)
         if event is None:
             return
         wait.end(event)
-        ended = epoch(look.result["completed_at"]) if isinstance(look, Run) and look.is_finished else None
+        ended = epoch(poll.result["completed_at"]) if isinstance(poll, Run) and poll.is_finished else None
         if ended is not None:
-            self._telemetry.noticed(max(0.0, time.time() - ended))
+            self._metrics.noticed(max(0.0, time.time() - ended))
 
     async def _do_for_all(self, act: Callable[[Wait], None]) -> None:
         for count, wait in enumerate(self.agenda.waits, start=1):
@@ -290,16 +290,16 @@ class Poller:
     async def _report_on(self) -> None:
         while True:
             await asyncio.sleep(EVERY)
-            questions, pause = self.agenda.questions, self._budget.usual_pause
+            questions, pause = self.agenda.questions, self._pacer.usual_pause
             load = Load(
                 waits=self.agenda.size,
                 questions=len(questions),
                 wanted=sum(60.0 / question.interval for question in questions),
                 possible=60.0 / pause,
-                limit=self._budget.limit,
+                limit=self._pacer.limit,
                 longest=ROUNDS * self._round_time(),
             )
             try:
-                await self._telemetry.report(load, time.monotonic())
+                await self._metrics.report(load, time.monotonic())
             except Exception:
                 log.exception("Connection %s: its metrics cannot be sent", self._conn_id)

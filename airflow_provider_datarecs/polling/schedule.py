@@ -8,7 +8,7 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING, Iterable
 
 if TYPE_CHECKING:
-    from airflow_provider_datarecs.waits.forecast import Spans
+    from airflow_provider_datarecs.polling.durations import Spans
 
 # A round is the time it takes to ask all questions once. However sure it seems that nothing has ended, each
 # question is asked before this many rounds are over.

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.api.errors import InvalidInput, NameNotFound, NameNotUnique
-from airflow_provider_datarecs.api.lookup import find_job
-from airflow_provider_datarecs.api.runs import Runnable
+from airflow_provider_datarecs.api.names import find_job
+from airflow_provider_datarecs.api.runs import Target
 from airflow_provider_datarecs.simulator import Fault
 
 
@@ -14,15 +14,15 @@ async def find(client, workspace_name, job_name):
 
 
 async def test_a_job_is_found_in_its_workspace(client):
-    assert await find(client, "Finance", "daily") == Runnable(Kind.JOB, "j1", "w1")
-    assert await find(client, "Sales", "daily") == Runnable(Kind.JOB, "j3", "w2")
+    assert await find(client, "Finance", "daily") == Target(TargetKind.JOB, "j1", "w1")
+    assert await find(client, "Sales", "daily") == Target(TargetKind.JOB, "j3", "w2")
 
 
 @pytest.mark.parametrize("paging", ["cursor", "url"])
 async def test_every_page_is_read_before_a_name_is_found(server, client, world, paging):
     world.behaviour.page_size, world.behaviour.paging = 1, paging
-    assert await find(client, "Sales", "daily") == Runnable(Kind.JOB, "j3", "w2")
-    assert await find(client, "Finance", "weekly") == Runnable(Kind.JOB, "j2", "w1")
+    assert await find(client, "Sales", "daily") == Target(TargetKind.JOB, "j3", "w2")
+    assert await find(client, "Finance", "weekly") == Target(TargetKind.JOB, "j2", "w1")
 
 
 async def test_a_name_on_two_pages_is_not_unique(client, world):
@@ -86,7 +86,7 @@ async def test_a_job_with_an_id_that_cannot_be_one_is_not_found(server, client, 
 async def test_names_and_ids_of_digits_are_text_wherever_they_come_from(server, client):
     lists = ({"name": "2024", "id": 1}, {"name": "31", "id": 2, "workspace_id": 1})
     server.faults.extend(Fault(status=200, body={"items": [item]}) for item in lists)
-    assert await find(client, 2024, 31) == Runnable(Kind.JOB, "2", "1")
+    assert await find(client, 2024, 31) == Target(TargetKind.JOB, "2", "1")
 
 
 @pytest.mark.parametrize("bad", ["", "  ", None, 7.5])

@@ -8,23 +8,23 @@ import random
 import time
 from typing import TYPE_CHECKING, Any, Callable
 
-from airflow_provider_datarecs.api.answers import run_ids
 from airflow_provider_datarecs.api.errors import DataRecsError, Unforeseen
+from airflow_provider_datarecs.api.parsing import run_ids
 from airflow_provider_datarecs.api.runs import epoch, run_from
-from airflow_provider_datarecs.waits import watch
-from airflow_provider_datarecs.waits.doubt import Doubt
-from airflow_provider_datarecs.waits.forecast import BEYOND, History
-from airflow_provider_datarecs.waits.schedule import Question
+from airflow_provider_datarecs.polling import monitor
+from airflow_provider_datarecs.polling.confirmation import Confirmation
+from airflow_provider_datarecs.polling.durations import BEYOND, RunDurations
+from airflow_provider_datarecs.polling.schedule import Question
 
 if TYPE_CHECKING:
     import asyncio
 
-    from airflow_provider_datarecs.api.answers import Page
     from airflow_provider_datarecs.api.client import DataRecsClient
-    from airflow_provider_datarecs.api.runs import Run, Runnable, Shape
-    from airflow_provider_datarecs.waits.events import Event
-    from airflow_provider_datarecs.waits.forecast import Spans
-    from airflow_provider_datarecs.waits.watch import NextLook, Watch
+    from airflow_provider_datarecs.api.parsing import Page
+    from airflow_provider_datarecs.api.runs import Run, Shape, Target
+    from airflow_provider_datarecs.polling.durations import Spans
+    from airflow_provider_datarecs.polling.events import Event
+    from airflow_provider_datarecs.polling.monitor import NextPoll, RunMonitor
 
 log = logging.getLogger(__name__)
 
@@ -37,48 +37,58 @@ class Wait:
     """
     One task's wait for a run.
 
-    :param watch: judges what is seen of the run
+    :param monitor: judges what is seen of the run
     :param interval: gives the seconds until the next look, after so many looks
     :param event: gets the event that ends the wait
     :param now: the time, by the clock of the event loop
     """
 
-    __slots__ = ("_interval", "_looks", "_mistakes", "context", "due", "event", "interval", "timer", "watch")
+    __slots__ = (
+        "_interval",
+        "_mistakes",
+        "_polls",
+        "context",
+        "due",
+        "event",
+        "interval",
+        "monitor",
+        "timer",
+    )
 
     def __init__(
-        self, watch: Watch, interval: Callable[[int], float], event: asyncio.Future[Event], now: float
+        self, monitor: RunMonitor, interval: Callable[[int], float], event: asyncio.Future[Event], now: float
     ) -> None:
-        self.watch = watch
+        self.monitor = monitor
         self.event = event
         self.timer: asyncio.TimerHandle | None = None
         self.due = now
         self.context = contextvars.copy_context()  # by it Airflow tells whose log a line belongs to
         self._interval = interval
-        self._looks = 0
-        self._mistakes = Doubt()
+        self._polls = 0
+        self._mistakes = Confirmation()
         self.interval = self._next_interval()
 
-    def looked(self, now: float) -> None:
+    def polled(self, now: float) -> None:
         """Take a look into account; one that this wait did not ask for does not lengthen its interval."""
         if now >= self.due:
             self.interval = self._next_interval()
-            self._looks += 1
+            self._polls += 1
         self.due = now + self.interval
 
-    def judge(self, look: Run | DataRecsError, next_look: NextLook) -> Event | None:
+    def judge(self, poll: Run | DataRecsError, next_poll: NextPoll) -> Event | None:
         """Let the watch judge a look, with what it logs in its task's log."""
         try:
-            event = self.context.run(self.watch.judge, look, next_look)
+            event = self.context.run(self.monitor.judge, poll, next_poll)
         except Exception as error:
-            log.exception("A look at run %s of %s cannot be judged", self.watch.run_id, self.watch.runnable)
+            log.exception("A look at run %s of %s cannot be judged", self.monitor.run_id, self.monitor.target)
             mistake = Unforeseen(error)
-            return self.watch.refused(mistake) if self._mistakes.proves(mistake, time.monotonic()) else None
+            return self.monitor.refused(mistake) if self._mistakes.proves(mistake, time.monotonic()) else None
         self._mistakes.clear()
         return event
 
     def hurry(self, now: float) -> bool:
         """Have the next look come as soon as the watch needs it, and say whether it does."""
-        again_in = None if self.event.done() else self.watch.again_in
+        again_in = None if self.event.done() else self.monitor.again_in
         if again_in is not None:
             self.due = now + again_in
         return again_in is not None
@@ -89,7 +99,7 @@ class Wait:
             self.event.set_result(event)
 
     def _next_interval(self) -> float:
-        return max(watch.MIN_POKE_INTERVAL, self._interval(self._looks))
+        return max(monitor.MIN_POKE_INTERVAL, self._interval(self._polls))
 
 
 class TrackedRun:
@@ -140,14 +150,14 @@ class TrackedRun:
         self.ended = self.listed_as = self.page = None
         self.listed, self.depth = True, 0
 
-    def looked(self, look: Run | DataRecsError, now: float) -> None:
+    def polled(self, poll: Run | DataRecsError, now: float) -> None:
         """Take a look into account."""
         self.urgent = False
-        if isinstance(look, DataRecsError):
+        if isinstance(poll, DataRecsError):
             return
         self.seen = now
-        if look.result["started_at"] != self.started_at:
-            self.started_at = look.result["started_at"]
+        if poll.result["started_at"] != self.started_at:
+            self.started_at = poll.result["started_at"]
             started = epoch(self.started_at)
             if started is not None:
                 self.started = now - max(0.0, time.time() - started)
@@ -187,7 +197,9 @@ class RunsQuestion(Question):
     @property
     def read_since(self) -> float:
         """When the connection must have been read that it is asked on, by ``time.monotonic``."""
-        return max((wait.watch.doubted_at for run in self.runs for wait in run.waits), default=float("-inf"))
+        return max(
+            (wait.monitor.doubted_at for run in self.runs for wait in run.waits), default=float("-inf")
+        )
 
     async def ask(self, client: DataRecsClient) -> Page | Run:
         """
@@ -196,8 +208,8 @@ class RunsQuestion(Question):
         :param client: an open client
         """
         if self.as_list:
-            return await client.runs_page(self.job.runnable, self.runs[0].page)
-        return await client.get_run(self.job.runnable, self.runs[0].id)
+            return await client.runs_page(self.job.target, self.runs[0].page)
+        return await client.get_run(self.job.target, self.runs[0].id)
 
     def begin(self) -> None:
         """Note that it is being asked."""
@@ -224,7 +236,7 @@ class TrackedJob:
     again that was then refused once more, ``list_was_useless`` that it told of none of the runs;
     ``listing`` which pages of it are being asked for.
 
-    :param runnable: the job or job group
+    :param target: the job or job group
     """
 
     __slots__ = (
@@ -236,15 +248,15 @@ class TrackedJob:
         "list_was_useless",
         "listing",
         "questions",
-        "runnable",
         "runs",
         "singly_until",
+        "target",
     )
 
-    def __init__(self, runnable: Runnable) -> None:
-        self.runnable = runnable
+    def __init__(self, target: Target) -> None:
+        self.target = target
         self.runs: dict[str, TrackedRun] = {}
-        self.history = History()
+        self.history = RunDurations()
         self.questions: list[RunsQuestion] = []
         self.listing: set[str | None] = set()
         self.forget_lists()
@@ -302,7 +314,7 @@ class TrackedJob:
         self.known = True
         self._learn_from([*page.items[:LEARNT_FROM], *page.items[LEARNT_FROM:][-LEARNT_FROM:]])
         items = ((run_id, page.by_id[run_id]) for run_id in self.runs if run_id in page.by_id)
-        runs = (run_from(item, self.runnable, run_id) for run_id, item in items)
+        runs = (run_from(item, self.target, run_id) for run_id, item in items)
         return {run.id: run for run in runs if run is not None}  # the others are another job's
 
     def _learn_from(self, items: list[dict[str, Any]]) -> None:
@@ -312,7 +324,7 @@ class TrackedJob:
             if not self._over.isdisjoint(run_ids(item)):
                 over.update(run_ids(item))
                 continue
-            run = run_from(item, self.runnable)
+            run = run_from(item, self.target)
             if run is not None and run.is_finished:
                 over.update(run_ids(item))
                 started, ended = epoch(run.result["started_at"]), epoch(run.result["completed_at"])

@@ -7,10 +7,10 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from airflow_provider_datarecs.api import contract
-from airflow_provider_datarecs.api.rate_limit import Limits
+from airflow_provider_datarecs.api.rate_limit import RateLimitConfig
 
 if TYPE_CHECKING:
-    from airflow_provider_datarecs.api.rate_limit import SeenLimit
+    from airflow_provider_datarecs.api.rate_limit import RateLimitState
 
 START = 4.0  # the first pause of a process is this many times as long as an even pace needs
 CALMING = 0.9  # no pause is shorter than this part of the one before
@@ -26,7 +26,7 @@ FRESH_KEPT = 5
 SMOOTHING = 0.05
 
 
-class Budget:
+class RequestPacer:
     """
     Pace the requests of all waits on a connection in one process.
 
@@ -43,15 +43,15 @@ class Budget:
     :param seen: what the answers say of the limit
     """
 
-    def __init__(self, seen: SeenLimit) -> None:
+    def __init__(self, seen: RateLimitState) -> None:
         self.seen = seen
-        self.configure(Limits())
+        self.configure(RateLimitConfig())
         self._jitter = 1.0
         self._sent_at = self._closed_until = float("-inf")
         self._unanswered = 0
         self._slowdown = 1.0
 
-    def configure(self, limits: Limits) -> None:
+    def configure(self, limits: RateLimitConfig) -> None:
         """
         Take up what the user says of the limit.
 

@@ -6,7 +6,6 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any, List, Tuple, Union
 
-from airflow_provider_datarecs.api.answers import Page
 from airflow_provider_datarecs.api.errors import (
     DataRecsError,
     Forbidden,
@@ -15,12 +14,13 @@ from airflow_provider_datarecs.api.errors import (
     Rejected,
     UnreadableAnswer,
 )
+from airflow_provider_datarecs.api.parsing import Page
 from airflow_provider_datarecs.api.runs import Run, epoch
 
 if TYPE_CHECKING:
-    from airflow_provider_datarecs.api.contract import Kind
-    from airflow_provider_datarecs.api.runs import Runnable, Shape
-    from airflow_provider_datarecs.waits.jobs import RunsQuestion, TrackedRun
+    from airflow_provider_datarecs.api.contract import TargetKind
+    from airflow_provider_datarecs.api.runs import Shape, Target
+    from airflow_provider_datarecs.polling.jobs import RunsQuestion, TrackedRun
 
     Answer = Union[Page, Run, DataRecsError]
     Looks = List[Tuple[TrackedRun, "Run | DataRecsError"]]
@@ -46,13 +46,13 @@ class Reader:
 
     def __init__(self, conn_id: str) -> None:
         self.conn_id = conn_id
-        self._without_lists_until: dict[Kind, float] = {}
-        self._unhelpful: dict[Kind, set[Runnable]] = {}
+        self._without_lists_until: dict[TargetKind, float] = {}
+        self._unhelpful: dict[TargetKind, set[Target]] = {}
         self._whole_shapes: set[Shape] = set()
         self._partial_shapes: set[Shape] = set()
         self._examples: dict[Shape, TrackedRun] = {}
 
-    def lists_help(self, kind: Kind, now: float) -> bool:
+    def lists_help(self, kind: TargetKind, now: float) -> bool:
         """
         Say whether the service's lists tell how runs are, as far as is known.
 
@@ -83,7 +83,7 @@ class Reader:
                 job.ask_singly, job.alone_worked = False, True
             elif job.list_was_useless:
                 job.list_was_useless = False
-                self._does_not_help(job.runnable, now)
+                self._does_not_help(job.target, now)
             if run.listed_as is not None:
                 self._learn(run.listed_as, is_whole=run.listed_as == answer.shape)
         elif isinstance(answer, LIST_IS_REFUSED):
@@ -102,15 +102,15 @@ class Reader:
                 "Connection %s: the run history of %s is refused or cannot be read, so its runs are asked "
                 "for one by one, which takes more requests; trying it again after %.0f minutes",
                 self.conn_id,
-                job.runnable,
+                job.target,
                 LISTS_AGAIN / 60.0,
             )
-            self._does_not_help(job.runnable, now)
+            self._does_not_help(job.target, now)
         else:
             job.ask_singly = True
 
     def _read_list(self, question: RunsQuestion, page: Page, now: float) -> Looks:
-        looks: Looks = []
+        polls: Looks = []
         shown, useful = question.job.read(page), False
         question.job.alone_worked = False
         for run in question.runs:
@@ -123,16 +123,16 @@ class Reader:
                 continue
             useful = True
             if seen.is_finished and not (seen.is_whole or seen.shape in self._whole_shapes):
-                self._doubt(run, seen, now)
+                self._confirmation(run, seen, now)
                 continue
-            looks.append((run, seen))
+            polls.append((run, seen))
         if useful:
-            self._unhelpful.pop(question.job.runnable.kind, None)
+            self._unhelpful.pop(question.job.target.kind, None)
         # If there are more pages, it may be honest.
         question.job.list_was_useless = not useful and page.next_url is None
-        return looks
+        return polls
 
-    def _doubt(self, run: TrackedRun, seen: Run, now: float) -> None:
+    def _confirmation(self, run: TrackedRun, seen: Run, now: float) -> None:
         """Have a run asked for alone whose list may not show all of its result."""
         run.ended = _on_clock(seen.result["completed_at"], now)
         example = self._examples.get(seen.shape)
@@ -159,21 +159,21 @@ class Reader:
         if len(shapes) >= MOST_SHAPES:
             shapes.clear()
 
-    def _does_not_help(self, runnable: Runnable, now: float) -> None:
+    def _does_not_help(self, target: Target, now: float) -> None:
         """Note a list that told nothing although its runs can be had; after some jobs', ask for none."""
-        unhelpful = self._unhelpful.setdefault(runnable.kind, set())
-        unhelpful.add(runnable)
-        if len(unhelpful) < UNHELPFUL or not self.lists_help(runnable.kind, now):
+        unhelpful = self._unhelpful.setdefault(target.kind, set())
+        unhelpful.add(target)
+        if len(unhelpful) < UNHELPFUL or not self.lists_help(target.kind, now):
             return
         unhelpful.clear()
-        self._without_lists_until[runnable.kind] = now + LISTS_AGAIN
+        self._without_lists_until[target.kind] = now + LISTS_AGAIN
         log.info(
             "Connection %s: run histories do not help here (those of %d %ss in a row do not show the runs, "
             "or cannot be read), so each run is asked for by itself, which takes more requests; trying them "
             "again after %.0f minutes",
             self.conn_id,
             UNHELPFUL,
-            runnable.kind.noun,
+            target.kind.noun,
             LISTS_AGAIN / 60.0,
         )
 

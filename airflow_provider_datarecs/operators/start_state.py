@@ -71,7 +71,7 @@ def _run_of(dag_run: Any, ids: tuple[str, ...], number: int) -> str:
     return _tests[ids]
 
 
-class Memory:
+class StartState:
     """
     Remember between the tries for a wish what was sent and started, where Airflow has a store for that (3.3).
 
@@ -131,5 +131,5 @@ class Memory:
             log.exception("The task state store does not take %s", what)
 
     def _write(self, **more: Any) -> None:
-        wish = {"key": self.key, "max_tries": self._try.max_tries, "clears": self._try.clears}
-        self._store.set(STORE_KEY, {**wish, "try": self._try.number, **more})
+        request = {"key": self.key, "max_tries": self._try.max_tries, "clears": self._try.clears}
+        self._store.set(STORE_KEY, {**request, "try": self._try.number, **more})

@@ -6,13 +6,13 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Callable
 
-from airflow_provider_datarecs.waits.jobs import RunsQuestion, TrackedJob, TrackedRun, Wait
-from airflow_provider_datarecs.waits.schedule import Schedule
+from airflow_provider_datarecs.polling.jobs import RunsQuestion, TrackedJob, TrackedRun, Wait
+from airflow_provider_datarecs.polling.schedule import Schedule
 
 if TYPE_CHECKING:
-    from airflow_provider_datarecs.api.contract import Kind
-    from airflow_provider_datarecs.api.runs import Runnable
-    from airflow_provider_datarecs.waits.watch import Watch
+    from airflow_provider_datarecs.api.contract import TargetKind
+    from airflow_provider_datarecs.api.runs import Target
+    from airflow_provider_datarecs.polling.monitor import RunMonitor
 
 
 class Agenda:
@@ -27,7 +27,7 @@ class Agenda:
         self.changed = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._schedule = Schedule()
-        self._jobs: dict[Runnable, TrackedJob] = {}
+        self._jobs: dict[Target, TrackedJob] = {}
         self._changed_jobs: set[TrackedJob] = set()
 
     @property
@@ -40,27 +40,27 @@ class Agenda:
         """All questions, but those that are being asked."""
         return [question for job in self._jobs.values() for question in job.questions]
 
-    def add(self, watch: Watch, interval: Callable[[int], float]) -> Wait:
+    def add(self, monitor: RunMonitor, interval: Callable[[int], float]) -> Wait:
         """
         Take up a wait.
 
-        :param watch: judges what is seen of its run
+        :param monitor: judges what is seen of its run
         :param interval: gives the seconds until the next look, after so many looks
         """
         now = time.monotonic()
-        wait = Wait(watch, interval, self._loop.create_future(), now)
-        job = self._jobs.get(watch.runnable)
+        wait = Wait(monitor, interval, self._loop.create_future(), now)
+        job = self._jobs.get(monitor.target)
         if job is None:
-            job = self._jobs[watch.runnable] = TrackedJob(watch.runnable)
-        run = job.runs.get(watch.run_id)
+            job = self._jobs[monitor.target] = TrackedJob(monitor.target)
+        run = job.runs.get(monitor.run_id)
         if run is None:
-            started = now - max(0.0, time.time() - watch.since)
-            run = job.runs[watch.run_id] = TrackedRun(watch.run_id, now, started)
+            started = now - max(0.0, time.time() - monitor.since)
+            run = job.runs[monitor.run_id] = TrackedRun(monitor.run_id, now, started)
         run.waits.append(wait)
         run.alone = None
         self.size += 1
         wait.timer = self._loop.call_later(
-            max(0.0, watch.left), self._deadline_reached, job, run, wait, context=wait.context
+            max(0.0, monitor.left), self._deadline_reached, job, run, wait, context=wait.context
         )
         self.note_change(job)
         return wait
@@ -70,8 +70,8 @@ class Agenda:
         self.size -= 1
         if wait.timer is not None:
             wait.timer.cancel()
-        job = self._jobs[wait.watch.runnable]
-        run = job.runs[wait.watch.run_id]
+        job = self._jobs[wait.monitor.target]
+        run = job.runs[wait.monitor.run_id]
         run.waits.remove(wait)
         run.alone = None
         if not run.waits:
@@ -94,7 +94,7 @@ class Agenda:
             job.forget_lists()
         self.note_changes()
 
-    async def renew_questions(self, lists_help: Callable[[Kind, float], bool]) -> None:
+    async def renew_questions(self, lists_help: Callable[[TargetKind, float], bool]) -> None:
         """
         Make the questions anew of all jobs about which something has changed.
 
@@ -104,10 +104,10 @@ class Agenda:
             job = self._changed_jobs.pop()
             self._schedule.questions.difference_update(job.questions)
             now = time.monotonic()
-            job.questions = job.make_questions(now, lists_help=lists_help(job.runnable.kind, now))
+            job.questions = job.make_questions(now, lists_help=lists_help(job.target.kind, now))
             self._schedule.questions.update(job.questions)
-            if not job.runs and self._jobs.get(job.runnable) is job:
-                del self._jobs[job.runnable]
+            if not job.runs and self._jobs.get(job.target) is job:
+                del self._jobs[job.target]
             await asyncio.sleep(0)
 
     def next(self, now: float, round_time: float) -> tuple[RunsQuestion | None, float]:
@@ -131,8 +131,8 @@ class Agenda:
     def _deadline_reached(self, job: TrackedJob, run: TrackedRun, wait: Wait) -> None:
         wait.due = time.monotonic()
         run.urgent, run.alone = True, None
-        wait.timer = self._loop.call_later(wait.watch.last_look_within, self._give_up, wait)
+        wait.timer = self._loop.call_later(wait.monitor.last_poll_within, self._give_up, wait)
         self.note_change(job)
 
     def _give_up(self, wait: Wait) -> None:
-        wait.end(wait.watch.give_up())
+        wait.end(wait.monitor.give_up())

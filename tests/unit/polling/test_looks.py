@@ -8,15 +8,15 @@ from datetime import datetime, timezone
 
 import pytest
 
-from airflow_provider_datarecs.api import answers, errors
-from airflow_provider_datarecs.api.answers import Page
-from airflow_provider_datarecs.api.contract import Kind
-from airflow_provider_datarecs.api.runs import Runnable, run_from
-from airflow_provider_datarecs.waits.jobs import TrackedJob, TrackedRun, Wait
-from airflow_provider_datarecs.waits.looks import LISTS_AGAIN, MOST_PAGES, MOST_SHAPES, UNHELPFUL, Reader
+from airflow_provider_datarecs.api import errors, parsing
+from airflow_provider_datarecs.api.contract import TargetKind
+from airflow_provider_datarecs.api.parsing import Page
+from airflow_provider_datarecs.api.runs import Target, run_from
+from airflow_provider_datarecs.polling.jobs import TrackedJob, TrackedRun, Wait
+from airflow_provider_datarecs.polling.looks import LISTS_AGAIN, MOST_PAGES, MOST_SHAPES, UNHELPFUL, Reader
 
-JOB = Runnable(Kind.JOB, "j", "w")
-GROUP = Runnable(Kind.JOB_GROUP, "g", "w")
+JOB = Target(TargetKind.JOB, "j", "w")
+GROUP = Target(TargetKind.JOB_GROUP, "g", "w")
 WHOLE = {
     "job_id": "j",
     "status": "COMPLETED",
@@ -52,9 +52,9 @@ def name_of(error):
     return type(error).__name__
 
 
-def shown(run_id, fields, runnable=JOB):
+def shown(run_id, fields, target=JOB):
     """A run as the answer to a question about it alone shows it."""
-    return run_from({"id": run_id, **fields}, runnable)
+    return run_from({"id": run_id, **fields}, target)
 
 
 def page(items, next_url=None):
@@ -62,25 +62,25 @@ def page(items, next_url=None):
 
 
 def page_of(*items):
-    return answers.page("GET /x", list(items))
+    return parsing.page("GET /x", list(items))
 
 
-def lists_help(reader, kind=Kind.JOB, later=0.0):
+def lists_help(reader, kind=TargetKind.JOB, later=0.0):
     return reader.lists_help(kind, NOW + later)
 
 
 class Waits:
     """The waits for some runs of a job, which ask by a schedule of the test's."""
 
-    def __init__(self, reader, *run_ids, runnable=JOB):
+    def __init__(self, reader, *run_ids, target=JOB):
         self.reader = reader
-        self.job = TrackedJob(runnable)
+        self.job = TrackedJob(target)
         self.add(*run_ids)
 
     def add(self, *run_ids):
         for run_id in run_ids:
             run = self.job.runs[run_id] = TrackedRun(run_id, NOW, NOW)
-            run.waits.append(Wait(None, lambda looks: 10.0, None, NOW))
+            run.waits.append(Wait(None, lambda polls: 10.0, None, NOW))
 
     def end(self, *run_ids):
         for run_id in run_ids:
@@ -105,7 +105,7 @@ class Waits:
         )
         question.begin()
         question.end(NOW)
-        return {run.id: look for run, look in self.reader.read(question, answer, NOW)}
+        return {run.id: poll for run, poll in self.reader.read(question, answer, NOW)}
 
 
 @pytest.fixture
@@ -124,9 +124,9 @@ def waits(reader):
 
 def test_runs_that_go_on_and_whole_ones_that_are_over_are_taken_from_the_list(waits):
     assert waits.questions == [(["a", "b"], None)]
-    looks = waits.answer(page({"a": RUNNING, "other": WHOLE, "b": WHOLE}))
-    assert {run_id: look.status for run_id, look in looks.items()} == {"a": "RUNNING", "b": "COMPLETED"}
-    assert looks["b"].result["rows_unmatched"] == 2
+    polls = waits.answer(page({"a": RUNNING, "other": WHOLE, "b": WHOLE}))
+    assert {run_id: poll.status for run_id, poll in polls.items()} == {"a": "RUNNING", "b": "COMPLETED"}
+    assert polls["b"].result["rows_unmatched"] == 2
     assert waits.questions == [(["a", "b"], None)]
 
 
@@ -140,8 +140,8 @@ def test_one_run_alone_is_asked_for_by_itself_once_its_list_is_known(reader):
 
 
 def test_a_list_without_the_fields_of_a_result_is_not_taken_for_the_end(waits):
-    looks = waits.answer(page({"a": SCANT, "b": RUNNING}))
-    assert list(looks) == ["b"]
+    polls = waits.answer(page({"a": SCANT, "b": RUNNING}))
+    assert list(polls) == ["b"]
     assert waits.questions == ["a", "b"]  # now b is alone on its list
 
 
@@ -170,16 +170,16 @@ def test_items_are_not_taken_when_a_single_answer_shows_more(waits):
 def test_what_is_learnt_of_items_counts_for_the_other_jobs_on_the_connection(reader, waits):
     waits.answer(page({"a": SCANT, "b": RUNNING}))
     waits.answer(shown("a", SCANT), "a")
-    other = Waits(reader, "x", "y", runnable=Runnable(Kind.JOB, "other", "w"))
+    other = Waits(reader, "x", "y", target=Target(TargetKind.JOB, "other", "w"))
     scant = {**SCANT, "job_id": "other"}
     assert other.answer(page({"x": scant, "y": scant})).keys() == set("xy")
 
 
 def test_a_group_item_is_taken_only_with_its_job_runs(reader):
-    waits = Waits(reader, "a", "b", runnable=GROUP)
+    waits = Waits(reader, "a", "b", target=GROUP)
     fields = {**WHOLE, "job_group_id": "g"}
-    looks = waits.answer(page({"a": fields, "b": {**fields, "runs": [WHOLE]}}))
-    assert list(looks) == ["b"]
+    polls = waits.answer(page({"a": fields, "b": {**fields, "runs": [WHOLE]}}))
+    assert list(polls) == ["b"]
     assert waits.questions[0] == "a"
 
 
@@ -195,15 +195,15 @@ def test_a_list_teaches_how_long_runs_take(waits):
 @pytest.mark.parametrize("names", [("id", "run_id"), ("run_id", "id"), ("runId", "id")])
 def test_a_run_that_has_two_ids_is_found_by_either(waits, names):
     one, other = ({**GOES_ON, names[0]: run_id, names[1]: f"other_{run_id}"} for run_id in "ab")
-    looks = waits.answer(page_of(one, other))
-    assert {run_id: look.id for run_id, look in looks.items()} == {"a": "a", "b": "b"}
+    polls = waits.answer(page_of(one, other))
+    assert {run_id: poll.id for run_id, poll in polls.items()} == {"a": "a", "b": "b"}
 
 
 def test_a_run_is_not_hidden_by_another_ones_other_id(waits):
-    looks = waits.answer(
+    polls = waits.answer(
         page_of({"id": "a", "run_id": "x", **WHOLE}, {"run_id": "a", **GOES_ON}, {"id": "b"})
     )
-    assert looks["a"].status == "RUNNING"
+    assert polls["a"].status == "RUNNING"
 
 
 # --- a list that leaves runs out ---
@@ -260,17 +260,17 @@ def test_where_a_list_is_refused_the_runs_are_asked_for_by_themselves(waits, err
     assert lists_help(waits.reader)
 
 
-def refused_list(reader, runnable):
+def refused_list(reader, target):
     """A list that is refused, while a run of it can be had, and refused again: no passing trouble."""
-    waits = Waits(reader, "p", "q", runnable=runnable)
+    waits = Waits(reader, "p", "q", target=target)
     waits.answer(LIST_REFUSED[0])
-    waits.answer(shown("p", GOES_ON, runnable), "p")
+    waits.answer(shown("p", GOES_ON, target), "p")
     waits.answer(LIST_REFUSED[0])
     return waits
 
 
-def job(number, kind=Kind.JOB):
-    return Runnable(kind, f"j{number}", "w")
+def job(number, kind=TargetKind.JOB):
+    return Target(kind, f"j{number}", "w")
 
 
 def test_a_list_that_is_refused_again_is_left_alone_for_a_while_and_that_is_told(reader, waits, caplog):
@@ -290,7 +290,7 @@ def test_one_jobs_refused_list_costs_no_other_job_its_own(reader):
     for _ in range(2 * UNHELPFUL):
         refused_list(reader, JOB)
     assert lists_help(reader)
-    assert Waits(reader, "a", "b", runnable=job(2)).questions == [(["a", "b"], None)]
+    assert Waits(reader, "a", "b", target=job(2)).questions == [(["a", "b"], None)]
 
 
 def test_where_several_jobs_lists_are_refused_no_more_are_asked_for_until_later(reader, caplog):
@@ -300,7 +300,7 @@ def test_where_several_jobs_lists_are_refused_no_more_are_asked_for_until_later(
     assert not lists_help(reader)
     assert sum("do not help here" in line for line in caplog.messages) == 1
     assert Waits(reader, "a", "b").questions == ["a", "b"]
-    assert lists_help(reader, Kind.JOB_GROUP)
+    assert lists_help(reader, TargetKind.JOB_GROUP)
     assert not lists_help(reader, later=LISTS_AGAIN - 1)
     assert lists_help(reader, later=LISTS_AGAIN)
 
@@ -354,14 +354,14 @@ def test_a_further_page_that_is_refused_has_its_runs_asked_for_alone(reader, wai
 
 
 def useless_list(reader, number):
-    waits = Waits(reader, "p", "q", runnable=job(number))
+    waits = Waits(reader, "p", "q", target=job(number))
     waits.answer(page({"other": RUNNING}))
     waits.answer(shown("p", GOES_ON, job(number)), "p")
 
 
 def test_lists_are_not_given_up_over_runs_that_cannot_be_seen_alone_either(reader):
     for number in range(2 * UNHELPFUL):
-        waits = Waits(reader, "p", "q", runnable=job(number))
+        waits = Waits(reader, "p", "q", target=job(number))
         waits.answer(page({"other": RUNNING}))
         waits.answer(errors.NotFound("GET /x", 404, "no"), "p")
     assert lists_help(reader)
@@ -394,11 +394,11 @@ def test_a_page_that_names_another_one_is_not_useless(reader):
 
 
 def test_lists_that_were_on_their_way_when_lists_were_given_up_are_not_told_of(reader, caplog):
-    waits = [Waits(reader, "a", "b", runnable=job(number)) for number in range(2 * UNHELPFUL)]
+    waits = [Waits(reader, "a", "b", target=job(number)) for number in range(2 * UNHELPFUL)]
     on_their_way = [(one, *one._questions) for one in waits]
     for one, question in on_their_way:
         reader.read(question, page({}), NOW)
-        one.answer(shown("a", GOES_ON, one.job.runnable), "a")
+        one.answer(shown("a", GOES_ON, one.job.target), "a")
     assert len(caplog.messages) == 1
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_datarecs.api.answers import id_text
-from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.api.errors import InvalidInput, NameNotFound, NameNotUnique
-from airflow_provider_datarecs.api.runs import Runnable, check_id, check_text
+from airflow_provider_datarecs.api.parsing import id_text
+from airflow_provider_datarecs.api.runs import Target, check_id, check_text
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.client import DataRecsClient
 
 
-async def find_job(client: DataRecsClient, *, workspace_name: str, job_name: str) -> Runnable:
+async def find_job(client: DataRecsClient, *, workspace_name: str, job_name: str) -> Target:
     """
     Find the one job with a name in the one workspace with a name; both exact and case-sensitive.
 
@@ -31,7 +31,7 @@ async def find_job(client: DataRecsClient, *, workspace_name: str, job_name: str
     workspace_id = _only("Workspace", workspace_name, await client.list_workspaces(), "")
     jobs = await client.list_jobs(workspace_id)
     job_id = _only("Job", job_name, jobs, f" in workspace {workspace_name!r}")
-    return Runnable(Kind.JOB, job_id, workspace_id)
+    return Target(TargetKind.JOB, job_id, workspace_id)
 
 
 def _only(noun: str, name: str, items: list[dict[str, Any]], where: str) -> str:

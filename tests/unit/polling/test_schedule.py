@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from airflow_provider_datarecs.waits.schedule import ROUNDS, Question, Schedule
+from airflow_provider_datarecs.polling.schedule import ROUNDS, Question, Schedule
 
 NEVER = [(1e9, 2e9, 1.0)]
 

@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_datarecs.api import errors
 from airflow_provider_datarecs.api.runs import Run
-from airflow_provider_datarecs.waits.telemetry import LINE_EVERY, Load, Telemetry
+from airflow_provider_datarecs.polling.metrics import LINE_EVERY, Load, PollerMetrics
 
 CALM = Load(waits=3, questions=2, wanted=8.0, possible=80.0, limit=100.0, longest=9.0)
 STRETCHED = Load(waits=900, questions=200, wanted=1200.0, possible=80.0, limit=100.0, longest=600.0)
@@ -44,30 +44,30 @@ class Stats:
 @pytest.fixture
 def stats(monkeypatch):
     stats = Stats()
-    monkeypatch.setattr("airflow_provider_datarecs.waits.telemetry.load_stats", lambda: stats)
+    monkeypatch.setattr("airflow_provider_datarecs.polling.metrics.load_stats", lambda: stats)
     return stats
 
 
 @pytest.fixture
-def telemetry(stats, caplog):
+def metrics(stats, caplog):
     caplog.set_level(logging.INFO, "airflow_provider_datarecs")
-    return Telemetry("c")
+    return PollerMetrics("c")
 
 
-async def test_requests_and_429s_are_counted_since_the_last_report(telemetry, stats):
+async def test_requests_and_429s_are_counted_since_the_last_report(metrics, stats):
     for answer in (ANSWER, LIMITED, ANSWER, errors.Unavailable("GET /x", 503, "no"), LIMITED):
-        telemetry.count(answer)
-    await telemetry.report(CALM, 0.0)
+        metrics.count(answer)
+    await metrics.report(CALM, 0.0)
     assert stats.take("incr") == [("datarecs.requests", 5), ("datarecs.rate_limited", 2)]
-    telemetry.count(ANSWER)
-    await telemetry.report(CALM, 10.0)
+    metrics.count(ANSWER)
+    await metrics.report(CALM, 10.0)
     assert stats.take("incr") == [("datarecs.requests", 1)]
-    await telemetry.report(CALM, 20.0)
+    await metrics.report(CALM, 20.0)
     assert stats.take("incr") == []
 
 
 async def test_gauges_tell_the_waits_and_the_part_of_the_limit_that_was_used_in_the_last_minute(
-    telemetry, stats
+    metrics, stats
 ):
     for now, requests, used in (
         (0.0, 10, 0.1),
@@ -77,57 +77,57 @@ async def test_gauges_tell_the_waits_and_the_part_of_the_limit_that_was_used_in_
         (200.0, 0, 0),
     ):
         for _ in range(requests):
-            telemetry.count(ANSWER)
-        await telemetry.report(CALM, now)
+            metrics.count(ANSWER)
+        await metrics.report(CALM, now)
         assert stats.take("gauge") == [("datarecs.waits", 3), ("datarecs.budget_used", pytest.approx(used))]
 
 
-async def test_each_time_to_notice_is_sent_once_in_milliseconds(telemetry, stats):
-    telemetry.noticed(1.5)
-    telemetry.noticed(0.25)
-    await telemetry.report(CALM, 0.0)
+async def test_each_time_to_notice_is_sent_once_in_milliseconds(metrics, stats):
+    metrics.noticed(1.5)
+    metrics.noticed(0.25)
+    await metrics.report(CALM, 0.0)
     assert stats.take("timing") == [("datarecs.time_to_notice", 1500.0), ("datarecs.time_to_notice", 250.0)]
-    await telemetry.report(CALM, 10.0)
+    await metrics.report(CALM, 10.0)
     assert stats.take("timing") == []
 
 
-async def test_everything_is_tagged_with_the_connection(telemetry, stats):
-    telemetry.count(LIMITED)
-    telemetry.noticed(1.0)
-    await telemetry.report(CALM, 0.0)
+async def test_everything_is_tagged_with_the_connection(metrics, stats):
+    metrics.count(LIMITED)
+    metrics.noticed(1.0)
+    await metrics.report(CALM, 0.0)
     assert len(stats.got) == 5
     assert [tags for *_, tags in stats.got] == [{"conn_id": "c"}] * 5
 
 
-async def test_metrics_are_sent_off_the_event_loop(telemetry, stats):
-    telemetry.count(LIMITED)
-    telemetry.noticed(1.0)
-    await telemetry.report(CALM, 0.0)
+async def test_metrics_are_sent_off_the_event_loop(metrics, stats):
+    metrics.count(LIMITED)
+    metrics.noticed(1.0)
+    await metrics.report(CALM, 0.0)
     assert len(stats.threads) == 1
     assert threading.get_ident() not in stats.threads
 
 
-async def test_what_comes_while_a_report_is_sent_counts_for_the_next(telemetry, stats, monkeypatch):
-    send = telemetry._send
+async def test_what_comes_while_a_report_is_sent_counts_for_the_next(metrics, stats, monkeypatch):
+    send = metrics._send
 
     def send_slowly(*arguments):
-        telemetry.count(ANSWER)
-        telemetry.noticed(2.0)
+        metrics.count(ANSWER)
+        metrics.noticed(2.0)
         send(*arguments)
 
-    monkeypatch.setattr(telemetry, "_send", send_slowly)
-    await telemetry.report(CALM, 0.0)
+    monkeypatch.setattr(metrics, "_send", send_slowly)
+    await metrics.report(CALM, 0.0)
     assert stats.take("incr") == stats.take("timing") == []
-    monkeypatch.setattr(telemetry, "_send", send)
-    await telemetry.report(CALM, 10.0)
+    monkeypatch.setattr(metrics, "_send", send)
+    await metrics.report(CALM, 10.0)
     assert stats.take("incr") == [("datarecs.requests", 1)]
     assert stats.take("timing") == [("datarecs.time_to_notice", 2000.0)]
 
 
-async def test_the_first_report_writes_a_line(telemetry, caplog):
+async def test_the_first_report_writes_a_line(metrics, caplog):
     for answer in (ANSWER, ANSWER, LIMITED):
-        telemetry.count(answer)
-    await telemetry.report(CALM, 0.0)
+        metrics.count(answer)
+    await metrics.report(CALM, 0.0)
     (line,) = caplog.messages
     assert line == (
         "Connection c: 3 waits, 2 requests for one look at each; 3 requests in the last minute, 1 of them "
@@ -135,45 +135,45 @@ async def test_the_first_report_writes_a_line(telemetry, caplog):
     )
 
 
-async def test_nothing_is_written_while_nothing_changes(telemetry, caplog):
+async def test_nothing_is_written_while_nothing_changes(metrics, caplog):
     for number in range(100):
-        telemetry.count(ANSWER)
-        await telemetry.report(CALM, 10.0 * number)
+        metrics.count(ANSWER)
+        await metrics.report(CALM, 10.0 * number)
     assert len(caplog.messages) == 1
 
 
-async def test_however_much_changes_there_is_one_line_a_minute(telemetry, caplog):
+async def test_however_much_changes_there_is_one_line_a_minute(metrics, caplog):
     for number in range(61):
-        await telemetry.report(replace(CALM, waits=number), 10.0 * number)
+        await metrics.report(replace(CALM, waits=number), 10.0 * number)
     assert [int(message.split()[2]) for message in caplog.messages] == list(range(0, 61, 6))
 
 
 @pytest.mark.parametrize(
     "change", [{"waits": 4}, {"questions": 3}, {"possible": 1.0}], ids=["waits", "questions", "stretch"]
 )
-async def test_a_change_is_written_when_the_minute_is_over_unless_it_has_passed(telemetry, caplog, change):
+async def test_a_change_is_written_when_the_minute_is_over_unless_it_has_passed(metrics, caplog, change):
     changed = replace(CALM, **change)
-    await telemetry.report(CALM, 0.0)
-    await telemetry.report(changed, LINE_EVERY - 20.0)
-    await telemetry.report(CALM, LINE_EVERY)
+    await metrics.report(CALM, 0.0)
+    await metrics.report(changed, LINE_EVERY - 20.0)
+    await metrics.report(CALM, LINE_EVERY)
     assert len(caplog.messages) == 1
-    await telemetry.report(changed, LINE_EVERY + 10.0)
+    await metrics.report(changed, LINE_EVERY + 10.0)
     assert len(caplog.messages) == 2
 
 
-async def test_429s_are_written_when_they_begin_and_when_they_are_over(telemetry, caplog):
-    await telemetry.report(CALM, 0.0)
+async def test_429s_are_written_when_they_begin_and_when_they_are_over(metrics, caplog):
+    await metrics.report(CALM, 0.0)
     for number in range(1, 40):
         for answer in (ANSWER, LIMITED) if number < 20 else (ANSWER,):
-            telemetry.count(answer)
-        await telemetry.report(CALM, 10.0 * number)
+            metrics.count(answer)
+        await metrics.report(CALM, 10.0 * number)
     assert [message.partition("minute, ")[2] for message in caplog.messages] == [
         f"{count} of them refused with 429; the limit is 100" for count in (0, 6, 0)
     ]
 
 
-async def test_that_looks_cannot_come_as_often_as_wanted_is_told_when_it_begins(telemetry, caplog):
-    await telemetry.report(STRETCHED, 0.0)
+async def test_that_looks_cannot_come_as_often_as_wanted_is_told_when_it_begins(metrics, caplog):
+    await metrics.report(STRETCHED, 0.0)
     (line,) = caplog.messages
     assert line == (
         "Connection c: the 900 waits take 200 requests for one look at each. As they are set, that is every "
@@ -181,22 +181,22 @@ async def test_that_looks_cannot_come_as_often_as_wanted_is_told_when_it_begins(
         "average, more often when runs usually end, and after 600 s at the latest"
     )
     for number in range(1, 10):
-        await telemetry.report(replace(STRETCHED, waits=900 + number), LINE_EVERY * number)
+        await metrics.report(replace(STRETCHED, waits=900 + number), LINE_EVERY * number)
     assert len(caplog.messages) == 10
     assert sum("As they are set" in message for message in caplog.messages) == 1
 
 
-async def test_a_stretch_that_begins_again_is_told_again(telemetry, caplog):
+async def test_a_stretch_that_begins_again_is_told_again(metrics, caplog):
     for number, load in enumerate((STRETCHED, CALM, STRETCHED)):
-        await telemetry.report(load, LINE_EVERY * number)
+        await metrics.report(load, LINE_EVERY * number)
     assert ["As they are set" in message for message in caplog.messages] == [True, False, True]
 
 
-async def test_a_stretch_that_begins_between_two_lines_is_told_with_the_next(telemetry, caplog):
-    await telemetry.report(CALM, 0.0)
-    await telemetry.report(STRETCHED, 10.0)
+async def test_a_stretch_that_begins_between_two_lines_is_told_with_the_next(metrics, caplog):
+    await metrics.report(CALM, 0.0)
+    await metrics.report(STRETCHED, 10.0)
     assert len(caplog.messages) == 1
-    await telemetry.report(STRETCHED, LINE_EVERY)
+    await metrics.report(STRETCHED, LINE_EVERY)
     assert "As they are set" in caplog.messages[1]
 
 

@@ -10,9 +10,9 @@ from types import SimpleNamespace
 import pytest
 
 from airflow_provider_datarecs.api import rate_limit
-from airflow_provider_datarecs.api.rate_limit import Limits, SeenLimit
+from airflow_provider_datarecs.api.rate_limit import RateLimitConfig, RateLimitState
+from airflow_provider_datarecs.polling.pacer import CALMING, JITTER, MOST_REFUSED, START, RequestPacer
 from airflow_provider_datarecs.simulator.rate_limit import RateLimit
-from airflow_provider_datarecs.waits.budget import CALMING, JITTER, MOST_REFUSED, START, Budget
 
 REMAINING, RESET = "X-RateLimit-Remaining", "X-RateLimit-Reset"
 EVEN = 60.0 / 80  # seconds: 80 of 100 requests a minute, spread evenly
@@ -48,13 +48,13 @@ class Processes:
         self.limit = limit
         self.headers = headers
         self.seconds = seconds
-        self.budgets = [Budget(SeenLimit()) for _ in range(count)]
+        self.budgets = [RequestPacer(RateLimitState()) for _ in range(count)]
         self.sent = []  # when, by which process, and whether it was let through
         self.others = []
         self._order = itertools.count()
         self._coming = []
-        for budget in self.budgets:
-            self._at(random.uniform(0.0, starts), self._send, budget)
+        for pacer in self.budgets:
+            self._at(random.uniform(0.0, starts), self._send, pacer)
         if others:
             self._at(300.0, self._send_other, others)
 
@@ -67,26 +67,26 @@ class Processes:
             action(*arguments)
         return self
 
-    def _send(self, budget):
+    def _send(self, pacer):
         now = self.clock[0]
-        if budget.opens_at() > now:
-            self._at(budget.opens_at(), self._send, budget)
+        if pacer.opens_at() > now:
+            self._at(pacer.opens_at(), self._send, pacer)
             return
-        budget.sent(now)
+        pacer.sent(now)
         taken = self.limit.take("key", now)
-        self.sent.append((now, self.budgets.index(budget), taken))
+        self.sent.append((now, self.budgets.index(pacer), taken))
         reset = self.limit.shown(self.limit.seconds_left("key", now))
         headers = {REMAINING: str(self.limit.remaining("key", now)), RESET: reset} if self.headers else {}
         comes = now + self.seconds * random.uniform(0.2, 2.0)
-        self._at(comes, self._answer, budget, headers, None if taken else float(reset))
+        self._at(comes, self._answer, pacer, headers, None if taken else float(reset))
 
-    def _answer(self, budget, headers, wait):
+    def _answer(self, pacer, headers, wait):
         now = self.clock[0]
-        budget.seen.note(headers)
-        budget.answered(now)
+        pacer.seen.note(headers)
+        pacer.answered(now)
         if wait is not None:
-            budget.refused(now, wait)
-        self._at(max(now, budget.opens_at()), self._send, budget)
+            pacer.refused(now, wait)
+        self._at(max(now, pacer.opens_at()), self._send, pacer)
 
     def _send_other(self, others):
         now = self.clock[0]
@@ -200,13 +200,13 @@ def test_answers_that_take_long_slow_the_pace_rather_than_meet_the_limit(clock, 
 @pytest.fixture
 def calm_budget(clock):
     """A budget that has sent evenly for a while, without headers."""
-    budget = Budget(SeenLimit())
+    pacer = RequestPacer(RateLimitState())
     for _ in range(30):
-        clock[0] = budget.opens_at() if clock[0] else 1_000.0
-        budget.sent(clock[0])
-        budget.answered(clock[0])
-    assert budget.pause == pytest.approx(EVEN)
-    return budget
+        clock[0] = pacer.opens_at() if clock[0] else 1_000.0
+        pacer.sent(clock[0])
+        pacer.answered(clock[0])
+    assert pacer.pause == pytest.approx(EVEN)
+    return pacer
 
 
 @pytest.mark.usefixtures("seed")
@@ -264,15 +264,15 @@ def test_no_pause_is_much_shorter_than_the_one_before(calm_budget, clock):
 
 def test_requests_that_are_not_answered_yet_count_as_taken(clock):
     def pause_with(unanswered):
-        budget = Budget(SeenLimit())
+        pacer = RequestPacer(RateLimitState())
         for _ in range(30):
             clock[0] += EVEN
-            budget.sent(clock[0])
-            budget.answered(clock[0])
-        budget.seen.note({REMAINING: "99", RESET: "60"})
+            pacer.sent(clock[0])
+            pacer.answered(clock[0])
+        pacer.seen.note({REMAINING: "99", RESET: "60"})
         for _ in range(unanswered):
-            budget.sent(clock[0])
-        return budget.pause
+            pacer.sent(clock[0])
+        return pacer.pause
 
     pauses = [pause_with(unanswered) for unanswered in (1, 5, 9)]
     assert pauses == sorted(set(pauses))
@@ -291,10 +291,10 @@ def test_what_was_said_of_a_window_that_is_over_does_not_count(calm_budget, cloc
 @pytest.mark.parametrize(
     ("limits", "even"),
     [
-        (Limits(requests_per_minute=600), 0.125),
-        (Limits(requests_per_minute=10), 7.5),
-        (Limits(share_left_free=0.0), 0.6),
-        (Limits(share_left_free=0.5), 1.2),
+        (RateLimitConfig(requests_per_minute=600), 0.125),
+        (RateLimitConfig(requests_per_minute=10), 7.5),
+        (RateLimitConfig(share_left_free=0.0), 0.6),
+        (RateLimitConfig(share_left_free=0.5), 1.2),
     ],
 )
 def test_other_limits_count_from_when_they_are_known(calm_budget, clock, limits, even):
@@ -312,7 +312,7 @@ def test_other_limits_count_from_when_they_are_known(calm_budget, clock, limits,
 
 def test_what_the_answers_say_counts_more_than_what_the_user_says(clock):
     processes = Processes(clock, RateLimit(50))
-    processes.budgets[0].configure(Limits(requests_per_minute=40))
+    processes.budgets[0].configure(RateLimitConfig(requests_per_minute=40))
     processes.run(10)
     assert processes.refused == 0
     assert 35 <= processes.per_minute(5, 10) <= 41

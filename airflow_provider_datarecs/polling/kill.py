@@ -20,11 +20,11 @@ from airflow_provider_datarecs.api.errors import (
     Unforeseen,
 )
 from airflow_provider_datarecs.compat import are_killed
-from airflow_provider_datarecs.waits.poller import poller_of
+from airflow_provider_datarecs.polling.poller import poller_of
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.client import DataRecsClient
-    from airflow_provider_datarecs.api.runs import Runnable
+    from airflow_provider_datarecs.api.runs import Target
 
     _Question = Tuple[Any, Optional[int], "asyncio.Future[Optional[bool]]"]
 
@@ -43,7 +43,7 @@ _at_work: set[asyncio.Task[None]] = set()  # the event loop alone keeps no task 
 
 
 async def cancel_if_killed(
-    runnable: Runnable,
+    target: Target,
     run_id: str,
     *,
     conn_id: str,
@@ -57,7 +57,7 @@ async def cancel_if_killed(
 
     It asks when its turn within the rate limit comes, and raises nothing of what goes wrong.
 
-    :param runnable: the job or job group
+    :param target: the job or job group
     :param run_id: the run's id
     :param conn_id: the connection's id
     :param ti: the task instance, or what a trigger has of it
@@ -74,31 +74,31 @@ async def cancel_if_killed(
         log.warning(
             "Run %s of %s is not cancelled: Airflow does not say what became of the task (%s)",
             run_id,
-            runnable,
+            target,
             problem,
         )
         return
     if not killed:
-        log.info("Run %s of %s is not cancelled: no user has ended the task", run_id, runnable)
+        log.info("Run %s of %s is not cancelled: no user has ended the task", run_id, target)
         return
     reason = f"Task {ti.task_id} of DAG {ti.dag_id}, run {ti.run_id}, was ended in Airflow"
     try:
-        answer = await _cancel(runnable, run_id, conn_id=conn_id, reason=reason, within=within)
+        answer = await _cancel(target, run_id, conn_id=conn_id, reason=reason, within=within)
     except asyncio.CancelledError:
         answer = DataRecsError("this process stops before DataRecs was asked")
-        _tell(runnable, run_id, answer, log)
+        _tell(target, run_id, answer, log)
         raise
-    _tell(runnable, run_id, answer, log)
+    _tell(target, run_id, answer, log)
 
 
 async def _cancel(
-    runnable: Runnable, run_id: str, *, conn_id: str, reason: str, within: float
+    target: Target, run_id: str, *, conn_id: str, reason: str, within: float
 ) -> bool | DataRecsError:
     """Ask DataRecs to cancel a run; give what went wrong, and else whether it offers that."""
     over, attempts = time.monotonic() + within, 0
 
     async def ask(client: DataRecsClient) -> bool:
-        return await client.cancel_run(runnable, run_id, reason=reason)
+        return await client.cancel_run(target, run_id, reason=reason)
 
     async with poller_of(conn_id) as poller:
         while True:
@@ -112,21 +112,21 @@ async def _cancel(
             await asyncio.sleep(pause)
 
 
-def _tell(runnable: Runnable, run_id: str, answer: bool | DataRecsError, log: Any) -> None:
+def _tell(target: Target, run_id: str, answer: bool | DataRecsError, log: Any) -> None:
     if isinstance(answer, DataRecsError):
         log.error(
             "Run %s of %s may go on, since cancelling it failed: %s. Cancel it at DataRecs.",
             run_id,
-            runnable,
+            target,
             f"{answer}\n{answer.details}" if isinstance(answer, Unforeseen) else answer,
         )
     elif answer:
-        log.info("A user has ended the task: asked DataRecs to cancel run %s of %s", run_id, runnable)
+        log.info("A user has ended the task: asked DataRecs to cancel run %s of %s", run_id, target)
     else:
         log.warning(
             "Run %s of %s goes on: DataRecs does not offer to cancel it. A user has ended the task.",
             run_id,
-            runnable,
+            target,
         )
 
 

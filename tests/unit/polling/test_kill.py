@@ -14,14 +14,14 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from airflow_provider_datarecs import compat
-from airflow_provider_datarecs.api.contract import Kind
-from airflow_provider_datarecs.api.runs import Runnable
+from airflow_provider_datarecs.api.contract import TargetKind
+from airflow_provider_datarecs.api.runs import Target
 from airflow_provider_datarecs.compat import AirflowTaskTimeout
+from airflow_provider_datarecs.polling import kill
 from airflow_provider_datarecs.sensors.job_run import JobRunSensor
 from airflow_provider_datarecs.simulator import ApiKey, Fault, Plan
 from airflow_provider_datarecs.triggers import base as triggers
 from airflow_provider_datarecs.triggers.job_run import JobRunTrigger
-from airflow_provider_datarecs.waits import kill
 
 IDS = {"job_id": "job_ledger", "workspace_id": "ws_production"}
 MINE, ANOTHER = 7, 8  # ids of triggers
@@ -30,9 +30,9 @@ GONE = "gone"
 
 @pytest.fixture
 def run(simulator):
-    job = simulator.world.owners[Kind.JOB]["job_ledger"]
+    job = simulator.world.owners[TargetKind.JOB]["job_ledger"]
     job.plan = Plan(queued=0, running=3600)
-    return simulator.world.start_run(Kind.JOB, job)
+    return simulator.world.start_run(TargetKind.JOB, job)
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def log():
 
 async def cancel_run(run, ti, log, **more):
     """Cancel a run as a trigger does whose task may have been killed."""
-    job = Runnable(Kind.JOB, "job_ledger", "ws_production")
+    job = Target(TargetKind.JOB, "job_ledger", "ws_production")
     where = {"conn_id": "datarecs_default", "ti": ti, "trigger_id": MINE, "log": log}
     await kill.cancel_if_killed(job, run.id, **where, **more)
 
@@ -73,7 +73,7 @@ async def cancel_run(run, ti, log, **more):
 @pytest.fixture
 def cancel(monkeypatch, ti, run):
     """Cancel a deferred wait as Airflow does when its trigger is wanted no more: twice."""
-    monkeypatch.setattr(triggers, "FIRST_LOOK", (0.0, 0.0))
+    monkeypatch.setattr(triggers, "FIRST_POLL", (0.0, 0.0))
 
     async def go_through(trigger, simulator):
         async def waits():
@@ -178,9 +178,9 @@ def unlimited(simulator, connect):
 
 
 def test_airflow_is_asked_about_many_tasks_at_once(simulator, unlimited, asked, ti, log):
-    job = simulator.world.owners[Kind.JOB]["job_ledger"]
+    job = simulator.world.owners[TargetKind.JOB]["job_ledger"]
     job.plan = Plan(queued=0, running=3600)
-    runs = [simulator.world.start_run(Kind.JOB, job) for _ in range(120)]
+    runs = [simulator.world.start_run(TargetKind.JOB, job) for _ in range(120)]
 
     async def all_at_once():
         await asyncio.gather(*(cancel_run(run, ti, log) for run in runs))
@@ -242,7 +242,7 @@ def test_a_timeout_leaves_the_run_alone(simulator, run, airflow_says, ti):
 @pytest.fixture
 def poking(ti, run, monkeypatch):
     """Make a sensor that waits in its process."""
-    monkeypatch.setattr("airflow_provider_datarecs.waits.watch.MIN_POKE_INTERVAL", 0.01)
+    monkeypatch.setattr("airflow_provider_datarecs.polling.monitor.MIN_POKE_INTERVAL", 0.01)
     sensor = JobRunSensor(
         task_id="wait",
         **IDS,

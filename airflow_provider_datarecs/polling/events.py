@@ -11,7 +11,7 @@ from airflow_provider_datarecs.exceptions import DataRecsRunNotSeen, by_meaning,
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.errors import DataRecsError
-    from airflow_provider_datarecs.api.runs import Run, Runnable
+    from airflow_provider_datarecs.api.runs import Run, Target
 
 FINISHED = "finished"
 TIMED_OUT = "timed_out"
@@ -25,32 +25,30 @@ ABOUT = ("kind", "id", "workspace_id", "run_id")  # which run an event is about
 Event = Dict[str, Any]
 
 
-def finished(runnable: Runnable, run: Run) -> Event:
+def finished(target: Target, run: Run) -> Event:
     """Make the event of a run that has reached a terminal status."""
-    return _event(FINISHED, runnable, run.id, result=run.result)
+    return _event(FINISHED, target, run.id, result=run.result)
 
 
-def timed_out(
-    runnable: Runnable, run_id: str, message: str, *, limit: str = TIMEOUT, seen: bool = True
-) -> Event:
+def timed_out(target: Target, run_id: str, message: str, *, limit: str = TIMEOUT, seen: bool = True) -> Event:
     """
     Make the event of a wait whose time is over.
 
-    :param runnable: the job or job group
+    :param target: the job or job group
     :param run_id: the run's id
     :param message: what is known of the run
     :param limit: which of the task's limits it was
     :param seen: whether the run could be seen at the end
     """
-    return _event(TIMED_OUT, runnable, run_id, message=message, limit=limit, seen=seen)
+    return _event(TIMED_OUT, target, run_id, message=message, limit=limit, seen=seen)
 
 
-def refused(runnable: Runnable, run_id: str, error: DataRecsError, conn_id: str) -> Event:
+def refused(target: Target, run_id: str, error: DataRecsError, conn_id: str) -> Event:
     """Make the event of a wait that can never end, because DataRecs refuses to answer it."""
-    return _event(REFUSED, runnable, run_id, meaning=meaning_of(error), message=message_of(error, conn_id))
+    return _event(REFUSED, target, run_id, meaning=meaning_of(error), message=message_of(error, conn_id))
 
 
-def result_of(event: Any, runnable: Runnable, run_id: str) -> dict[str, Any]:
+def result_of(event: Any, target: Target, run_id: str) -> dict[str, Any]:
     """
     Give the result of a run that is COMPLETED, and raise for everything else.
 
@@ -58,7 +56,7 @@ def result_of(event: Any, runnable: Runnable, run_id: str) -> dict[str, Any]:
     not one of a kind that this version does not know.
 
     :param event: what the wait ended with
-    :param runnable: the job or job group that the task waits for
+    :param target: the job or job group that the task waits for
     :param run_id: the run that the task waits for
     :raises AirflowSensorTimeout: when the wait's ``timeout`` was over; the task is not retried
     :raises DataRecsRunNotSeen: when it was, and the run could not be seen at the end
@@ -66,10 +64,10 @@ def result_of(event: Any, runnable: Runnable, run_id: str) -> dict[str, Any]:
     :raises AirflowException: when the run is FAILED or CANCELLED, when DataRecs refused, or when the event
         is not one of this wait
     """
-    subject = f"Run {run_id!r} of {runnable}"
+    subject = f"Run {run_id!r} of {target}"
     event = event if isinstance(event, dict) else {"outcome": event}
     outcome, message = event.get("outcome"), str(event.get("message"))
-    if not is_about(event, runnable, run_id):
+    if not is_about(event, target, run_id):
         about = tuple(map(event.get, ABOUT))
         raise AirflowException(
             f"{subject}: the trigger's event is about another run or none ({about}), so the outcome is "
@@ -95,15 +93,15 @@ def result_of(event: Any, runnable: Runnable, run_id: str) -> dict[str, Any]:
     return dict(result)
 
 
-def is_about(event: Any, runnable: Runnable, run_id: str) -> bool:
+def is_about(event: Any, target: Target, run_id: str) -> bool:
     """
     Say whether an event is one of this very run.
 
     :param event: what a wait ended with
-    :param runnable: the job or job group
+    :param target: the job or job group
     :param run_id: the run's id
     """
-    this = (runnable.kind.noun, runnable.id, runnable.workspace_id, run_id)
+    this = (target.kind.noun, target.id, target.workspace_id, run_id)
     return isinstance(event, dict) and tuple(map(event.get, ABOUT)) == this
 
 
@@ -137,12 +135,12 @@ def rows_of(result: dict[str, Any]) -> str:
     return f"rows: {', '.join(texts)}" if texts else ""
 
 
-def _event(outcome: str, runnable: Runnable, run_id: str, **more: Any) -> Event:
+def _event(outcome: str, target: Target, run_id: str, **more: Any) -> Event:
     return {
         "outcome": outcome,
-        "kind": runnable.kind.noun,
-        "id": runnable.id,
-        "workspace_id": runnable.workspace_id,
+        "kind": target.kind.noun,
+        "id": target.id,
+        "workspace_id": target.workspace_id,
         "run_id": run_id,
         **more,
     }

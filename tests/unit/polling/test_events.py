@@ -3,17 +3,17 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_datarecs.api import errors
-from airflow_provider_datarecs.api.contract import Kind
-from airflow_provider_datarecs.api.runs import Run, Runnable
+from airflow_provider_datarecs.api.contract import TargetKind
+from airflow_provider_datarecs.api.runs import Run, Target
 from airflow_provider_datarecs.compat import (
     CONFIG_EXCEPTIONS,
     AirflowException,
     AirflowFailException,
     AirflowSensorTimeout,
 )
-from airflow_provider_datarecs.waits import events
+from airflow_provider_datarecs.polling import events
 
-JOB = Runnable(Kind.JOB, "j", "w")
+JOB = Target(TargetKind.JOB, "j", "w")
 COUNTS = {"rows_processed": 5, "rows_matched": 3, "rows_unmatched": 2}
 
 

@@ -12,21 +12,21 @@ from airflow_provider_datarecs.api import contract
 from airflow_provider_datarecs.api.errors import DataRecsError, NotFound, RateLimited, Unforeseen
 from airflow_provider_datarecs.api.runs import shown
 from airflow_provider_datarecs.compat import CONFIG_EXCEPTIONS, resume_margin
+from airflow_provider_datarecs.polling import confirmation, events
 from airflow_provider_datarecs.provider_info import CONFIG_SECTION, HEARTBEAT_INTERVAL
-from airflow_provider_datarecs.waits import doubt, events
 
 if TYPE_CHECKING:
-    from airflow_provider_datarecs.api.runs import Run, Runnable
+    from airflow_provider_datarecs.api.runs import Run, Target
 
 log = logging.getLogger(__name__)
 
 # Seconds until the next look may come, and in which it comes at the latest; None where nobody knows.
-NextLook = Optional[Tuple[float, float]]
+NextPoll = Optional[Tuple[float, float]]
 
 MIN_POKE_INTERVAL = 1.0  # seconds between two looks, whatever the sensor asks for
 # Seconds after its deadline that a wait goes on, if it has to queue for its last look or that fails.
-LAST_LOOK_WITHIN = 300.0
-LAST_LOOK_AGAIN = 5.0  # seconds from a first last look that failed to the next; later ones are farther apart
+LAST_POLL_WITHIN = 300.0
+LAST_POLL_AGAIN = 5.0  # seconds from a first last look that failed to the next; later ones are farther apart
 FAILURES = 3  # looks in a row that fail, after which a wait in its own process reads the connection again
 
 
@@ -59,33 +59,33 @@ def heartbeat_interval() -> float:
     return default
 
 
-class Watch:
+class RunMonitor:
     """
     Remember what one wait has seen, and judge each new look.
 
     ``again_in`` are the seconds after which another look must come whatever the interval, None where it need
     not: to confirm what would end the wait, or because the last one failed.
 
-    :param runnable: the job or job group
+    :param target: the job or job group
     :param run_id: the run's id
     :param conn_id: the connection's id, for messages
     :param log: the task's logger: a standard one on Airflow 2, a structured one on Airflow 3
     :param since: epoch seconds at which the wait began
     :param deadline: epoch seconds at which it ends, after one last look
     :param limit: which of the task's limits the deadline comes from
-    :param first_look: epoch seconds of the wait's first look, default now
+    :param first_poll: epoch seconds of the wait's first look, default now
     """
 
     # There may be tens of thousands.
     __slots__ = (
-        "_doubt",
+        "_confirmation",
         "_epoch",
         "_failed_since",
         "_failure",
         "_failure_kind",
         "_failures",
-        "_first_look",
-        "_last_look_at",
+        "_first_poll",
+        "_last_poll_at",
         "_logged_at",
         "_not_before",
         "_status",
@@ -96,13 +96,13 @@ class Watch:
         "limit",
         "log",
         "run_id",
-        "runnable",
         "since",
+        "target",
     )
 
     def __init__(
         self,
-        runnable: Runnable,
+        target: Target,
         run_id: str,
         *,
         conn_id: str,
@@ -110,11 +110,11 @@ class Watch:
         since: float,
         deadline: float,
         limit: str = events.TIMEOUT,
-        first_look: float | None = None,
+        first_poll: float | None = None,
     ) -> None:
         # From here on time is what passes, whatever becomes of the clock on the wall.
         self._epoch = time.time() - time.monotonic()
-        self.runnable = runnable
+        self.target = target
         self.run_id = run_id
         self.conn_id = conn_id
         self.log = log
@@ -122,8 +122,8 @@ class Watch:
         self.deadline = deadline
         self.limit = limit
         self.again_in: float | None = None
-        self._first_look = first_look or self._now()
-        self._doubt = doubt.Doubt()
+        self._first_poll = first_poll or self._now()
+        self._confirmation = confirmation.Confirmation()
         self._status: str | None = None
         self._status_since = 0.0
         self._failures = 0
@@ -131,7 +131,7 @@ class Watch:
         # Not the error itself, which holds on to the answer that it is about.
         self._failure_kind: type[DataRecsError] | None = None
         self._failure = ""
-        self._last_look_at: float | None = None
+        self._last_poll_at: float | None = None
         self._logged_at = 0.0
         self._not_before = 0.0
 
@@ -146,25 +146,27 @@ class Watch:
         return max(0.0, self._not_before - self._now())
 
     @property
-    def last_look_within(self) -> float:
+    def last_poll_within(self) -> float:
         """The seconds after the deadline within which the last look must be over."""
         margin = 0.0 if self.limit == events.TIMEOUT else resume_margin()
-        return min(LAST_LOOK_WITHIN, margin / 2.0) if margin else LAST_LOOK_WITHIN
+        return min(LAST_POLL_WITHIN, margin / 2.0) if margin else LAST_POLL_WITHIN
 
     @property
     def doubted_at(self) -> float:
         """When it last met what a look on a connection read since is to confirm, by ``time.monotonic``."""
-        return self._doubt.since if self._doubt.is_about_a_verdict else float("-inf")
+        return self._confirmation.since if self._confirmation.is_about_a_verdict else float("-inf")
 
     @property
     def doubts_the_connection(self) -> bool:
         """Say whether the connection may be another by now."""
-        return self._doubt.is_about_a_verdict or (self._failures > 0 and self._failures % FAILURES == 0)
+        return self._confirmation.is_about_a_verdict or (
+            self._failures > 0 and self._failures % FAILURES == 0
+        )
 
     def give_up(self) -> events.Event:
         """Give the event of a wait whose time is over, and that for its last look as well."""
         no_room = " There was no room for a last look within the rate limit."
-        return self._timed_out(no_room if self._last_look_at is None else "")
+        return self._timed_out(no_room if self._last_poll_at is None else "")
 
     def refused(self, error: DataRecsError) -> events.Event:
         """
@@ -172,58 +174,58 @@ class Watch:
 
         :param error: why
         """
-        return events.refused(self.runnable, self.run_id, error, self.conn_id)
+        return events.refused(self.target, self.run_id, error, self.conn_id)
 
-    def judge(self, look: Run | DataRecsError, next_look: NextLook = None) -> events.Event | None:
+    def judge(self, poll: Run | DataRecsError, next_poll: NextPoll = None) -> events.Event | None:
         """
         Take a look into account, and give the event that ends the wait, None while it goes on.
 
         What ended it is not logged here, but by the task, which resumes with the event.
 
-        :param look: the run as it was seen, or why it was not
-        :param next_look: when the next one comes, for the log
+        :param poll: the run as it was seen, or why it was not
+        :param next_poll: when the next one comes, for the log
         """
-        self._not_before = self._now() + _least_pause(look)
-        verdict = None if self._may_yet_appear(look) else look
-        is_proven = self._doubt.proves(verdict, time.monotonic())
-        self.again_in = self._again_in(look)
-        if isinstance(look, DataRecsError):
+        self._not_before = self._now() + _least_pause(poll)
+        verdict = None if self._may_yet_appear(poll) else poll
+        is_proven = self._confirmation.proves(verdict, time.monotonic())
+        self.again_in = self._again_in(poll)
+        if isinstance(poll, DataRecsError):
             if is_proven:
-                return self.refused(look)
-            self._note_failure(look, next_look)
+                return self.refused(poll)
+            self._note_failure(poll, next_poll)
         else:
-            self._note_run(look, next_look)
-            if look.is_finished:
-                return events.finished(self.runnable, look)
+            self._note_run(poll, next_poll)
+            if poll.is_finished:
+                return events.finished(self.target, poll)
         return self._timed_out() if self.left <= 0 and self.again_in is None else None
 
-    def _again_in(self, look: Run | DataRecsError) -> float | None:
-        if not isinstance(look, DataRecsError):
+    def _again_in(self, poll: Run | DataRecsError) -> float | None:
+        if not isinstance(poll, DataRecsError):
             return None
-        confirm = doubt.CONFIRM_AFTER if self._doubt.is_about_a_verdict else None
+        confirm = confirmation.CONFIRM_AFTER if self._confirmation.is_about_a_verdict else None
         if self.left > 0:
-            return None if isinstance(look, RateLimited) else confirm
+            return None if isinstance(poll, RateLimited) else confirm
         now = self._now()
-        if self._last_look_at is None:
-            self._last_look_at = now
-        spent = now - self._last_look_at
-        left = self.last_look_within - spent
-        pause = max(self.pause, min(left, max(confirm or LAST_LOOK_AGAIN, spent)))
+        if self._last_poll_at is None:
+            self._last_poll_at = now
+        spent = now - self._last_poll_at
+        left = self.last_poll_within - spent
+        pause = max(self.pause, min(left, max(confirm or LAST_POLL_AGAIN, spent)))
         return pause if 0.0 < pause <= left else None
 
     def _timed_out(self, more: str = "") -> events.Event:
         message, seen = f"{self.timeout_message()}{more}", self._failed_since is None
-        return events.timed_out(self.runnable, self.run_id, message, limit=self.limit, seen=seen)
+        return events.timed_out(self.target, self.run_id, message, limit=self.limit, seen=seen)
 
     def _now(self) -> float:
         """Give the epoch seconds, by a clock that is never set back or on."""
         return self._epoch + time.monotonic()
 
-    def _may_yet_appear(self, look: Run | DataRecsError) -> bool:
-        in_grace = self._now() < self._first_look + contract.NOT_VISIBLE_GRACE
-        return isinstance(look, NotFound) and self._status is None and in_grace
+    def _may_yet_appear(self, poll: Run | DataRecsError) -> bool:
+        in_grace = self._now() < self._first_poll + contract.NOT_VISIBLE_GRACE
+        return isinstance(poll, NotFound) and self._status is None and in_grace
 
-    def _note_failure(self, error: DataRecsError, next_look: NextLook) -> None:
+    def _note_failure(self, error: DataRecsError, next_poll: NextPoll) -> None:
         now = self._now()
         self._failures += 1
         is_news = self._failed_since is None or type(error) is not self._failure_kind
@@ -233,20 +235,20 @@ class Watch:
             return
         self._logged_at = now
         meaning = "This says nothing about the run"
-        if self._doubt.is_about_a_verdict:
+        if self._confirmation.is_about_a_verdict:
             meaning = "If further looks, on the connection as it is then, meet the same, the wait ends"
         self.log.warning(
             "Run %s of %s cannot be seen since %s: %s. %s; %s%s",
             self.run_id,
-            self.runnable,
+            self.target,
             shown(self._failed_since),
             self._failure.rstrip("."),
             meaning,
-            self._progress(next_look),
+            self._progress(next_poll),
             f"\n{error.details}" if isinstance(error, Unforeseen) else "",
         )
 
-    def _note_run(self, run: Run, next_look: NextLook) -> None:
+    def _note_run(self, run: Run, next_poll: NextPoll) -> None:
         now, lost_since, is_news = self._now(), self._failed_since, run.status != self._status
         self._failed_since = self._failure_kind = None
         self._failures = 0
@@ -265,19 +267,19 @@ class Watch:
         self.log.info(
             "Run %s of %s is %s; %s",
             self.run_id,
-            self.runnable,
+            self.target,
             ", ".join(notes),
-            self._progress(next_look),
+            self._progress(next_poll),
         )
 
-    def _progress(self, next_look: NextLook) -> str:
+    def _progress(self, next_poll: NextPoll) -> str:
         waited = f"waiting for {self._ago(self.since)} of {_span(self.deadline - self.since)}"
         left = self.left
         if self.again_in is not None:
-            next_look, left = (self.again_in, self.again_in), max(left, self.again_in)
-        if next_look is None or left <= 0:
+            next_poll, left = (self.again_in, self.again_in), max(left, self.again_in)
+        if next_poll is None or left <= 0:
             return waited
-        soonest, latest = (_span(min(left, max(seconds, self.pause))) for seconds in next_look)
+        soonest, latest = (_span(min(left, max(seconds, self.pause))) for seconds in next_poll)
         return f"{waited}, next look in {soonest}{f' to {latest}' if latest > soonest else ''}"
 
     def _heartbeat_due(self) -> bool:
@@ -293,7 +295,7 @@ class Watch:
         :param limit: which of the task's limits ended it, default the deadline's
         """
         waited = f"{self._ago(self.since)} (the task's {limit or self.limit})"
-        subject = f"Run {self.run_id!r} of {self.runnable} did not finish within {waited}"
+        subject = f"Run {self.run_id!r} of {self.target} did not finish within {waited}"
         if self._failed_since is None:
             return f"{subject}; its last status was {self._status}. It goes on at DataRecs."
         return (
@@ -303,12 +305,12 @@ class Watch:
         )
 
 
-def _least_pause(look: Run | DataRecsError) -> float:
-    if not isinstance(look, RateLimited):
+def _least_pause(poll: Run | DataRecsError) -> float:
+    if not isinstance(poll, RateLimited):
         return MIN_POKE_INTERVAL
     from airflow_provider_datarecs.api.retry import limit_wait  # here, since it loads tenacity
 
-    return limit_wait(look)
+    return limit_wait(poll)
 
 
 def _span(seconds: float) -> timedelta:

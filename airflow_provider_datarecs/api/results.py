@@ -1,0 +1,60 @@
+"""The result of a run, in the form that users get it: as the XCom ``run_result`` and from the hook."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any, Dict, List, Optional, TypedDict
+
+
+class RunStatus(str, Enum):
+    """
+    The statuses of a run that this provider knows; equal to the plain text, as ``"COMPLETED"``.
+
+    Where DataRecs sends another one, it means that the run goes on.
+    """
+
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+    PENDING = "PENDING"
+    QUEUED = "QUEUED"
+    STARTING = "STARTING"
+    RUNNING = "RUNNING"
+
+    __str__ = str.__str__
+
+
+class JobRunResult(TypedDict):
+    """
+    How a run of a job stands.
+
+    ``status`` is in capitals and empty where DataRecs gives none; counts are None where it gives none;
+    ``started_at`` and ``completed_at`` are as DataRecs gives them (ISO 8601), and so is ``error``.
+    """
+
+    status: str
+    rows_processed: Optional[int]
+    rows_matched: Optional[int]
+    rows_unmatched: Optional[int]
+    started_at: Any
+    completed_at: Any
+    error: Any
+
+
+class RunOfGroup(JobRunResult):
+    """How a job's run inside a run of its group stands."""
+
+    job_id: Optional[str]
+    run_id: Optional[str]
+
+
+class RunResult(JobRunResult, total=False):
+    """
+    How a run of a job or of a job group stands: what ``run_result`` holds.
+
+    ``runs`` is there for a job group alone; ``unreadable`` names the counts that came as no whole number, and
+    what they came as.
+    """
+
+    runs: List[RunOfGroup]
+    unreadable: Dict[str, str]
