@@ -42,6 +42,8 @@ def main() -> int:
     shutil.copy(ROOT / "examples" / f"{DAG_ID}.py", dags)
     for how in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(how, lambda number, _: sys.exit(128 + number))
+    # A shell has what it starts in the background ignore it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     api_key = secrets.token_hex(16)
     try:
         with Simulator(api_key) as simulator, Airflow(
