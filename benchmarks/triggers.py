@@ -107,15 +107,17 @@ class LoopHolds:
 
 
 def scale_time(scale: float) -> None:
-    """Let this provider's own times pass faster."""
+    """Let this provider's own times pass faster, in this process."""
     from airflow_provider_datarecs.api import contract
-    from airflow_provider_datarecs.polling import durations, monitor
-    from airflow_provider_datarecs.triggers import base
+    from airflow_provider_datarecs.polling import config
 
     contract.RATE_LIMIT_WINDOW /= scale
-    durations.UNKNOWN /= scale
-    monitor.MIN_POKE_INTERVAL /= scale
-    base.FIRST_POLL = (base.FIRST_POLL[0] / scale, base.FIRST_POLL[1] / scale)
+    numbers = config.current()
+    config.override(
+        unknown_duration=numbers.unknown_duration / scale,
+        min_poke_interval=numbers.min_poke_interval / scale,
+        first_poll=tuple(seconds / scale for seconds in numbers.first_poll),
+    ).__enter__()
 
 
 async def first_event(trigger: Any) -> Any:
@@ -136,7 +138,7 @@ async def measure(work: dict[str, Any]) -> dict[str, Any]:
     # What Airflow itself has in memory is not for the collector to walk while the waits are measured.
     gc.collect()
     gc.freeze()
-    start_state = me.memory_info().rss
+    memory = me.memory_info().rss
     results: list[tuple[str, str, float]] = []
 
     async def wait(number: int, run: list[Any], trigger: Any) -> None:
@@ -158,7 +160,7 @@ async def measure(work: dict[str, Any]) -> dict[str, Any]:
         used, since = time.process_time(), time.monotonic()
         await asyncio.sleep(work["measure"])
         measured["cpu"] = (time.process_time() - used) / (time.monotonic() - since)
-        measured["memory"] = me.memory_info().rss - start_state
+        measured["memory"] = me.memory_info().rss - memory
     else:
         await asyncio.wait(waits, timeout=work["patience"])
     measured["hold"], measured["own_hold"] = holds.longest, holds.longest_uncollected

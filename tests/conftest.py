@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib.util
 import json
@@ -22,6 +23,7 @@ from support.fakes import FakeTaskInstance
 import airflow_provider_datarecs
 from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.compat import AIRFLOW_VERSION
+from airflow_provider_datarecs.polling import config
 
 # Its conftest needs what only some environments have.
 collect_ignore = [] if importlib.util.find_spec("playwright") else ["system/browser"]
@@ -77,6 +79,13 @@ def ipv6():
             one.bind(("::1", 0))
         except OSError:
             pytest.skip("there is no ::1 here")
+
+
+@pytest.fixture
+def polling_config():
+    """Have other numbers tune polling, for one test."""
+    with contextlib.ExitStack() as stack:
+        yield lambda **changes: stack.enter_context(config.override(**changes))
 
 
 @pytest.fixture

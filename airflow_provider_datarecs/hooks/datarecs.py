@@ -112,14 +112,17 @@ class DataRecsHook(BaseHook):
             _warn_once(self.conn_id, note)
         return self._settings
 
-    def reread_settings(self) -> ClientSettings:
+    def reread_settings(self, *, anew: bool = True) -> ClientSettings:
         """
         Do what :meth:`read_settings` does for a wait that has seen the connection before.
 
+        :param anew: read it even if it was read before, default True
         :raises ConnectionUnreadable: when Airflow cannot give it just now
         :raises InvalidSettings: naming the field, when one cannot be right
         """
         before = self._settings
+        if before is not None and not anew:
+            return before
         try:
             settings = self.read_settings()
         except (DataRecsError, AirflowTaskTimeout):
@@ -266,40 +269,6 @@ class DataRecsHook(BaseHook):
         :param run_id: the run's id
         """
         return self.call(lambda client: client.get_run(target, run_id))
-
-    def poll(self, target: Target, run_id: str, *, anew: bool = False) -> Run | DataRecsError:
-        """
-        Ask for one run with a single request, and give what went wrong rather than raise it.
-
-        The connection is read for the first look, and again where DataRecs refuses the API key (401); if it
-        has changed, it is asked with at once.
-
-        :param target: the job or job group
-        :param run_id: the run's id
-        :param anew: read the connection again first, default False; where that fails, so does the look
-        """
-        from airflow_provider_datarecs.api.errors import Unauthorized, Unforeseen
-        from airflow_provider_datarecs.api.retry import ONE_POLL
-
-        def ask(settings: ClientSettings) -> Run:
-            return self._run(lambda client: client.get_run(target, run_id), ONE_POLL, settings)
-
-        try:
-            settings = self.reread_settings() if anew or self._settings is None else self._settings
-            try:
-                return ask(settings)
-            except Unauthorized:
-                # Keys are rotated while tasks wait.
-                renewed = settings if anew else self.reread_settings()
-                if renewed == settings:
-                    raise
-                return ask(renewed)
-        except DataRecsError as error:
-            return error
-        except AirflowException:  # with which Airflow 2.7 ends a task
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, it says nothing about the run
-            return Unforeseen(error, [self._settings.api_key] if self._settings else ())
 
     def test_connection(self) -> tuple[bool, str]:
         """Say whether the connection works, and why not."""

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import List, Tuple
+from typing import Tuple
 
-KEPT = 20  # the newest run times that count: a page of a run history has at least as many
-UNKNOWN = 600.0  # seconds that runs usually take, where nothing is known
-MARGIN = 0.01  # of the usual run time: how far beyond the extremes the next one may well fall
-# A run that outlasts all of that goes on for about as long again: equally likely spans of what remains,
-# in parts of what it has taken and usually takes.
-BEYOND = (0.0, 1 / 3, 1.0, 3.0, 9.0)
+from airflow_provider_datarecs.polling import config
 
-Spans = List[Tuple[float, float, float]]  # from, to, and the probability in between
+Span = Tuple[float, float, float]  # from, to, and the probability in between
 
 
 class RunDurations:
@@ -35,13 +30,14 @@ class RunDurations:
         if run_id in self._runs or ended <= self._oldest or seconds < 0:
             return
         self._runs[run_id] = (ended, seconds)
-        if len(self._runs) > KEPT:
+        kept = config.current().durations_kept
+        if len(self._runs) > kept:
             del self._runs[min(self._runs, key=lambda known: self._runs[known])]
-        if len(self._runs) == KEPT:
+        if len(self._runs) == kept:
             self._oldest = min(ended for ended, _ in self._runs.values())
         self._seconds = sorted(seconds for _, seconds in self._runs.values())
 
-    def spans(self, started: float, seen: float, most: int = KEPT + 1) -> Spans:
+    def spans(self, started: float, seen: float, most: int | None = None) -> list[Span]:
         """
         Give the spans of time in which a run may end, each with its probability; together they have 1.
 
@@ -50,14 +46,16 @@ class RunDurations:
 
         :param started: when the run started, in seconds of any clock
         :param seen: when it was last seen to go on, by the same clock
-        :param most: roughly how many spans to give at most, at least 1
+        :param most: roughly how many spans to give at most, at least 1, default all
         """
+        numbers = config.current()
         elapsed, known = max(0.0, seen - started), self._seconds
-        usual = max(1.0, known[len(known) // 2]) if known else UNKNOWN
-        spans: Spans = []
+        most = most or len(known) + 1
+        usual = max(1.0, known[len(known) // 2]) if known else numbers.unknown_duration
+        spans: list[Span] = []
         beyond = 1.0
         if known:
-            margin = (known[-1] - known[0]) / len(known) + usual * MARGIN
+            margin = (known[-1] - known[0]) / len(known) + usual * numbers.duration_margin
             edges = [max(0.0, known[0] - margin), *known, known[-1] + margin]
             step = -(-(len(edges) - 1) // most)
             places = [*range(0, len(edges) - 1, step), len(edges) - 1]
@@ -68,15 +66,16 @@ class RunDurations:
             ]
             beyond = 0.5  # half as likely as any one of these
         scale = usual + elapsed
-        share = beyond * usual / scale / (len(BEYOND) - 1)
+        share = beyond * usual / scale / (len(numbers.beyond) - 1)
         spans += [
-            (elapsed + scale * low, elapsed + scale * high, share) for low, high in zip(BEYOND, BEYOND[1:])
+            (elapsed + scale * low, elapsed + scale * high, share)
+            for low, high in zip(numbers.beyond, numbers.beyond[1:])
         ]
         total = sum(weight for _, _, weight in spans)
         return [(started + low, started + high, weight / total) for low, high, weight in spans]
 
 
-def _after(elapsed: float, low: float, high: float, weight: float) -> tuple[float, float, float]:
+def _after(elapsed: float, low: float, high: float, weight: float) -> Span:
     """Give what is left of a span, with what is left of its weight."""
     left = max(low, elapsed)
     return left, high, weight * (high - left) / (high - low) if high > low else weight

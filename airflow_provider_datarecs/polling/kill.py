@@ -20,25 +20,18 @@ from airflow_provider_datarecs.api.errors import (
     Unforeseen,
 )
 from airflow_provider_datarecs.compat import are_killed
+from airflow_provider_datarecs.polling import config
 from airflow_provider_datarecs.polling.poller import poller_of
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.client import DataRecsClient
     from airflow_provider_datarecs.api.runs import Target
 
-    _Question = Tuple[Any, Optional[int], "asyncio.Future[Optional[bool]]"]
+    _KillCheck = Tuple[Any, Optional[int], "asyncio.Future[Optional[bool]]"]
 
-# Seconds for Airflow to say what became of tasks. A triggerer of Airflow 3 that stops gives no answer.
-ASK_WITHIN = 5.0
-TURN_WITHIN = 60.0  # seconds until it can be asked, where others ask it something
-TOGETHER = 0.2  # seconds in which kills come about which Airflow is asked together
-AT_ONCE = 50  # tasks that it is asked about at once
-CANCEL_WITHIN = 1800.0  # seconds for DataRecs to be asked to cancel a run, where many are killed together
-ATTEMPTS = 3  # at a request to cancel, those that met the rate limit (429) not counted
-PAUSE = 2.0  # seconds between two of them
 PASSES = (RateLimited, NeverArrived, MaybeArrived, Unavailable, ConnectionUnreadable)
 
-_questions: WeakKeyDictionary[asyncio.AbstractEventLoop, list[_Question]] = WeakKeyDictionary()
+_checks: WeakKeyDictionary[asyncio.AbstractEventLoop, list[_KillCheck]] = WeakKeyDictionary()
 _at_work: set[asyncio.Task[None]] = set()  # the event loop alone keeps no task alive
 
 
@@ -50,7 +43,7 @@ async def cancel_if_killed(
     ti: Any,
     trigger_id: int | None,
     log: Any,
-    within: float = CANCEL_WITHIN,
+    within: float | None = None,
 ) -> None:
     """
     Ask Airflow whether a user has ended the task, and if so DataRecs to cancel its run.
@@ -83,7 +76,9 @@ async def cancel_if_killed(
         return
     reason = f"Task {ti.task_id} of DAG {ti.dag_id}, run {ti.run_id}, was ended in Airflow"
     try:
-        answer = await _cancel(target, run_id, conn_id=conn_id, reason=reason, within=within)
+        answer = await _cancel(
+            target, run_id, conn_id=conn_id, reason=reason, within=within or config.current().cancel_within
+        )
     except asyncio.CancelledError:
         answer = DataRecsError("this process stops before DataRecs was asked")
         _tell(target, run_id, answer, log)
@@ -95,18 +90,19 @@ async def _cancel(
     target: Target, run_id: str, *, conn_id: str, reason: str, within: float
 ) -> bool | DataRecsError:
     """Ask DataRecs to cancel a run; give what went wrong, and else whether it offers that."""
+    numbers = config.current()
     over, attempts = time.monotonic() + within, 0
 
-    async def ask(client: DataRecsClient) -> bool:
+    async def cancel(client: DataRecsClient) -> bool:
         return await client.cancel_run(target, run_id, reason=reason)
 
     async with poller_of(conn_id) as poller:
         while True:
-            answer: bool | DataRecsError = await poller.answer_to(ask, over - time.monotonic())
+            answer: bool | DataRecsError = await poller.send_in_turn(cancel, over - time.monotonic())
             is_limit = isinstance(answer, RateLimited)  # the poller waits for that to pass
             attempts += not is_limit
-            pause = 0.0 if is_limit else PAUSE
-            is_over = attempts >= ATTEMPTS or time.monotonic() + pause >= over
+            pause = 0.0 if is_limit else numbers.cancel_pause
+            is_over = attempts >= numbers.cancel_attempts or time.monotonic() + pause >= over
             if is_over or not isinstance(answer, PASSES):
                 return answer
             await asyncio.sleep(pause)
@@ -133,7 +129,7 @@ def _tell(target: Target, run_id: str, answer: bool | DataRecsError, log: Any) -
 async def _is_killed(ti: Any, trigger_id: int | None) -> bool | None:
     """Ask Airflow whether a user has ended a task, together with what else is asked in this moment."""
     loop = asyncio.get_running_loop()
-    together = _questions.setdefault(loop, [])
+    together = _checks.setdefault(loop, [])
     if not together:
         # In no task's context, as it is for all.
         work = contextvars.Context().run(loop.create_task, _ask_together(loop))
@@ -145,10 +141,12 @@ async def _is_killed(ti: Any, trigger_id: int | None) -> bool | None:
 
 
 async def _ask_together(loop: asyncio.AbstractEventLoop) -> None:
-    await asyncio.sleep(TOGETHER)
-    questions = _questions.pop(loop)
-    for start in range(0, len(questions), AT_ONCE):
-        some = questions[start : start + AT_ONCE]
+    numbers = config.current()
+    at_once = numbers.kills_at_once
+    await asyncio.sleep(numbers.kills_together)
+    checks = _checks.pop(loop)
+    for start in range(0, len(checks), at_once):
+        some = checks[start : start + at_once]
         given: list[bool | Exception | None]
         try:
             given = [*await _ask_airflow([(ti, trigger_id) for ti, trigger_id, _ in some])]
@@ -164,7 +162,7 @@ async def _ask_together(loop: asyncio.AbstractEventLoop) -> None:
 
 
 async def _ask_airflow(tasks: list[tuple[Any, int | None]]) -> list[bool | None]:
-    loop, begun = asyncio.get_running_loop(), asyncio.Event()
+    numbers, loop, begun = config.current(), asyncio.get_running_loop(), asyncio.Event()
 
     def ask() -> list[bool | None]:
         loop.call_soon_threadsafe(begun.set)
@@ -174,8 +172,10 @@ async def _ask_airflow(tasks: list[tuple[Any, int | None]]) -> list[bool | None]
     asking = asyncio.ensure_future(sync_to_async(ask)())
     turn = asyncio.ensure_future(begun.wait())
     try:
-        await asyncio.wait({asking, turn}, timeout=TURN_WITHIN, return_when=asyncio.FIRST_COMPLETED)
-        await asyncio.wait({asking}, timeout=ASK_WITHIN)
+        await asyncio.wait(
+            {asking, turn}, timeout=numbers.airflow_turn_within, return_when=asyncio.FIRST_COMPLETED
+        )
+        await asyncio.wait({asking}, timeout=numbers.ask_airflow_within)
         if not asking.done():
             raise asyncio.TimeoutError
         return asking.result()

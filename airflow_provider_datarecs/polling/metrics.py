@@ -11,11 +11,9 @@ from asgiref.sync import sync_to_async
 
 from airflow_provider_datarecs.api.errors import LimitUsedUp, RateLimited
 from airflow_provider_datarecs.compat import load_stats
+from airflow_provider_datarecs.polling import config
 
 log = logging.getLogger(__name__)
-
-EVERY = 10.0  # seconds between two reports to Airflow's metrics
-LINE_EVERY = 60.0  # seconds between two lines in the log, at least
 
 
 @dataclass(frozen=True)
@@ -24,15 +22,15 @@ class Load:
     What there is to do at a time.
 
     :param waits: how many tasks wait
-    :param questions: how many requests it takes to look at all their runs once
-    :param wanted: requests a minute that it takes to look at each as often as its task wants
+    :param requests: how many requests it takes to poll all their runs once
+    :param wanted: requests a minute that it takes to poll each as often as its task wants
     :param possible: requests a minute that the rate limit leaves to this process
     :param limit: requests a minute that the API key has
-    :param longest: seconds after which every question is asked again, at the latest
+    :param longest: seconds after which every request is sent again, at the latest
     """
 
     waits: int
-    questions: int
+    requests: int
     wanted: float
     possible: float
     limit: float
@@ -40,7 +38,7 @@ class Load:
 
     @property
     def is_stretched(self) -> bool:
-        """Say whether the tasks cannot have looks as often as they want."""
+        """Say whether the tasks cannot have polls as often as they want."""
         return self.wanted > self.possible
 
 
@@ -77,15 +75,16 @@ class PollerMetrics:
         :param load: what there is to do
         :param now: the time in seconds, by any clock
         """
+        line_every = config.current().line_every
         self._last_minute.append((now, self._requests, self._refused))
-        while self._last_minute[0][0] <= now - LINE_EVERY:
+        while self._last_minute[0][0] <= now - line_every:
             self._last_minute.popleft()
         requests, refused, delays = self._requests, self._refused, self._delays
         self._requests, self._refused, self._delays = 0, 0, []
         in_a_minute = sum(count for _, count, _ in self._last_minute)
         # Off the loop: a metrics backend is made at its first use, which may read files and look up names.
         await sync_to_async(self._send)(requests, refused, delays, load.waits, in_a_minute / load.limit)
-        if now >= self._line_at + LINE_EVERY:
+        if now >= self._line_at + line_every:
             self._write_line(load, in_a_minute, now)
 
     def _send(self, requests: int, refused: int, delays: list[float], waits: int, used: float) -> None:
@@ -101,7 +100,7 @@ class PollerMetrics:
 
     def _write_line(self, load: Load, requests: int, now: float) -> None:
         refused = sum(count for _, _, count in self._last_minute)
-        state = (load.waits, load.questions, bool(refused), load.is_stretched)
+        state = (load.waits, load.requests, bool(refused), load.is_stretched)
         if state == self._told:
             return
         stretches = load.is_stretched and not self._was_stretched
@@ -113,11 +112,11 @@ class PollerMetrics:
                 "every %.0f s on average, more often when runs usually end, and after %.0f s at the latest",
                 self.conn_id,
                 load.waits,
-                load.questions,
-                60.0 * load.questions / load.wanted,
+                load.requests,
+                60.0 * load.requests / load.wanted,
                 load.wanted,
                 load.possible,
-                60.0 * load.questions / load.possible,
+                60.0 * load.requests / load.possible,
                 load.longest,
             )
         else:
@@ -126,7 +125,7 @@ class PollerMetrics:
                 "%d of them refused with 429; the limit is %.0f",
                 self.conn_id,
                 load.waits,
-                load.questions,
+                load.requests,
                 requests,
                 refused,
                 load.limit,

@@ -1,4 +1,4 @@
-"""Requests that no wait asks for, in a queue until their turn within the rate limit comes."""
+"""Holds requests that are no polls, until their turn within the rate limit comes."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ class QueuedRequest:
     """
     One request.
 
-    :param ask: what to do with the open client
+    :param call: what to do with the open client
     :param answer: gets what comes of it
     """
 
-    __slots__ = ("answer", "ask")
+    __slots__ = ("answer", "call")
 
     def __init__(
-        self, ask: Callable[[DataRecsClient], Awaitable[Any]], answer: asyncio.Future[Any | DataRecsError]
+        self, call: Callable[[DataRecsClient], Awaitable[Any]], answer: asyncio.Future[Any | DataRecsError]
     ) -> None:
-        self.ask = ask
+        self.call = call
         self.answer = answer
 
     def end(self, answer: Any | DataRecsError) -> None:
@@ -45,15 +45,15 @@ class RequestQueue:
     def __init__(self) -> None:
         self._queue: deque[QueuedRequest] = deque()
 
-    async def answer_to(self, ask: Callable[[DataRecsClient], Awaitable[Any]], within: float) -> Any:
+    async def send_in_turn(self, call: Callable[[DataRecsClient], Awaitable[Any]], within: float) -> Any:
         """
         Queue a request, and give what comes of it, which may be an error.
 
-        :param ask: what to do with the open client
+        :param call: what to do with the open client
         :param within: seconds after which it is not sent any more
         """
         loop = asyncio.get_running_loop()
-        request = QueuedRequest(ask, loop.create_future())
+        request = QueuedRequest(call, loop.create_future())
         self._queue.append(request)
         alarm = loop.call_later(within, self._expire, request, within)
         try:

@@ -5,83 +5,49 @@ from __future__ import annotations
 import random
 from array import array
 from bisect import bisect_right
-from typing import TYPE_CHECKING, Iterable
+from typing import TYPE_CHECKING, Generic, Iterable, Protocol, TypeVar
+
+from airflow_provider_datarecs.polling import config
 
 if TYPE_CHECKING:
-    from airflow_provider_datarecs.polling.durations import Spans
+    from airflow_provider_datarecs.polling.config import PollingConfig
+    from airflow_provider_datarecs.polling.durations import Span
 
-# A round is the time it takes to ask all questions once. However sure it seems that nothing has ended, each
-# question is asked before this many rounds are over.
-ROUNDS = 4.0
-# How much an even distribution counts against asking where most is lost: what has not been asked for a
-# round counts twice, and hardly more than once for half a round. Where histories tell nothing, this
-# makes the schedule as good as taking turns (benchmarks/scheduling.py).
-EVENNESS = 4
 FIRST = 1e12  # above every rank that a loss can have
 SUDDEN = 1e-3  # seconds: the shortest span
 
 
-class Question:
+class LossCurve:
     """
-    Something to ask again and again, with what it costs not to ask it.
+    Tell what it costs not to ask about some runs: the time, in expectation and summed over them, for which a
+    run has ended unnoticed.
 
-    That cost is the time, in expectation and summed over its runs, for which a run has ended unnoticed: none
-    while no run can have ended, one second a second for a run that is sure to have.
+    That is none while no run can have ended, and one second a second for a run that is sure to have.
 
-    :param now: when it comes up, in seconds of the schedule's clock
+    :param spans: of all runs, the spans of time in which each may have ended since it was asked about
+    :param weight: how many runs each of them stands for, default 1
     """
 
-    __slots__ = (
-        "_chances",
-        "_densities",
-        "_losses",
-        "_patience",
-        "_times",
-        "asked",
-        "due",
-        "interval",
-        "new",
-        "urgent",
-        "weight",
-    )
+    __slots__ = ("_chances", "_densities", "_losses", "_times")
 
-    def __init__(self, now: float) -> None:
-        self.asked = now  # last, or when it came up
-        self.due = now  # no sooner, since nobody wants to know
-        self.interval = 1.0  # seconds, as asked for
-        self.new = True  # nothing is known about its job yet
-        self.urgent = False
-        self.weight = 1.0  # how many runs each of those expected stands for
-        self._patience = ROUNDS * random.uniform(0.5, 1.0)  # so that not all run out of it at once
+    def __init__(self, spans: Iterable[Span], weight: float = 1.0) -> None:
         # At each step: the density of the probability from there on, its sum and the loss until there.
         self._times, self._densities, self._chances, self._losses = (array("d") for _ in range(4))
-
-    def expect(self, runs: Iterable[Spans]) -> None:
-        """
-        Say when its runs may end.
-
-        :param runs: for each run, the spans of time in which it may have ended since it was asked about
-        """
         steps = []
-        for low, high, chance in (span for spans in runs for span in spans):
+        for low, high, chance in spans:
             width = max(high - low, SUDDEN)
-            steps += [(low, chance / width), (low + width, -chance / width)]
-        steps.sort()
-        densities, chances, losses = [], [], []
+            steps += [(low, weight * chance / width), (low + width, -weight * chance / width)]
         last = density = chance = loss = 0.0
-        for time, change in steps:
+        for time, change in sorted(steps):
             passed = time - last
             loss += (chance + density * passed / 2) * passed
             chance += density * passed
             density += change
             last = time
-            densities.append(density)
-            chances.append(chance)
-            losses.append(loss)
-        self._times = array("d", [time for time, _ in steps])
-        self._densities, self._chances, self._losses = (
-            array("d", column) for column in (densities, chances, losses)
-        )
+            self._times.append(time)
+            self._densities.append(density)
+            self._chances.append(chance)
+            self._losses.append(loss)
 
     def loss(self, now: float) -> float:
         """Give what it has cost not to ask until now, in seconds."""
@@ -91,34 +57,72 @@ class Question:
         passed = now - self._times[place]
         return self._losses[place] + (self._chances[place] + self._densities[place] * passed / 2) * passed
 
-    def rank(self, now: float, round_time: float) -> float:
-        """Say how much it should be asked now: the higher, the sooner."""
-        waited = now - self.asked
-        if self.urgent or waited > self._patience * round_time:
-            return FIRST + waited
-        loss = waited / 2 if self.new else self.loss(now)
-        return loss * self.weight / self.interval * (1.0 + (waited / round_time) ** EVENNESS)
+
+def draw_max_rounds() -> float:
+    """Give after how many rounds something is asked at the latest: at random, so that not all are at once."""
+    return config.current().max_rounds * random.uniform(0.5, 1.0)
 
 
-class Schedule:
-    """Hold the questions that nobody is asking at the moment."""
+class Candidate(Protocol):
+    """What a schedule has to know of something that is to be asked again and again."""
+
+    @property
+    def asked_at(self) -> float:
+        """When it was asked last, or came up."""
+
+    @property
+    def due(self) -> float:
+        """When somebody wants to know it, and no sooner."""
+
+    @property
+    def interval(self) -> float:
+        """The seconds from one time to the next, as they are wanted."""
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether it comes before all that is not."""
+
+    @property
+    def max_rounds(self) -> float:
+        """After how many rounds it is asked at the latest."""
+
+    @property
+    def curve(self) -> LossCurve:
+        """What it costs not to ask it."""
+
+
+C = TypeVar("C", bound=Candidate)
+
+
+class Schedule(Generic[C]):
+    """Hold the candidates that nobody is asking at the moment."""
 
     def __init__(self) -> None:
-        self.questions: set[Question] = set()
+        self.candidates: set[C] = set()
 
-    def next(self, now: float, round_time: float) -> tuple[Question | None, float]:
+    def next(self, now: float, round_time: float) -> tuple[C | None, float]:
         """
-        Give the question to ask now, and when the next one is due if there is none.
+        Give the candidate to ask now, and when the next one is due if there is none.
 
-        :param now: the time, by the clock of the questions
-        :param round_time: seconds that asking all questions once takes
+        :param now: the time, by the clock of the candidates
+        :param round_time: seconds that asking all of them once takes
         """
         best, highest, soonest = None, -1.0, float("inf")
-        for question in self.questions:
-            if question.due > now:
-                soonest = min(soonest, question.due)
+        numbers = config.current()
+        for candidate in self.candidates:
+            if candidate.due > now:
+                soonest = min(soonest, candidate.due)
                 continue
-            rank = question.rank(now, round_time)
+            rank = _rank(candidate, now, round_time, numbers)
             if rank > highest:
-                best, highest = question, rank
+                best, highest = candidate, rank
         return best, soonest
+
+
+def _rank(candidate: Candidate, now: float, round_time: float, numbers: PollingConfig) -> float:
+    """Say how much a candidate should be asked now: the higher, the sooner."""
+    waited = now - candidate.asked_at
+    if candidate.is_urgent or waited > candidate.max_rounds * round_time:
+        return FIRST + waited
+    evenness = 1.0 + (waited / round_time) ** numbers.evenness
+    return candidate.curve.loss(now) / candidate.interval * evenness

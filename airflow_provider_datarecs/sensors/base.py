@@ -31,13 +31,14 @@ from airflow_provider_datarecs.compat import (
 from airflow_provider_datarecs.exceptions import as_airflow_exceptions
 from airflow_provider_datarecs.lineage import LineageMixin
 from airflow_provider_datarecs.polling import events
-from airflow_provider_datarecs.polling.monitor import RunMonitor
+from airflow_provider_datarecs.polling.monitor import RunMonitor, WaitSpec
 from airflow_provider_datarecs.provider_info import DEFAULT_CONN_ID
 from airflow_provider_datarecs.results import FAIL, ResultMixin
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.contract import TargetKind
     from airflow_provider_datarecs.compat import Context
+    from airflow_provider_datarecs.polling.client import BlockingPoller
     from airflow_provider_datarecs.triggers.base import RunTrigger
 
 # The trigger ends the wait at its deadline; Airflow's own timeout is for when no triggerer runs the trigger
@@ -75,6 +76,7 @@ class RunSensor(LineageMixin, ResultMixin, BaseSensorOperator):
     kind: ClassVar[TargetKind]
     operator_extra_links = (DataRecsRunLink(),)
     _monitor: RunMonitor | None = None
+    _blocking_poller: BlockingPoller | None = None
     _began: float | None = None  # epoch seconds, as are the next ones
     _first_poll: float | None = None  # of an earlier process, in reschedule mode
     _waiting: Any = None  # the task instance, while this process waits
@@ -204,21 +206,29 @@ class RunSensor(LineageMixin, ResultMixin, BaseSensorOperator):
         target = self._target()
         if self._monitor is None:
             since = self._first_poll or self._began or time.time()
-            self._monitor = RunMonitor(
+            wait = WaitSpec(
                 target,
                 self.run_id,
                 conn_id=self.conn_id,
                 log=self.log,
                 since=since,
                 deadline=since + self.timeout,
-                first_poll=since,
             )
+            self._monitor = RunMonitor(wait, first_poll=since)
             if since == self._began:  # else an earlier process of reschedule mode has said so
                 self._tell_wait(f"in mode {self.mode}", since, since + self.timeout, events.TIMEOUT)
         event = self._poll_until_sure(self._monitor, target)
         if event is None:
             return False
         return PokeReturnValue(is_done=True, xcom_value=self.execute_complete(context, event))
+
+    @property
+    def _poller(self) -> BlockingPoller:
+        if self._blocking_poller is None:
+            from airflow_provider_datarecs.polling.client import BlockingPoller
+
+            self._blocking_poller = BlockingPoller(self.hook)
+        return self._blocking_poller
 
     def _take_times(self) -> None:
         # A cluster's policy may set them after __init__, where Airflow takes them in either form.
@@ -235,8 +245,8 @@ class RunSensor(LineageMixin, ResultMixin, BaseSensorOperator):
             return monitor.give_up()
         while True:
             time.sleep(pause)
-            poll = self.hook.poll(target, self.run_id, anew=monitor.doubts_the_connection)
-            event = monitor.judge(poll, next_poll)
+            answer = self._poller.poll(target, self.run_id, anew=monitor.doubts_the_connection)
+            event = monitor.judge(answer, next_poll)
             if event is not None or monitor.again_in is None:
                 return event
             pause = monitor.again_in

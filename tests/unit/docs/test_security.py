@@ -80,8 +80,8 @@ def test_the_button_asks_what_the_page_says(read_only):
     ("trigger", "ids", "sensor"),
     [(JobRunTrigger, JOB, "JobRunSensor"), (JobGroupRunTrigger, GROUP, "JobGroupRunSensor")],
 )
-async def test_a_wait_asks_what_the_page_says(read_only, monkeypatch, trigger, ids, sensor):
-    monkeypatch.setattr("airflow_provider_datarecs.triggers.base.FIRST_POLL", (0.0, 0.0))
+async def test_a_wait_asks_what_the_page_says(read_only, polling_config, trigger, ids, sensor):
+    polling_config(first_poll=(0.0, 0.0))
 
     now, run_id = time.time(), started(read_only, trigger.kind, running=1.0)
     times = {"poke_interval": 1, "since": now, "deadline": now + 60}

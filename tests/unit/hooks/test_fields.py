@@ -12,7 +12,7 @@ from airflow_provider_datarecs.api.errors import ConnectionUnreadable, InvalidSe
 from airflow_provider_datarecs.compat import AIRFLOW_VERSION, AirflowNotFoundException, BaseHook
 from airflow_provider_datarecs.exceptions import DataRecsConfigException
 from airflow_provider_datarecs.hooks.datarecs import DataRecsHook, _warn_once
-from airflow_provider_datarecs.polling.client import RefreshingClient
+from airflow_provider_datarecs.polling.client import BlockingPoller, RefreshingClient
 from airflow_provider_datarecs.simulator import ApiKey
 
 OTHER_TYPE = r"the connection is of type 'http', not 'datarecs', so its password is sent nowhere"
@@ -40,13 +40,13 @@ def test_a_connection_of_another_type_is_refused_by_its_name(http_connection, jo
     works, message = DataRecsHook().test_connection()
     assert not works
     assert "of type 'http'" in message
-    assert isinstance(DataRecsHook().poll(job, "r"), InvalidSettings)
+    assert isinstance(BlockingPoller(DataRecsHook()).poll(job, "r"), InvalidSettings)
     assert http_connection.requests == []
 
 
 async def test_it_is_refused_on_the_triggerer_as_well(http_connection, job):
-    connection = RefreshingClient("datarecs_default")
-    poll = await connection.ask(lambda client: client.get_run(job, "r"))
+    client = RefreshingClient.for_triggerer("datarecs_default")
+    poll = await client.send(lambda opened: opened.get_run(job, "r"))
     assert isinstance(poll, InvalidSettings)
     assert "of type 'http'" in str(poll)
     assert http_connection.requests == []
@@ -129,7 +129,7 @@ def test_an_unknown_extra_is_named_by_the_test_and_the_first_use(simulator, conn
 
 def test_a_look_that_cannot_read_the_connection_is_a_failed_look(simulator, monkeypatch, job):
     monkeypatch.delenv("AIRFLOW_CONN_DATARECS_DEFAULT")
-    poll = DataRecsHook().poll(job, "r")
+    poll = BlockingPoller(DataRecsHook()).poll(job, "r")
     assert type(poll) is ConnectionUnreadable
     assert "Airflow could not give connection 'datarecs_default'" in str(poll)
 
@@ -139,4 +139,4 @@ def test_so_is_one_that_cannot_read_it_anew_when_the_key_is_refused(simulator, m
     hook.get_settings()
     monkeypatch.delenv("AIRFLOW_CONN_DATARECS_DEFAULT")
     simulator.world.api_keys = [ApiKey("the-new-one")]
-    assert type(hook.poll(job, "r")) is ConnectionUnreadable
+    assert type(BlockingPoller(hook).poll(job, "r")) is ConnectionUnreadable

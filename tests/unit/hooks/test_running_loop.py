@@ -15,6 +15,7 @@ from airflow_provider_datarecs.blocking import run_to_end
 from airflow_provider_datarecs.compat import AirflowException
 from airflow_provider_datarecs.hooks.datarecs import DataRecsHook
 from airflow_provider_datarecs.operators.trigger_job_run import TriggerJobRunOperator
+from airflow_provider_datarecs.polling.client import BlockingPoller
 from airflow_provider_datarecs.simulator import Fault
 
 LEDGER = Target(TargetKind.JOB, "job_ledger", "ws_production")
@@ -25,7 +26,7 @@ async def test_calls_work_and_block(simulator):
     assert len(hook.list_workspaces()) == 2
     run_id = hook.start_run(LEDGER, idempotency_key="wish-1")
     assert hook.get_run(LEDGER, run_id).id == run_id
-    assert hook.poll(LEDGER, run_id).id == run_id
+    assert BlockingPoller(hook).poll(LEDGER, run_id).id == run_id
     assert hook.test_connection()[0]
 
 

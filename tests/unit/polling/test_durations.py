@@ -6,7 +6,14 @@ import random
 
 import pytest
 
-from airflow_provider_datarecs.polling.durations import BEYOND, KEPT, UNKNOWN, RunDurations
+from airflow_provider_datarecs.polling.config import PollingConfig
+from airflow_provider_datarecs.polling.durations import RunDurations
+
+KEPT, UNKNOWN, BEYOND = (
+    PollingConfig.durations_kept,
+    PollingConfig.unknown_duration,
+    PollingConfig.beyond,
+)
 
 STARTED = 5_000.0
 

@@ -71,9 +71,9 @@ async def cancel_run(run, ti, log, **more):
 
 
 @pytest.fixture
-def cancel(monkeypatch, ti, run):
+def cancel(polling_config, ti, run):
     """Cancel a deferred wait as Airflow does when its trigger is wanted no more: twice."""
-    monkeypatch.setattr(triggers, "FIRST_POLL", (0.0, 0.0))
+    polling_config(first_poll=(0.0, 0.0))
 
     async def go_through(trigger, simulator):
         async def waits():
@@ -136,18 +136,18 @@ def test_a_restart_and_doubt_leave_the_run_alone(simulator, run, cancel, airflow
     assert run.cancelled_at is None
 
 
-def test_airflow_that_says_nothing_leaves_the_run_alone(simulator, run, cancel, monkeypatch):
-    monkeypatch.setattr(kill, "ASK_WITHIN", 0.05)
+def test_airflow_that_says_nothing_leaves_the_run_alone(simulator, run, cancel, monkeypatch, polling_config):
+    polling_config(ask_airflow_within=0.05)
     monkeypatch.setattr(compat, "_states_of", lambda _tis: (time.sleep(0.5), [("failed", None)])[1])
     cancel(simulator)
     assert run.cancelled_at is None
 
 
 def test_the_time_for_airflows_answer_counts_from_when_it_is_asked(
-    simulator, run, airflow_says, ti, monkeypatch, log
+    simulator, run, airflow_says, ti, polling_config, log
 ):
     airflow_says("failed")
-    monkeypatch.setattr(kill, "ASK_WITHIN", 0.2)
+    polling_config(ask_airflow_within=0.2)
 
     async def after_another_question():
         # Whatever asks Airflow something does so in one thread.
@@ -240,9 +240,9 @@ def test_a_timeout_leaves_the_run_alone(simulator, run, airflow_says, ti):
 
 
 @pytest.fixture
-def poking(ti, run, monkeypatch):
+def poking(ti, run, polling_config):
     """Make a sensor that waits in its process."""
-    monkeypatch.setattr("airflow_provider_datarecs.polling.monitor.MIN_POKE_INTERVAL", 0.01)
+    polling_config(min_poke_interval=0.01)
     sensor = JobRunSensor(
         task_id="wait",
         **IDS,
@@ -310,16 +310,16 @@ def test_a_service_that_does_not_offer_it_is_told(simulator, run, told):
     ("fault", "times"), [({"status": 503}, 3), ({"drop": "before"}, 3), ({"status": 409}, 1)], ids=str
 )
 def test_a_cancellation_that_fails_is_tried_again_where_that_helps_and_told(
-    simulator, run, told, fault, times, unlimited, monkeypatch
+    simulator, run, told, fault, times, unlimited, polling_config
 ):
-    monkeypatch.setattr(kill, "PAUSE", 0.0)
+    polling_config(cancel_pause=0.0)
     simulator.faults.append(Fault(method="POST", times=None, **fault))
     assert "may go on, since cancelling it failed" in told()
     assert [seen.method for seen in simulator.requests].count("POST") == times
 
 
-def test_a_cancellation_that_works_after_all_is_one(simulator, run, told, unlimited, monkeypatch):
-    monkeypatch.setattr(kill, "PAUSE", 0.0)
+def test_a_cancellation_that_works_after_all_is_one(simulator, run, told, unlimited, polling_config):
+    polling_config(cancel_pause=0.0)
     simulator.faults.append(Fault(method="POST", times=2, status=503))
     assert f"asked DataRecs to cancel run {run.id}" in told()
     assert run.cancelled_at

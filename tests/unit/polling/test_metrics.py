@@ -10,10 +10,11 @@ import pytest
 
 from airflow_provider_datarecs.api import errors
 from airflow_provider_datarecs.api.runs import Run
-from airflow_provider_datarecs.polling.metrics import LINE_EVERY, Load, PollerMetrics
+from airflow_provider_datarecs.polling.config import PollingConfig
+from airflow_provider_datarecs.polling.metrics import Load, PollerMetrics
 
-CALM = Load(waits=3, questions=2, wanted=8.0, possible=80.0, limit=100.0, longest=9.0)
-STRETCHED = Load(waits=900, questions=200, wanted=1200.0, possible=80.0, limit=100.0, longest=600.0)
+CALM = Load(waits=3, requests=2, wanted=8.0, possible=80.0, limit=100.0, longest=9.0)
+STRETCHED = Load(waits=900, requests=200, wanted=1200.0, possible=80.0, limit=100.0, longest=600.0)
 ANSWER = Run("r", "RUNNING", {})
 LIMITED = errors.RateLimited("GET /x", "no", 1.0)
 
@@ -149,15 +150,15 @@ async def test_however_much_changes_there_is_one_line_a_minute(metrics, caplog):
 
 
 @pytest.mark.parametrize(
-    "change", [{"waits": 4}, {"questions": 3}, {"possible": 1.0}], ids=["waits", "questions", "stretch"]
+    "change", [{"waits": 4}, {"requests": 3}, {"possible": 1.0}], ids=["waits", "requests", "stretch"]
 )
 async def test_a_change_is_written_when_the_minute_is_over_unless_it_has_passed(metrics, caplog, change):
     changed = replace(CALM, **change)
     await metrics.report(CALM, 0.0)
-    await metrics.report(changed, LINE_EVERY - 20.0)
-    await metrics.report(CALM, LINE_EVERY)
+    await metrics.report(changed, PollingConfig.line_every - 20.0)
+    await metrics.report(CALM, PollingConfig.line_every)
     assert len(caplog.messages) == 1
-    await metrics.report(changed, LINE_EVERY + 10.0)
+    await metrics.report(changed, PollingConfig.line_every + 10.0)
     assert len(caplog.messages) == 2
 
 
@@ -181,14 +182,14 @@ async def test_that_looks_cannot_come_as_often_as_wanted_is_told_when_it_begins(
         "average, more often when runs usually end, and after 600 s at the latest"
     )
     for number in range(1, 10):
-        await metrics.report(replace(STRETCHED, waits=900 + number), LINE_EVERY * number)
+        await metrics.report(replace(STRETCHED, waits=900 + number), PollingConfig.line_every * number)
     assert len(caplog.messages) == 10
     assert sum("As they are set" in message for message in caplog.messages) == 1
 
 
 async def test_a_stretch_that_begins_again_is_told_again(metrics, caplog):
     for number, load in enumerate((STRETCHED, CALM, STRETCHED)):
-        await metrics.report(load, LINE_EVERY * number)
+        await metrics.report(load, PollingConfig.line_every * number)
     assert ["As they are set" in message for message in caplog.messages] == [True, False, True]
 
 
@@ -196,7 +197,7 @@ async def test_a_stretch_that_begins_between_two_lines_is_told_with_the_next(met
     await metrics.report(CALM, 0.0)
     await metrics.report(STRETCHED, 10.0)
     assert len(caplog.messages) == 1
-    await metrics.report(STRETCHED, LINE_EVERY)
+    await metrics.report(STRETCHED, PollingConfig.line_every)
     assert "As they are set" in caplog.messages[1]
 
 

@@ -10,9 +10,11 @@ from support.logs import Log
 from airflow_provider_datarecs.api import errors
 from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.api.runs import Run, Target
+from airflow_provider_datarecs.polling import clock as clock_module
 from airflow_provider_datarecs.polling import events
-from airflow_provider_datarecs.polling import monitor as watch_module
-from airflow_provider_datarecs.polling.monitor import RunMonitor, heartbeat_interval
+from airflow_provider_datarecs.polling import monitor as monitor_module
+from airflow_provider_datarecs.polling.monitor import RunMonitor, WaitSpec
+from airflow_provider_datarecs.polling.progress import heartbeat_interval
 
 JOB = Target(TargetKind.JOB, "j", "w")
 AWAY = errors.NeverArrived("GET /x", "no connection")
@@ -22,7 +24,9 @@ LOST = errors.MaybeArrived("GET /x", "no answer")
 @pytest.fixture
 def clock(monkeypatch):
     now = [1_000_000.0]
-    monkeypatch.setattr(watch_module, "time", SimpleNamespace(time=lambda: now[0], monotonic=lambda: now[0]))
+    time = SimpleNamespace(time=lambda: now[0], monotonic=lambda: now[0])
+    for module in (clock_module, monitor_module):
+        monkeypatch.setattr(module, "time", time)
     return now
 
 
@@ -33,7 +37,11 @@ def log():
 
 @pytest.fixture
 def monitor(clock, log):
-    return RunMonitor(JOB, "r", conn_id="c", log=log, since=clock[0], deadline=clock[0] + 7200)
+    return RunMonitor(waiting(log, since=clock[0], deadline=clock[0] + 7200))
+
+
+def waiting(log, **times):
+    return WaitSpec(JOB, "r", conn_id="c", log=log, **times)
 
 
 def run(status, **counts):
@@ -86,7 +94,7 @@ def test_the_next_look_is_told_as_far_as_it_is_known(monitor, log, poll, next_po
 
 
 def test_a_watch_made_anew_goes_on_with_the_story(clock, log):
-    monitor = RunMonitor(JOB, "r", conn_id="c", log=log, since=clock[0] - 1800, deadline=clock[0] + 1800)
+    monitor = RunMonitor(waiting(log, since=clock[0] - 1800, deadline=clock[0] + 1800))
     monitor.judge(run("RUNNING"))
     assert log == [f"{SUBJECT} is RUNNING; waiting for 0:30:00 of 1:00:00"]
 
@@ -192,9 +200,9 @@ def test_a_429_that_outlasts_the_minutes_for_last_looks_ends_the_wait_at_once(mo
 
 
 def test_an_execution_timeout_leaves_what_airflow_does_for_last_looks(clock, log, monkeypatch):
-    monkeypatch.setattr(watch_module, "resume_margin", lambda: 20.0)
+    monkeypatch.setattr(monitor_module, "resume_margin", lambda: 20.0)
     limit = {"deadline": clock[0], "limit": events.EXECUTION_TIMEOUT}
-    monitor = RunMonitor(JOB, "r", conn_id="c", log=log, since=clock[0] - 60, **limit)
+    monitor = RunMonitor(waiting(log, since=clock[0] - 60, **limit))
     assert looks_until_the_end(monitor, clock, AWAY)[0] == [0, 5, 10]
 
 
@@ -222,7 +230,7 @@ def test_a_run_that_was_seen_may_not_be_missing(monitor, clock):
 
 
 def test_the_grace_counts_from_the_first_look_of_all(clock, log):
-    monitor = RunMonitor(JOB, "r", conn_id="c", log=log, since=0.0, deadline=9e9, first_poll=clock[0] - 61)
+    monitor = RunMonitor(waiting(log, since=0.0, deadline=9e9), first_poll=clock[0] - 61)
     assert looks_until_the_end(monitor, clock, MISSING)[0] == [0, 7]
 
 
@@ -342,8 +350,9 @@ def test_three_looks_must_meet_what_nobody_foresaw_however_far_apart_they_are(mo
 def test_a_clock_that_is_set_changes_no_span_and_no_deadline(log, monkeypatch, set_by):
     wall, passed = [1_000_000.0], [0.0]
     clock = SimpleNamespace(time=lambda: wall[0] + passed[0], monotonic=lambda: passed[0])
-    monkeypatch.setattr(watch_module, "time", clock)
-    monitor = RunMonitor(JOB, "r", conn_id="c", log=log, since=wall[0], deadline=wall[0] + 7200)
+    for module in (clock_module, monitor_module):
+        monkeypatch.setattr(module, "time", clock)
+    monitor = RunMonitor(waiting(log, since=wall[0], deadline=wall[0] + 7200))
     wall[0] += set_by
     passed[0] += 600
     monitor.judge(run("RUNNING"), (30.0, 30.0))
@@ -359,7 +368,7 @@ def test_a_clock_that_is_set_changes_no_span_and_no_deadline(log, monkeypatch, s
 
 
 def test_a_wait_that_began_on_a_machine_whose_clock_is_ahead_has_taken_no_time_yet(clock, log):
-    monitor = RunMonitor(JOB, "r", conn_id="c", log=log, since=clock[0] + 600, deadline=clock[0] - 1)
+    monitor = RunMonitor(waiting(log, since=clock[0] + 600, deadline=clock[0] - 1))
     assert "did not finish within 0:00:00" in monitor.judge(run("RUNNING"))["message"]
     assert "-1 day" not in "".join(log)
 

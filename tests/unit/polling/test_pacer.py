@@ -11,8 +11,11 @@ import pytest
 
 from airflow_provider_datarecs.api import rate_limit
 from airflow_provider_datarecs.api.rate_limit import RateLimitConfig, RateLimitState
-from airflow_provider_datarecs.polling.pacer import CALMING, JITTER, MOST_REFUSED, START, RequestPacer
+from airflow_provider_datarecs.polling.config import PollingConfig
+from airflow_provider_datarecs.polling.pacer import RequestPacer
 from airflow_provider_datarecs.simulator.rate_limit import RateLimit
+
+NUMBERS = PollingConfig()
 
 REMAINING, RESET = "X-RateLimit-Remaining", "X-RateLimit-Reset"
 EVEN = 60.0 / 80  # seconds: 80 of 100 requests a minute, spread evenly
@@ -82,7 +85,7 @@ class Processes:
 
     def _answer(self, pacer, headers, wait):
         now = self.clock[0]
-        pacer.seen.note(headers)
+        pacer.state.note(headers)
         pacer.answered(now)
         if wait is not None:
             pacer.refused(now, wait)
@@ -128,7 +131,7 @@ def test_one_process_uses_the_limit_but_for_the_share_left_free_and_never_bursts
 def test_a_start_is_slower_than_an_even_pace(clock, sliding):
     processes = Processes(clock, RateLimit(sliding=sliding)).run(2)
     starts = [time for time, _, _ in processes.sent]
-    assert starts[1] >= (1 - JITTER) * CALMING * START * EVEN
+    assert starts[1] >= (1 - NUMBERS.jitter) * NUMBERS.calming * NUMBERS.first_pause * EVEN
     assert 40 <= processes.per_minute(0, 1) < 75
 
 
@@ -198,7 +201,7 @@ def test_answers_that_take_long_slow_the_pace_rather_than_meet_the_limit(clock, 
 
 
 @pytest.fixture
-def calm_budget(clock):
+def calm_pacer(clock):
     """A budget that has sent evenly for a while, without headers."""
     pacer = RequestPacer(RateLimitState())
     for _ in range(30):
@@ -210,56 +213,56 @@ def calm_budget(clock):
 
 
 @pytest.mark.usefixtures("seed")
-def test_after_a_429_nothing_goes_for_as_long_as_it_says_nor_much_longer(calm_budget, clock):
-    calm_budget.sent(clock[0])
-    calm_budget.answered(clock[0])
-    calm_budget.refused(clock[0], 42.0)
-    assert clock[0] + 42.0 <= calm_budget.opens_at() <= clock[0] + 42.0 * (1 + JITTER)
+def test_after_a_429_nothing_goes_for_as_long_as_it_says_nor_much_longer(calm_pacer, clock):
+    calm_pacer.sent(clock[0])
+    calm_pacer.answered(clock[0])
+    calm_pacer.refused(clock[0], 42.0)
+    assert clock[0] + 42.0 <= calm_pacer.opens_at() <= clock[0] + 42.0 * (1 + NUMBERS.jitter)
 
 
-def test_after_a_429_the_pace_is_slower_and_then_calm_again(calm_budget, clock):
-    calm_budget.refused(clock[0], 1.0)
+def test_after_a_429_the_pace_is_slower_and_then_calm_again(calm_pacer, clock):
+    calm_pacer.refused(clock[0], 1.0)
     pauses = []
     for _ in range(20):
-        clock[0] = calm_budget.opens_at()
-        calm_budget.sent(clock[0])
-        pauses.append(calm_budget.pause)
-        calm_budget.answered(clock[0])
+        clock[0] = calm_pacer.opens_at()
+        calm_pacer.sent(clock[0])
+        pauses.append(calm_pacer.pause)
+        calm_pacer.answered(clock[0])
     assert pauses[0] == pytest.approx(2.0 * EVEN)
     assert pauses == sorted(pauses, reverse=True)
     assert pauses[-1] == pytest.approx(EVEN)
 
 
-def test_many_429s_do_not_slow_it_down_for_ever(calm_budget, clock):
+def test_many_429s_do_not_slow_it_down_for_ever(calm_pacer, clock):
     for _ in range(50):
-        calm_budget.refused(clock[0], 0.0)
-    calm_budget.sent(clock[0])
-    assert calm_budget.pause <= MOST_REFUSED * EVEN
+        calm_pacer.refused(clock[0], 0.0)
+    calm_pacer.sent(clock[0])
+    assert calm_pacer.pause <= NUMBERS.max_refused_factor * EVEN
 
 
 @pytest.mark.parametrize("took", [0.0, 5.0])
 @pytest.mark.parametrize("reset", [1, 5, 20, 40, 55])
-def test_where_nothing_remains_the_next_request_waits_until_the_reset(calm_budget, clock, reset, took):
+def test_where_nothing_remains_the_next_request_waits_until_the_reset(calm_pacer, clock, reset, took):
     for seed in range(10):
         random.seed(seed)
-        clock[0] = max(clock[0], calm_budget.opens_at())
-        calm_budget.sent(clock[0])
+        clock[0] = max(clock[0], calm_pacer.opens_at())
+        calm_pacer.sent(clock[0])
         clock[0] += took
-        calm_budget.seen.note({REMAINING: "0", RESET: str(reset)})
-        calm_budget.answered(clock[0])
-        assert clock[0] + reset <= calm_budget.opens_at() <= clock[0] + 70.0
+        calm_pacer.state.note({REMAINING: "0", RESET: str(reset)})
+        calm_pacer.answered(clock[0])
+        assert clock[0] + reset <= calm_pacer.opens_at() <= clock[0] + 70.0
 
 
-def test_no_pause_is_much_shorter_than_the_one_before(calm_budget, clock):
-    calm_budget.seen.note({REMAINING: "1", RESET: "20"})
-    calm_budget.answered(clock[0])
-    slow = calm_budget.pause
+def test_no_pause_is_much_shorter_than_the_one_before(calm_pacer, clock):
+    calm_pacer.state.note({REMAINING: "1", RESET: "20"})
+    calm_pacer.answered(clock[0])
+    slow = calm_pacer.pause
     assert slow > 5.0
-    clock[0] = calm_budget.opens_at()
-    calm_budget.sent(clock[0])
-    calm_budget.seen.note({REMAINING: "99", RESET: "60"})
-    calm_budget.answered(clock[0])
-    assert calm_budget.pause == pytest.approx(CALMING * slow)
+    clock[0] = calm_pacer.opens_at()
+    calm_pacer.sent(clock[0])
+    calm_pacer.state.note({REMAINING: "99", RESET: "60"})
+    calm_pacer.answered(clock[0])
+    assert calm_pacer.pause == pytest.approx(NUMBERS.calming * slow)
 
 
 def test_requests_that_are_not_answered_yet_count_as_taken(clock):
@@ -269,7 +272,7 @@ def test_requests_that_are_not_answered_yet_count_as_taken(clock):
             clock[0] += EVEN
             pacer.sent(clock[0])
             pacer.answered(clock[0])
-        pacer.seen.note({REMAINING: "99", RESET: "60"})
+        pacer.state.note({REMAINING: "99", RESET: "60"})
         for _ in range(unanswered):
             pacer.sent(clock[0])
         return pacer.pause
@@ -278,11 +281,11 @@ def test_requests_that_are_not_answered_yet_count_as_taken(clock):
     assert pauses == sorted(set(pauses))
 
 
-def test_what_was_said_of_a_window_that_is_over_does_not_count(calm_budget, clock):
-    calm_budget.seen.note({REMAINING: "0", RESET: "1"})
+def test_what_was_said_of_a_window_that_is_over_does_not_count(calm_pacer, clock):
+    calm_pacer.state.note({REMAINING: "0", RESET: "1"})
     clock[0] += 2.0
-    calm_budget.sent(clock[0])
-    assert calm_budget.pause == pytest.approx(EVEN)
+    calm_pacer.sent(clock[0])
+    assert calm_pacer.pause == pytest.approx(EVEN)
 
 
 # --- what the user says ---
@@ -297,17 +300,17 @@ def test_what_was_said_of_a_window_that_is_over_does_not_count(calm_budget, cloc
         (RateLimitConfig(share_left_free=0.5), 1.2),
     ],
 )
-def test_other_limits_count_from_when_they_are_known(calm_budget, clock, limits, even):
-    calm_budget.configure(limits)
-    assert calm_budget.limits == limits
-    assert calm_budget.limit == limits.requests_per_minute
-    assert calm_budget.pause == pytest.approx(START * even)
+def test_other_limits_count_from_when_they_are_known(calm_pacer, clock, limits, even):
+    calm_pacer.configure(limits)
+    assert calm_pacer.config == limits
+    assert calm_pacer.limit == limits.requests_per_minute
+    assert calm_pacer.pause == pytest.approx(NUMBERS.first_pause * even)
     for _ in range(30):
-        clock[0] = calm_budget.opens_at()
-        calm_budget.sent(clock[0])
-        calm_budget.answered(clock[0])
-    assert calm_budget.pause == pytest.approx(even)
-    assert calm_budget.usual_pause == pytest.approx(even, rel=0.8)
+        clock[0] = calm_pacer.opens_at()
+        calm_pacer.sent(clock[0])
+        calm_pacer.answered(clock[0])
+    assert calm_pacer.pause == pytest.approx(even)
+    assert calm_pacer.usual_pause == pytest.approx(even, rel=0.8)
 
 
 def test_what_the_answers_say_counts_more_than_what_the_user_says(clock):

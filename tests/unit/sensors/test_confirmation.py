@@ -12,6 +12,7 @@ from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.compat import AirflowException, AirflowSensorTimeout, AirflowTaskTimeout
 from airflow_provider_datarecs.exceptions import DataRecsRunNotSeen
 from airflow_provider_datarecs.hooks.datarecs import DataRecsHook
+from airflow_provider_datarecs.polling.client import BlockingPoller
 from airflow_provider_datarecs.sensors.job_run import JobRunSensor
 from airflow_provider_datarecs.simulator import ApiKey, Fault, Plan, Simulator
 
@@ -20,8 +21,8 @@ GOES_ON = Plan(queued=0, running=36_000)
 
 
 @pytest.fixture(autouse=True)
-def no_floor(monkeypatch):
-    monkeypatch.setattr("airflow_provider_datarecs.polling.monitor.MIN_POKE_INTERVAL", 0.0)
+def no_floor(polling_config):
+    polling_config(min_poke_interval=0.0)
 
 
 @pytest.fixture(params=["poke", "reschedule"])
@@ -106,9 +107,9 @@ def test_looks_that_fail_again_and_again_have_the_connection_read_anew(simulator
 
 
 @pytest.fixture
-def time_for_last_looks(monkeypatch):
+def time_for_last_looks(polling_config):
     """Give last looks the time that even a busy machine needs for them."""
-    monkeypatch.setattr("airflow_provider_datarecs.polling.monitor.LAST_POLL_WITHIN", 60.0)
+    polling_config(last_poll_within=60.0)
 
 
 @pytest.mark.usefixtures("time_for_last_looks")
@@ -177,4 +178,4 @@ def test_what_nobody_foresaw_is_a_failed_look_with_its_traceback_in_the_log(
 def test_what_airflow_ends_a_task_with_is_no_failed_look(simulator, started, error):
     hook, run_id = DataRecsHook(), started(DONE)
     with surprise(error), pytest.raises(type(error)):
-        hook.poll(hook.target(TargetKind.JOB, "job_ledger", "ws_production"), run_id)
+        BlockingPoller(hook).poll(hook.target(TargetKind.JOB, "job_ledger", "ws_production"), run_id)

@@ -80,11 +80,11 @@ EACH_END = pytest.mark.parametrize("name", ENDS)
 
 
 @pytest.fixture
-def end_of(airflow_db, simulator, connect, ti, monkeypatch):
+def end_of(airflow_db, simulator, connect, ti, polling_config):
     """Wait in a mode until the end, and give the exception that it is, or the result."""
     simulator.world.rate_limit.requests = 10**6
     connect(simulator.url, extra={"requests_per_minute": 10**6})  # no pace to wait for
-    monkeypatch.setattr("airflow_provider_datarecs.polling.monitor.MIN_POKE_INTERVAL", 0.0)
+    polling_config(min_poke_interval=0.0)
     ti.start_date = datetime.now(timezone.utc)
 
     async def event_of(trigger):

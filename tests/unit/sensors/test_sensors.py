@@ -249,8 +249,8 @@ def test_a_run_that_ends_otherwise_fails_the_task_with_the_error(context, ti, st
 
 
 @pytest.fixture
-def no_floor(monkeypatch):
-    monkeypatch.setattr("airflow_provider_datarecs.polling.monitor.MIN_POKE_INTERVAL", 0.0)
+def no_floor(monkeypatch, polling_config):
+    polling_config(min_poke_interval=0.0)
     monkeypatch.setattr("airflow_provider_datarecs.api.retry.MIN_LIMIT_WAIT", 0.0)
 
 
@@ -288,7 +288,8 @@ def later(monkeypatch):
     clock = SimpleNamespace(
         time=lambda: time.time() + seconds[0], monotonic=lambda: time.monotonic() + seconds[0]
     )
-    monkeypatch.setattr("airflow_provider_datarecs.polling.monitor.time", clock)
+    for module in ("clock", "monitor"):
+        monkeypatch.setattr(f"airflow_provider_datarecs.polling.{module}.time", clock)
     return seconds
 
 

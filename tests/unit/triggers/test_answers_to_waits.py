@@ -87,12 +87,12 @@ def wire(network, connect):
 
 
 @pytest.fixture
-def event_of(monkeypatch):
+def event_of(monkeypatch, polling_config):
     """Give the event that a wait ends with."""
     from airflow_provider_datarecs.polling import poller
 
-    monkeypatch.setattr(RunTrigger, "_poller", poller)
-    monkeypatch.setattr(poller, "EVERY", 10 * SECONDS)  # no metrics, which are sent by a thread
+    monkeypatch.setattr(RunTrigger, "_wait_for", poller.wait_for)
+    polling_config(report_every=10 * SECONDS)
     clock = HastyClock(monkeypatch)
 
     async def events_of(trigger):

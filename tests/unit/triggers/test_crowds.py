@@ -373,9 +373,9 @@ async def test_answers_that_are_slow_are_waited_for_a_few_at_a_time(simulator, c
 
 
 @pytest.fixture
-def mistaken(monkeypatch):
+def mistaken(monkeypatch, polling_config):
     """Let a part of the provider raise what it never should, until it is mended."""
-    monkeypatch.setattr("airflow_provider_datarecs.polling.poller.AFTER_A_MISTAKE", 0.01)
+    polling_config(pause_after_mistake=0.01)
     mended = asyncio.Event()
 
     def mistaken(place):
@@ -397,15 +397,20 @@ def mistaken(monkeypatch):
 
 MISTAKEN = pytest.mark.parametrize(
     "place",
-    ["looks.Reader.read", "schedule.Schedule.next", "monitor.RunMonitor.judge", "jobs.RunsQuestion.ask"],
+    [
+        "lookup.RunLookup.read",
+        "schedule.Schedule.next",
+        "monitor.RunMonitor.judge",
+        "lookup.PollRequest.send",
+    ],
 )
 
 
 @MISTAKEN
 async def test_a_mistake_in_the_provider_ends_waits_once_every_look_has_met_it_for_a_while(
-    crowd, all_events, place, mistaken, monkeypatch, caplog, capfd
+    crowd, all_events, place, mistaken, polling_config, caplog, capfd
 ):
-    monkeypatch.setattr("airflow_provider_datarecs.polling.confirmation.UNFORESEEN_FOR", 0.05)
+    polling_config(unforeseen_for=0.05)
     mend = mistaken(place)
     events = await all_events(crowd(10, 2, poke_interval=0.01))
     assert {(event["outcome"], event["meaning"]) for event in events} == {("refused", "AirflowException")}

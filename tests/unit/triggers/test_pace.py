@@ -91,9 +91,9 @@ def test_looks_are_as_far_apart_as_the_sensor_was_told(started, logged, wait, ga
 
 
 def test_an_interval_below_a_second_is_stretched_to_one(
-    simulator, connect, started, logged, wait, gaps, monkeypatch
+    simulator, connect, started, logged, wait, gaps, polling_config
 ):
-    monkeypatch.setattr("airflow_provider_datarecs.polling.monitor.MIN_POKE_INTERVAL", 1.0)
+    polling_config(min_poke_interval=1.0)
     connect(simulator.url)
     simulator.world.rate_limit.requests = 10**6
     wait(logged(started(Plan(queued=0, running=20)), poke_interval=0.0))

@@ -1,0 +1,310 @@
+"""Plans the requests that tell how a job's runs are, and reads the answers."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any, List, NamedTuple, Tuple, Union
+
+from airflow_provider_datarecs.api.errors import (
+    DataRecsError,
+    Forbidden,
+    NotFound,
+    Redirected,
+    Rejected,
+    UnreadableAnswer,
+)
+from airflow_provider_datarecs.api.parsing import Page, run_ids
+from airflow_provider_datarecs.api.runs import Run, epoch, run_from
+from airflow_provider_datarecs.polling import config
+from airflow_provider_datarecs.polling.clock import to_monotonic
+from airflow_provider_datarecs.polling.durations import RunDurations
+from airflow_provider_datarecs.polling.list_state import JobList, ListState, Response, ServiceLists
+from airflow_provider_datarecs.polling.schedule import LossCurve, draw_max_rounds
+
+if TYPE_CHECKING:
+    from airflow_provider_datarecs.api.client import DataRecsClient
+    from airflow_provider_datarecs.api.runs import Target
+    from airflow_provider_datarecs.polling.waits import Wait
+
+    Answer = Union[Page, Run, DataRecsError]
+    Polls = List[Tuple["TrackedRun", Union[Run, DataRecsError]]]
+
+# What a list may meet although its runs can be asked for one by one. Everything else that goes wrong would go
+# wrong with them, too.
+LIST_IS_REFUSED = (NotFound, Forbidden, Rejected, Redirected, UnreadableAnswer)
+
+
+class ListPage(NamedTuple):
+    """
+    A page of a job's list of runs.
+
+    :param url: its URL, None for the first one
+    :param number: how many pages are before it
+    """
+
+    url: str | None = None
+    number: int = 0
+
+
+class TrackedRun:
+    """
+    A run that somebody waits for.
+
+    ``asked_at`` is when it was asked for last, ``seen_at`` when it was last seen to go on, ``started`` when
+    it began as far as is known, ``ended`` when it ended if a list has said so, ``page`` the page of its job's
+    list that may tell how it is, None where it has to be asked for by itself; ``request`` is the request for
+    it alone, as long as nothing has changed.
+
+    :param run_id: the run's id
+    :param now: the time
+    :param started: when it began at the latest
+    """
+
+    __slots__ = ("_started_at", "asked_at", "ended", "id", "page", "request", "seen_at", "started", "waits")
+
+    def __init__(self, run_id: str, now: float, started: float) -> None:
+        self.id = run_id
+        self.waits: list[Wait] = []
+        self.asked_at = self.seen_at = now
+        self.started = started
+        self._started_at: Any = None
+        self.request: PollRequest | None = None
+        self.forget_list()
+
+    def forget_list(self) -> None:
+        """Forget what a list has shown and where, since it was another service's."""
+        self.ended: float | None = None
+        self.page: ListPage | None = ListPage()
+
+    def take(self, answer: Run | DataRecsError, now: float) -> None:
+        """Take the answer to a poll into account."""
+        if isinstance(answer, DataRecsError):
+            return
+        self.seen_at = now
+        if answer.result["started_at"] != self._started_at:
+            self._started_at = answer.result["started_at"]
+            started = epoch(self._started_at)
+            if started is not None:
+                self.started = to_monotonic(started, now)
+
+
+class PollRequest:
+    """
+    A request that polls some runs of a job: for a page of its list, or for one run.
+
+    When to send it is derived from the waits for its runs, and does not change; where they change, another
+    request takes its place.
+
+    :param lookup: plans and reads the requests for the job
+    :param runs: those that it polls
+    :param as_list: whether it is for their page of the list
+    """
+
+    __slots__ = (
+        "as_list",
+        "asked_at",
+        "curve",
+        "due",
+        "interval",
+        "is_urgent",
+        "lookup",
+        "max_rounds",
+        "runs",
+    )
+
+    def __init__(self, lookup: RunLookup, runs: list[TrackedRun], *, as_list: bool) -> None:
+        waits = [wait for run in runs for wait in run.waits]
+        self.lookup = lookup
+        self.runs = runs
+        self.as_list = as_list
+        self.asked_at = min(run.asked_at for run in runs)
+        self.due = min(wait.due for wait in waits)
+        self.interval = min(wait.interval for wait in waits)
+        self.is_urgent = any(wait.is_urgent for wait in waits)
+        self.curve = lookup.curve(runs)
+        self.max_rounds = draw_max_rounds()
+
+    @property
+    def page(self) -> ListPage | None:
+        """The page of the list that it is for, None for one run."""
+        return self.runs[0].page if self.as_list else None
+
+    @property
+    def read_since(self) -> float:
+        """When the connection must have been read that it is sent on, by ``time.monotonic``."""
+        return max(
+            (wait.monitor.doubted_at for run in self.runs for wait in run.waits), default=float("-inf")
+        )
+
+    async def send(self, client: DataRecsClient) -> Page | Run:
+        """
+        Send the request.
+
+        :param client: an open client
+        """
+        if self.as_list:
+            return await client.runs_page(self.lookup.target, (self.page or ListPage()).url)
+        return await client.get_run(self.lookup.target, self.runs[0].id)
+
+
+class RunLookup:
+    """
+    Plan the requests for those runs of a job or job group that somebody waits for, and read the answers.
+
+    :param target: the job or job group
+    :param service: takes down what the lists of all jobs on the connection are worth
+    """
+
+    __slots__ = ("_durations", "_in_flight", "_known_ends", "_list", "requests", "runs", "target")
+
+    def __init__(self, target: Target, service: ServiceLists) -> None:
+        self.target = target
+        self.runs: dict[str, TrackedRun] = {}
+        self.requests: list[PollRequest] = []
+        self._in_flight: list[PollRequest] = []
+        self._list = JobList(target, service)
+        self.forget_list()
+
+    def forget_list(self) -> None:
+        """Forget what the list has shown, since it was another service's."""
+        self._list.forget()
+        self._durations: RunDurations | None = None  # until a page of the list has been read
+        self._known_ends: set[str] = set()  # the runs that the last page showed as finished
+        for run in self.runs.values():
+            run.forget_list()
+
+    def curve(self, runs: list[TrackedRun]) -> LossCurve:
+        """
+        Tell what it costs not to ask about some runs.
+
+        :param runs: some of those that somebody waits for
+        """
+        if self._durations is None:
+            # As likely as not that they have ended.
+            return LossCurve([(run.asked_at, run.asked_at, 0.5) for run in runs])
+        numbers = config.current()
+        some = runs if len(runs) <= numbers.forecast_runs else random.sample(runs, numbers.forecast_runs)
+        most = max(1, numbers.forecast_spans // len(some) - len(numbers.beyond))
+        spans = []
+        for run in some:
+            if run.ended is not None:
+                spans.append((run.ended, run.ended, 1.0))
+            else:
+                spans += self._durations.spans(run.started, run.seen_at, most)
+        return LossCurve(spans, len(runs) / len(some))
+
+    # --- planning ---
+
+    def plan(self, now: float) -> None:
+        """
+        Divide the runs that are not being asked for into requests.
+
+        :param now: the time
+        """
+        state = self._list.state_at(now)
+        asks_singly = state in (ListState.PROBE, ListState.SINGLE)
+        being_asked = {run.id for request in self._in_flight for run in request.runs}
+        self.requests = []
+        pages: dict[ListPage, list[TrackedRun]] = {}
+        for run in self.runs.values():
+            if run.id in being_asked:
+                continue
+            if run.page is not None and not asks_singly:
+                pages.setdefault(run.page, []).append(run)
+            else:
+                # Made anew only where something has changed: there may be thousands.
+                run.request = run.request or PollRequest(self, [run], as_list=False)
+                self.requests.append(run.request)
+        # What comes up while a page is being asked for joins the rest of it after the answer.
+        pages_in_flight = {request.page for request in self._in_flight}
+        for page, runs in pages.items():
+            if page not in pages_in_flight:
+                as_list = len(runs) > 1 or state in (ListState.NEW, ListState.RETRY)
+                self.requests.append(PollRequest(self, runs, as_list=as_list))
+
+    def begin(self, request: PollRequest) -> None:
+        """Note that a request is sent."""
+        self._in_flight.append(request)
+
+    def end(self, request: PollRequest, now: float) -> None:
+        """Note that a request has been answered, or will not be."""
+        self._in_flight.remove(request)
+        for run in request.runs:
+            run.asked_at, run.request = now, None
+
+    # --- reading ---
+
+    def read(self, request: PollRequest, answer: Answer, now: float) -> Polls:
+        """
+        Give what an answer shows of each run; those that it leaves out are still to be asked for.
+
+        :param request: what was asked
+        :param answer: what came back
+        :param now: the time
+        """
+        if isinstance(answer, Page):
+            return self._read_page(request, answer, now)
+        is_refused = isinstance(answer, LIST_IS_REFUSED)
+        if request.as_list and is_refused:
+            self._read_refused_list(request, now)
+            return []
+        if not request.as_list and (is_refused or isinstance(answer, Run)):
+            self._list.note(Response.RUN_REFUSED if is_refused else Response.RUN_SEEN, now)
+        return [(run, answer) for run in request.runs]
+
+    def _read_refused_list(self, request: PollRequest, now: float) -> None:
+        if request.page is None or request.page.number == 0:
+            self._list.note(Response.LIST_REFUSED, now)
+            return
+        for run in request.runs:  # what names a further page may expire
+            run.page = None
+
+    def _read_page(self, request: PollRequest, page: Page, now: float) -> Polls:
+        self._learn_durations(page)
+        polls: Polls = []
+        response = Response.LIST_TOLD_NOTHING if page.next_url is None else Response.LIST_GOES_ON
+        for run in request.runs:
+            item = page.by_id.get(run.id)
+            seen = run_from(item, self.target, run.id) if item is not None else None
+            if seen is None and page.next_url is not None and self._goes_on_to(run, page.next_url):
+                continue
+            if seen is None or not seen.status:
+                run.page = None
+                continue
+            response = Response.LIST_HELPED
+            if seen.is_finished and not seen.is_whole:
+                # Its result may have more than the list shows.
+                run.page = None
+                ended = epoch(seen.result["completed_at"])
+                run.ended = now if ended is None else to_monotonic(ended, now)
+            else:
+                polls.append((run, seen))
+        self._list.note(response, now)
+        return polls
+
+    def _goes_on_to(self, run: TrackedRun, next_url: str) -> bool:
+        """Look for a run on the page after its own, unless that is too far; say whether it is not."""
+        page = run.page or ListPage()
+        if page.number >= config.current().max_pages:
+            return False
+        run.page = ListPage(next_url, page.number + 1)
+        return True
+
+    def _learn_durations(self, page: Page) -> None:
+        """Learn how long the runs took that are finished, once of each."""
+        self._durations = self._durations or RunDurations()
+        most = config.current().learnt_from
+        finished = set()
+        for item in [*page.items[:most], *page.items[most:][-most:]]:
+            ids = run_ids(item)
+            if not self._known_ends.isdisjoint(ids):
+                finished.update(ids)
+                continue
+            run = run_from(item, self.target)
+            if run is None or not run.is_finished:
+                continue
+            finished.update(ids)
+            started, ended = epoch(run.result["started_at"]), epoch(run.result["completed_at"])
+            if started is not None and ended is not None:
+                self._durations.learn(run.id, ended=ended, seconds=ended - started)
+        self._known_ends = finished
