@@ -58,9 +58,23 @@ async def cancel_if_killed(
     :param log: the task's logger
     :param within: seconds after which DataRecs is not asked any more, default half an hour
     """
+    if not await _may_cancel(target, run_id, ti=ti, trigger_id=trigger_id, log=log):
+        return
+    reason = f"Task {ti.task_id} of DAG {ti.dag_id}, run {ti.run_id}, was ended in Airflow"
+    within = within or config.current().cancel_within
+    try:
+        answer = await _cancel(target, run_id, conn_id=conn_id, reason=reason, within=within)
+    except asyncio.CancelledError:
+        _tell(target, run_id, DataRecsError("this process stops before DataRecs was asked"), log)
+        raise
+    _tell(target, run_id, answer, log)
+
+
+async def _may_cancel(target: Target, run_id: str, *, ti: Any, trigger_id: int | None, log: Any) -> bool:
+    """Say whether a user has ended the task, beyond doubt; tell the log where not."""
     try:
         killed = await _is_killed(ti, trigger_id)
-        problem = "the task is gone, as with a DAG run that was deleted" if killed is None else ""
+        problem = "the task is gone, as with a DAG run that was deleted"
     except Exception as error:  # noqa: BLE001 - whatever it is, it leaves doubt
         killed, problem = None, type(error).__name__
     if killed is None:
@@ -70,20 +84,9 @@ async def cancel_if_killed(
             target,
             problem,
         )
-        return
-    if not killed:
+    elif not killed:
         log.info("Run %s of %s is not cancelled: no user has ended the task", run_id, target)
-        return
-    reason = f"Task {ti.task_id} of DAG {ti.dag_id}, run {ti.run_id}, was ended in Airflow"
-    try:
-        answer = await _cancel(
-            target, run_id, conn_id=conn_id, reason=reason, within=within or config.current().cancel_within
-        )
-    except asyncio.CancelledError:
-        answer = DataRecsError("this process stops before DataRecs was asked")
-        _tell(target, run_id, answer, log)
-        raise
-    _tell(target, run_id, answer, log)
+    return killed is True
 
 
 async def _cancel(

@@ -30,9 +30,10 @@ if TYPE_CHECKING:
     from airflow_provider_datarecs.api.errors import DataRecsError
     from airflow_provider_datarecs.api.parsing import Page
     from airflow_provider_datarecs.polling.events import Event
-    from airflow_provider_datarecs.polling.lookup import Answer, PollRequest, TrackedRun
+    from airflow_provider_datarecs.polling.lookup import Answer
     from airflow_provider_datarecs.polling.monitor import RunMonitor
     from airflow_provider_datarecs.polling.queue import QueuedRequest
+    from airflow_provider_datarecs.polling.request import PollRequest, TrackedRun
 
 log = logging.getLogger(__name__)
 

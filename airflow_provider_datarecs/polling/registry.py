@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Callable
 
 from airflow_provider_datarecs.polling.clock import to_monotonic
 from airflow_provider_datarecs.polling.list_state import ServiceLists
-from airflow_provider_datarecs.polling.lookup import PollRequest, RunLookup, TrackedRun
+from airflow_provider_datarecs.polling.lookup import RunLookup
+from airflow_provider_datarecs.polling.request import PollRequest, TrackedRun
 from airflow_provider_datarecs.polling.schedule import Schedule
 from airflow_provider_datarecs.polling.waits import Wait
 

@@ -401,7 +401,7 @@ MISTAKEN = pytest.mark.parametrize(
         "lookup.RunLookup.read",
         "schedule.Schedule.next",
         "monitor.RunMonitor.judge",
-        "lookup.PollRequest.send",
+        "request.PollRequest.send",
     ],
 )
 
