@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Iterator, NoReturn
 from airflow.provider.datarecs.links.run import DataRecsRunLink
 
 from airflow_provider_datarecs.api.runs import Target, check_id, shown
+from airflow_provider_datarecs.choices import FAIL
 from airflow_provider_datarecs.compat import (
     KILLED_TASKS_GO_ON,
     AirflowException,
@@ -29,14 +30,15 @@ from airflow_provider_datarecs.compat import (
     resume_margin,
 )
 from airflow_provider_datarecs.exceptions import as_airflow_exceptions
-from airflow_provider_datarecs.lineage import LineageMixin
+from airflow_provider_datarecs.mixins.lineage import LineageMixin
+from airflow_provider_datarecs.mixins.results import ResultMixin
 from airflow_provider_datarecs.polling import events
 from airflow_provider_datarecs.polling.monitor import RunMonitor
 from airflow_provider_datarecs.provider_info import DEFAULT_CONN_ID
-from airflow_provider_datarecs.results import FAIL, ResultMixin
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.contract import TargetKind
+    from airflow_provider_datarecs.api.results import RunResult
     from airflow_provider_datarecs.compat import Context
     from airflow_provider_datarecs.triggers.base import RunTrigger
 
@@ -126,7 +128,7 @@ class RunSensor(LineageMixin, ResultMixin, BaseSensorOperator):
             # Airflow's guard around it, from 2.9 on, warns in the task's log of one that a subclass calls.
             return inspect.unwrap(BaseSensorOperator.execute)(self, context)
 
-    def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
+    def execute_complete(self, context: Context, event: Any = None) -> RunResult:
         """
         Turn the event that ended the wait into this task's outcome.
 
@@ -136,7 +138,7 @@ class RunSensor(LineageMixin, ResultMixin, BaseSensorOperator):
         target = self._target()
         is_ours = events.is_about(event, target, self.run_id)
         self.note_run(target, self.run_id, event.get("result") if is_ours else None)
-        result = events.result_of(event, target, self.run_id)
+        result: Any = events.result_of(event, target, self.run_id)
         self.log.info("Run %s of %s is %s", self.run_id, target, events.describe(result))
         return self.give(context, target, self.run_id, result)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Sequence
 
+from airflow_provider_datarecs.agreement import check_unmatched_arguments
+from airflow_provider_datarecs.choices import FAIL
 from airflow_provider_datarecs.compat import TaskGroup
 from airflow_provider_datarecs.operators.get_job_run_result import GetJobRunResultOperator
 from airflow_provider_datarecs.operators.trigger_job_run import TriggerJobRunOperator
 from airflow_provider_datarecs.operators.trigger_job_run_by_name import TriggerJobRunByNameOperator
-from airflow_provider_datarecs.results import FAIL, check_unmatched_arguments
 from airflow_provider_datarecs.sensors.job_run import JobRunSensor
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from support import ROOT
 
 PACKAGE = ROOT / "airflow_provider_datarecs"
 HELPERS = {"__init__", "base", "start_state"}  # modules of what components share
-INNER = {"api", "polling", "simulator"}  # folders of what components are made of, and of what tests use
+INNER = {"api", "mixins", "polling", "simulator"}  # folders of what components are made of, or tests use
 
 
 @dataclass(frozen=True)
