@@ -36,7 +36,7 @@ class ListJobsOperator(DataRecsOperator):
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """List the jobs."""
         if not self.all_workspaces:
-            # Of a template that found nothing, None is no wish for the jobs of all workspaces.
+            # None from a template that found nothing does not ask for the jobs of all workspaces.
             self.hook.check_text("workspace_id", self.workspace_id)
         jobs = self.hook.list_jobs(self.workspace_id)
         self.log.info("Found %d jobs in workspace %s", len(jobs), self.workspace_id or "(all)")

@@ -54,7 +54,7 @@ def reconcile(
         ``warn``
     :param outlets: assets, or datasets before Airflow 3, which ``result`` updates when it succeeds, default
         none
-    :param poke_interval: seconds or timedelta between two looks, at least 1 s, default 60 s
+    :param poke_interval: seconds or timedelta between two polls, at least 1 s, default 60 s
     :param timeout: seconds or timedelta after which the wait ends, default that of Airflow's sensors, 7 days
     :param conn_id: the DataRecs connection (templated), default ``datarecs_default``
     :param kwargs: what any task group takes, such as ``default_args``

@@ -12,6 +12,8 @@ from support.fakes import FakeTaskInstance
 
 from airflow_provider_datarecs import compat
 from airflow_provider_datarecs.api.contract import TargetKind
+from airflow_provider_datarecs.compat import task_states
+from airflow_provider_datarecs.compat.task_states import TaskState
 from airflow_provider_datarecs.simulator import ApiKey, Fault, Plan
 from airflow_provider_datarecs.triggers import base
 
@@ -250,7 +252,7 @@ def test_a_run_that_is_refused_once_ends_no_wait(simulator, hasty, crowd, all_ev
 @pytest.fixture
 def killed(monkeypatch):
     """Let triggers wait for a minute and kill them together, as Airflow does: twice."""
-    monkeypatch.setattr(compat, "_states_of", lambda tis: [("failed", None) for _ in tis])
+    monkeypatch.setattr(task_states, "_states_of", lambda tis: [TaskState("failed") for _ in tis])
 
     async def waits(trigger):
         try:
