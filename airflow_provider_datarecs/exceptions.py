@@ -131,6 +131,7 @@ def as_airflow_exceptions(conn_id: str) -> Iterator[None]:
     Raise the Airflow exception that an error of the API client means, in its place.
 
     :param conn_id: the connection's id, for the message
+    :raises AirflowException: or the subclass of it that :func:`meaning_of` names
     """
     try:
         yield

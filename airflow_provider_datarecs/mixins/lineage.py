@@ -42,7 +42,11 @@ class LineageMixin:
         return nothing()
 
     def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:  # noqa: ARG002
-        """Give the facets of the run, also where the task has failed."""
+        """
+        Give the facets of the run, also where the task has failed.
+
+        :param task_instance: the task instance, as Airflow's OpenLineage provider gives it
+        """
         from airflow_provider_datarecs.hooks.datarecs import DataRecsHook
         from airflow_provider_datarecs.openlineage import lineage_of, nothing
 

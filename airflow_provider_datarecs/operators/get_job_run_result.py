@@ -78,7 +78,12 @@ class GetJobRunResultOperator(LineageMixin, ResultMixin, DataRecsOperator):
         self.on_unmatched = on_unmatched
 
     def execute(self, context: Context) -> RunResult:
-        """Get the result."""
+        """
+        Get the result, push it as an XCom, judge it and return it.
+
+        :param context: the task's context
+        :raises AirflowException: when the run is not finished
+        """
         self.read_limits()  # before a request is spent
         job = self.hook.target(TargetKind.JOB, self.job_id, self.workspace_id)
         run = self.hook.get_run(job, self.run_id)

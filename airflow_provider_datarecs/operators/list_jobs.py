@@ -34,7 +34,11 @@ class ListJobsOperator(DataRecsOperator):
         self.all_workspaces = workspace_id is None
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
-        """List the jobs."""
+        """
+        List the jobs, push them as an XCom and return them.
+
+        :param context: the task's context
+        """
         if not self.all_workspaces:
             # None from a template that found nothing does not ask for the jobs of all workspaces.
             self.hook.check_text("workspace_id", self.workspace_id)

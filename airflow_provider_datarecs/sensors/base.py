@@ -136,6 +136,7 @@ class RunSensor(LineageMixin, ResultMixin, BaseSensorOperator):
         :param next_method: as it was given to ``defer``, or Airflow's own for a deferral that failed
         :param next_kwargs: the event, or why the deferral failed
         :param context: the task's context
+        :raises AirflowSensorTimeout: when Airflow has ended the deferral, since no triggerer did
         """
         with self._outcome():
             self.run_url = None
@@ -161,6 +162,7 @@ class RunSensor(LineageMixin, ResultMixin, BaseSensorOperator):
         Poll once, for ``deferrable=False``.
 
         :param context: the task's context
+        :raises WaitEnded: with what the task is to end with, for :meth:`execute` to raise
         """
         try:
             self._wait = self._wait or self._wait_from(time.time())
