@@ -8,12 +8,13 @@ from urllib.parse import urlsplit
 import attr
 from airflow.providers.openlineage.extractors import OperatorLineage
 
-from airflow_provider_datarecs.results import TOLD
+from airflow_provider_datarecs.mixins.lineage import REPORTED_FIELDS
 
 if TYPE_CHECKING:
     from openlineage.client.facet_v2 import RunFacet
     from openlineage.client.generated.external_query_run import ExternalQueryRunFacet
 
+    from airflow_provider_datarecs.api.results import RunResult
     from airflow_provider_datarecs.api.runs import Target
 else:
     try:
@@ -53,17 +54,17 @@ def nothing() -> OperatorLineage[Any, Any]:
 
 
 def lineage_of(
-    target: Target, run_id: str, result: dict[str, Any], *, source: str
+    target: Target, run_id: str, result: RunResult | None, *, source: str
 ) -> OperatorLineage[Any, Any]:
     """
     Give the facets of a run; no data sets, since DataRecs does not tell which tables it has compared.
 
     :param target: the job or job group
     :param run_id: the run's id
-    :param result: its ``run_result``, empty as long as there is none
+    :param result: its ``run_result``, None as long as there is none
     :param source: the URL of the API
     """
-    known: dict[str, Any] = {name: result.get(name) for name in TOLD}
+    known: dict[str, Any] = {name: result.get(name) for name in REPORTED_FIELDS} if result else {}
     known[target.kind.id_field] = target.id
     facet = DataRecsRunFacet(run_id=run_id, workspace_id=target.workspace_id, **known)
     host = urlsplit(source).netloc.rpartition("@")[2]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.provider.datarecs.links.run import XCOM_KEY, DataRecsRunLink
+from airflow.provider.datarecs.links.run import DataRecsRunLink
 
 from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.api.runs import check_choice
-from airflow_provider_datarecs.compat import AirflowException, AirflowTaskTimeout, BaseOperator
+from airflow_provider_datarecs.choices import FAIL, ON_UNCERTAIN, RETRY
+from airflow_provider_datarecs.compat import AirflowException, BaseOperator
 from airflow_provider_datarecs.exceptions import DataRecsRunUncertain, as_airflow_exceptions
-from airflow_provider_datarecs.lineage import LineageMixin
+from airflow_provider_datarecs.mixins.hook import HookMixin
+from airflow_provider_datarecs.mixins.lineage import LineageMixin
 from airflow_provider_datarecs.operators.start_state import StartState, Try
 from airflow_provider_datarecs.provider_info import DEFAULT_CONN_ID
 
@@ -18,56 +20,8 @@ if TYPE_CHECKING:
     from airflow_provider_datarecs.api.runs import Target
     from airflow_provider_datarecs.api.start import StartRequest
     from airflow_provider_datarecs.compat import Context
-    from airflow_provider_datarecs.hooks.datarecs import DataRecsHook
 
-FAIL, RETRY = "fail", "retry"
 LABEL_PART = 60  # characters of a DAG's or task's id that go into a label
-
-
-class HookMixin:
-    """Give a task the hook on its connection, made when it is first used."""
-
-    conn_id: str
-
-    # What the link leads to, None where an earlier process of the task has kept it.
-    run_url: str | None = ""
-    _hook: DataRecsHook | None = None
-
-    @property
-    def hook(self) -> DataRecsHook:
-        """The hook on this task's connection."""
-        from airflow_provider_datarecs.hooks.datarecs import DataRecsHook
-
-        # A DAG file may ask for it before templates are rendered.
-        if self._hook is None or self._hook.conn_id != str(self.conn_id):
-            self._hook = DataRecsHook(conn_id=self.conn_id)
-        return self._hook
-
-    def push_link(self, context: Context, target: Target, run_id: str) -> None:
-        """
-        Keep the URL of the task's run for the link on its page, where the connection has a ``console_url``.
-
-        :param context: the task's context
-        :param target: the job or job group
-        :param run_id: the run's id
-        """
-        self.run_url = self.url_of(target, run_id)
-        if self.run_url:
-            context["ti"].xcom_push(key=XCOM_KEY, value=self.run_url)
-
-    def url_of(self, target: Target, run_id: str) -> str:
-        """
-        Give the URL at which users look at a run, empty where there is none.
-
-        :param target: the job or job group
-        :param run_id: the run's id
-        """
-        try:
-            return self.hook.run_url(target, run_id) or ""
-        except AirflowTaskTimeout:
-            raise
-        except Exception:  # noqa: BLE001 - a connection that cannot be read; no link is worth a task's failure
-            return ""
 
 
 class DataRecsOperator(HookMixin, BaseOperator):
@@ -84,7 +38,7 @@ class DataRecsOperator(HookMixin, BaseOperator):
 
 class StartRunOperator(LineageMixin, DataRecsOperator):
     """
-    Start a run and push its ids: one run for each wish of a task instance, whatever is lost on the way.
+    Start a run and push its ids: one run for all tries of a task instance, whatever is lost on the way.
 
     :param run_label: a label for the run (templated), default none
     :param unique_label: the run's label is that of no other task instance, so that a run can be told by it.
@@ -122,7 +76,7 @@ class StartRunOperator(LineageMixin, DataRecsOperator):
         :param context: the task's context
         """
         with as_airflow_exceptions(self.conn_id):
-            check_choice("on_uncertain", self.on_uncertain, (FAIL, RETRY))
+            check_choice("on_uncertain", self.on_uncertain, ON_UNCERTAIN)
         start_state = StartState(context, Try(context, self.retries or 0))
         request = self._start_request(context, start_state.key)
         ids = start_state.ids

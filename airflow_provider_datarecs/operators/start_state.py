@@ -1,4 +1,4 @@
-"""Which run a task instance wants: what all attempts at it share, no other wish has, and a store holds."""
+"""Tells one start of a run from another: the key that all tries of it share, and what a store holds of it."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _tests: dict[tuple[str, ...], str] = {}  # of task instances that dag.test() run
 
 class Try:
     """
-    A try of a task instance, as Airflow shows it to a worker.
+    A try of a task instance to start a run, as Airflow shows it to a worker.
 
-    A wish begins with the first try after a clear. A clear sets ``max_tries`` to the number of the last try
-    plus the task's ``retries``, and nothing else changes it: so the two tell the number of the first try, as
-    long as ``retries`` stays what it was.
+    A clear asks for another run: the try after it is the first of a new start. A clear sets ``max_tries`` to
+    the number of the last try plus the task's ``retries``, and nothing else changes it: so the two tell the
+    number of the first try, as long as ``retries`` stays what it was.
 
     :param context: the task's context
     :param retries: the task's
@@ -44,12 +44,12 @@ class Try:
 
     @property
     def is_retry(self) -> bool:
-        """Say whether there was a try for the same wish before this one."""
+        """Say whether there was a try of the same start before this one."""
         return self.number > 1 and self.number != self.first
 
     @property
     def key(self) -> str:
-        """What this wish is known by at DataRecs."""
+        """The idempotency key of the start, the same for all of its tries."""
         first = max(1, min(self.first, self.number))  # beyond that, retries was changed between two tries
         parts = (deployment(), self._run, *self._ids, str(self.max_tries), str(first))
         return str(uuid.uuid5(uuid.NAMESPACE_URL, "\0".join((FORMULA, *parts))))
@@ -73,10 +73,10 @@ def _run_of(dag_run: Any, ids: tuple[str, ...], number: int) -> str:
 
 class StartState:
     """
-    Remember between the tries for a wish what was sent and started, where Airflow has a store for that (3.3).
+    Keep between the tries of a start what was sent and started, where Airflow has a store for that (3.3).
 
     :param context: the task's context
-    :param this_try: the try that remembers
+    :param this_try: the try that is running
     """
 
     def __init__(self, context: Context, this_try: Try) -> None:
@@ -90,7 +90,7 @@ class StartState:
 
     @property
     def _may_be_ours(self) -> bool:
-        """Say whether what is kept can be of this wish; a clear leaves the store as it is."""
+        """Say whether what is kept can be of this start; a clear leaves the store as it is."""
         return self._kept.get("max_tries") == self._try.max_tries
 
     @property
@@ -110,16 +110,20 @@ class StartState:
         return time.time() if self._try.is_retry else None
 
     def note_sent(self) -> None:
-        """Remember that the request is about to be sent. What cannot be remembered is not sent."""
+        """Note that the request is about to be sent. Where that cannot be noted, it is not sent."""
         if self._store is not None:
             self._write(sent=time.time())
 
     def forget(self) -> None:
-        """Remember that nothing was started."""
+        """Note that nothing was started."""
         self._write_if_possible("that nothing was started")
 
     def keep(self, ids: dict[str, str]) -> None:
-        """Remember the run that was started."""
+        """
+        Keep the run that was started.
+
+        :param ids: its ids, as the task's XComs
+        """
         self._write_if_possible(f"run {ids['run_id']}; its XComs hold it", ids=ids)
 
     def _write_if_possible(self, what: str, **more: Any) -> None:
@@ -131,5 +135,5 @@ class StartState:
             log.exception("The task state store does not take %s", what)
 
     def _write(self, **more: Any) -> None:
-        request = {"key": self.key, "max_tries": self._try.max_tries, "clears": self._try.clears}
-        self._store.set(STORE_KEY, {**request, "try": self._try.number, **more})
+        start = {"key": self.key, "max_tries": self._try.max_tries, "clears": self._try.clears}
+        self._store.set(STORE_KEY, {**start, "try": self._try.number, **more})

@@ -126,6 +126,10 @@ class PollingConfig:
     """Tasks that it is asked about at once."""
     cancel_within: float = 1800.0
     """For DataRecs to be asked to cancel a run, where many are killed together."""
+    on_kill_within: float = 30.0
+    """In a task's own process, for all of that; Airflow 2 gives a task a minute."""
+    cancel_in_process_within: float = 20.0
+    """In a task's own process, for DataRecs to be asked."""
     cancel_attempts: int = 3
     """At a request to cancel, those that met the rate limit (429) not counted."""
     cancel_pause: float = 2.0

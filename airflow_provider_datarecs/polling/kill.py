@@ -19,7 +19,7 @@ from airflow_provider_datarecs.api.errors import (
     Unavailable,
     Unforeseen,
 )
-from airflow_provider_datarecs.compat import are_killed
+from airflow_provider_datarecs.compat.task_states import are_killed
 from airflow_provider_datarecs.polling import config
 from airflow_provider_datarecs.polling.poller import poller_of
 

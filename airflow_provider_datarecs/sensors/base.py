@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import sys
-import threading
 import time
 from contextlib import contextmanager
 from datetime import timedelta
@@ -14,8 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Iterator, NoReturn
 from airflow.provider.datarecs.links.run import DataRecsRunLink
 
 from airflow_provider_datarecs.api.runs import Target, check_id, shown
+from airflow_provider_datarecs.choices import FAIL
 from airflow_provider_datarecs.compat import (
-    KILLED_TASKS_GO_ON,
     AirflowException,
     AirflowRescheduleException,
     AirflowSensorTimeout,
@@ -25,35 +23,25 @@ from airflow_provider_datarecs.compat import (
     PokeReturnValue,
     first_reschedule,
     is_deferral_timeout,
-    note_try,
     resume_margin,
 )
+from airflow_provider_datarecs.compat.task_states import note_try
 from airflow_provider_datarecs.exceptions import as_airflow_exceptions
-from airflow_provider_datarecs.lineage import LineageMixin
+from airflow_provider_datarecs.mixins.lineage import LineageMixin
+from airflow_provider_datarecs.mixins.results import ResultMixin
 from airflow_provider_datarecs.polling import events
-from airflow_provider_datarecs.polling.monitor import RunMonitor, WaitSpec
 from airflow_provider_datarecs.provider_info import DEFAULT_CONN_ID
-from airflow_provider_datarecs.results import FAIL, ResultMixin
+from airflow_provider_datarecs.sensors.poke import InProcessWait, WaitEnded
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.contract import TargetKind
+    from airflow_provider_datarecs.api.results import RunResult
     from airflow_provider_datarecs.compat import Context
-    from airflow_provider_datarecs.polling.client import BlockingPoller
     from airflow_provider_datarecs.triggers.base import RunTrigger
 
 # The trigger ends the wait at its deadline; Airflow's own timeout is for when no triggerer runs the trigger
 # any more.
 BACKSTOP = timedelta(minutes=10)
-ON_KILL_WITHIN = 30.0  # seconds; Airflow 2 gives a task a minute
-CANCEL_WITHIN = 20.0  # seconds of these
-
-
-class _Ended(AirflowSkipException):
-    """Carries the end of a wait out of Airflow's poke loop, which changes every exception but a skip."""
-
-    def __init__(self, error: BaseException) -> None:
-        super().__init__(str(error))
-        self.error = error
 
 
 class RunSensor(LineageMixin, ResultMixin, BaseSensorOperator):
@@ -75,11 +63,7 @@ class RunSensor(LineageMixin, ResultMixin, BaseSensorOperator):
 
     kind: ClassVar[TargetKind]
     operator_extra_links = (DataRecsRunLink(),)
-    _monitor: RunMonitor | None = None
-    _blocking_poller: BlockingPoller | None = None
-    _began: float | None = None  # epoch seconds, as are the next ones
-    _first_poll: float | None = None  # of an earlier process, in reschedule mode
-    _waiting: Any = None  # the task instance, while this process waits
+    _wait: InProcessWait | None = None
 
     def __init__(
         self,
@@ -115,20 +99,23 @@ class RunSensor(LineageMixin, ResultMixin, BaseSensorOperator):
             self.read_limits()
             target = self._target()  # which makes text of a number that a template gave
             self._take_times()
+            first_poll = None
             if self.reschedule and not self.deferrable:
-                self._first_poll = first_reschedule(self, context)
-            if self._first_poll is None:
-                # After that, one that cannot be read is a failed look, as it is to a trigger.
+                first_poll = first_reschedule(self, context)
+            if first_poll is None:
+                # After that, one that cannot be read is a failed poll, as it is to a trigger.
                 self.hook.get_settings()
             self.push_link(context, target, self.run_id)
             if self.deferrable:
                 self._defer(context)
-            self._began = time.time()
-            self._waiting = context["ti"]
+            since = first_poll or time.time()
+            if first_poll is None:  # else an earlier process of reschedule mode has said so
+                self._tell_wait(f"in mode {self.mode}", since, since + self.timeout, events.TIMEOUT)
+            self._wait = self._wait_from(since, context["ti"])
             # Airflow's guard around it, from 2.9 on, warns in the task's log of one that a subclass calls.
             return inspect.unwrap(BaseSensorOperator.execute)(self, context)
 
-    def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
+    def execute_complete(self, context: Context, event: Any = None) -> RunResult:
         """
         Turn the event that ended the wait into this task's outcome.
 
@@ -138,7 +125,7 @@ class RunSensor(LineageMixin, ResultMixin, BaseSensorOperator):
         target = self._target()
         is_ours = events.is_about(event, target, self.run_id)
         self.note_run(target, self.run_id, event.get("result") if is_ours else None)
-        result = events.result_of(event, target, self.run_id)
+        result: Any = events.result_of(event, target, self.run_id)
         self.log.info("Run %s of %s is %s", self.run_id, target, events.describe(result))
         return self.give(context, target, self.run_id, result)
 
@@ -149,6 +136,7 @@ class RunSensor(LineageMixin, ResultMixin, BaseSensorOperator):
         :param next_method: as it was given to ``defer``, or Airflow's own for a deferral that failed
         :param next_kwargs: the event, or why the deferral failed
         :param context: the task's context
+        :raises AirflowSensorTimeout: when Airflow has ended the deferral, since no triggerer did
         """
         with self._outcome():
             self.run_url = None
@@ -166,90 +154,34 @@ class RunSensor(LineageMixin, ResultMixin, BaseSensorOperator):
     def on_kill(self) -> None:
         """Cancel the run if a user has ended the task, for ``deferrable=False``."""
         is_timeout = isinstance(sys.exc_info()[1], AirflowTaskTimeout)
-        if not self.cancel_run_on_kill or self._waiting is None or is_timeout:
-            return
-        # This comes as a signal in the midst of anything, be it a request or a talk with Airflow.
-        thread = threading.Thread(target=self._cancel_if_killed, args=(self._waiting,), name="cancel-run")
-        self._waiting = None
-        thread.start()
-        if not KILLED_TASKS_GO_ON:
-            thread.join(ON_KILL_WITHIN)
-
-    def _cancel_if_killed(self, ti: Any) -> None:
-        from airflow_provider_datarecs.polling.kill import cancel_if_killed
-
-        # In the process that is being killed there are but seconds.
-        asyncio.run(
-            cancel_if_killed(
-                self._target(),
-                self.run_id,
-                conn_id=self.conn_id,
-                ti=ti,
-                trigger_id=None,
-                log=self.log,
-                within=CANCEL_WITHIN,
-            )
-        )
+        if self.cancel_run_on_kill and self._wait and not is_timeout:
+            self._wait.cancel_if_killed()
 
     def poke(self, context: Context) -> bool | PokeReturnValue:
         """
-        Look once, for ``deferrable=False``.
+        Poll once, for ``deferrable=False``.
 
         :param context: the task's context
+        :raises WaitEnded: with what the task is to end with, for :meth:`execute` to raise
         """
         try:
-            return self._poll(context)
+            self._wait = self._wait or self._wait_from(time.time())
+            event = self._wait.poll(None if self.exponential_backoff else self.poke_interval)
+            if event is None:
+                return False
+            return PokeReturnValue(is_done=True, xcom_value=self.execute_complete(context, event))
         except (AirflowException, AirflowTaskTimeout) as error:
-            raise _Ended(error) from error
+            raise WaitEnded(error) from error
 
-    def _poll(self, context: Context) -> bool | PokeReturnValue:
-        target = self._target()
-        if self._monitor is None:
-            since = self._first_poll or self._began or time.time()
-            wait = WaitSpec(
-                target,
-                self.run_id,
-                conn_id=self.conn_id,
-                log=self.log,
-                since=since,
-                deadline=since + self.timeout,
-            )
-            self._monitor = RunMonitor(wait, first_poll=since)
-            if since == self._began:  # else an earlier process of reschedule mode has said so
-                self._tell_wait(f"in mode {self.mode}", since, since + self.timeout, events.TIMEOUT)
-        event = self._poll_until_sure(self._monitor, target)
-        if event is None:
-            return False
-        return PokeReturnValue(is_done=True, xcom_value=self.execute_complete(context, event))
-
-    @property
-    def _poller(self) -> BlockingPoller:
-        if self._blocking_poller is None:
-            from airflow_provider_datarecs.polling.client import BlockingPoller
-
-            self._blocking_poller = BlockingPoller(self.hook)
-        return self._blocking_poller
+    def _wait_from(self, since: float, ti: Any = None) -> InProcessWait:
+        return InProcessWait(
+            self.hook, self._target(), self.run_id, log=self.log, since=since, timeout=self.timeout, ti=ti
+        )
 
     def _take_times(self) -> None:
         # A cluster's policy may set them after __init__, where Airflow takes them in either form.
         self.timeout, self.poke_interval = _seconds(self.timeout), _seconds(self.poke_interval)
         self.max_wait = timedelta(seconds=_seconds(self.max_wait)) if self.max_wait else None
-
-    def _poll_until_sure(self, monitor: RunMonitor, target: Target) -> events.Event | None:
-        """Look once, and again where that look needs another soon, whatever the interval."""
-        next_poll = None if self.exponential_backoff else (self.poke_interval, self.poke_interval)
-        pause = monitor.pause
-        if pause > 0 and monitor.left > 0:
-            return None
-        if pause > monitor.last_poll_within:
-            return monitor.give_up()
-        while True:
-            time.sleep(pause)
-            answer = self._poller.poll(target, self.run_id, anew=monitor.doubts_the_connection)
-            event = monitor.judge(answer, next_poll)
-            if event is not None or monitor.again_in is None:
-                return event
-            pause = monitor.again_in
 
     @contextmanager
     def _outcome(self) -> Iterator[None]:
@@ -257,7 +189,7 @@ class RunSensor(LineageMixin, ResultMixin, BaseSensorOperator):
         error: BaseException
         try:
             yield
-        except _Ended as ended:
+        except WaitEnded as ended:
             error = ended.error
             ended.__cause__ = ended.__context__ = None  # Airflow 2.7 walks in circles otherwise
             if isinstance(error, AirflowSkipException):
@@ -268,8 +200,8 @@ class RunSensor(LineageMixin, ResultMixin, BaseSensorOperator):
             error = raised
         else:
             return
-        if isinstance(error, AirflowTaskTimeout) and self._monitor:
-            error = AirflowTaskTimeout(self._monitor.timeout_message(events.EXECUTION_TIMEOUT))
+        if isinstance(error, AirflowTaskTimeout) and self._wait:
+            error = AirflowTaskTimeout(self._wait.timeout_message())
         if self.soft_fail or getattr(self, "never_fail", False):  # the latter since Airflow 2.10
             self.log.error("The task is skipped where it would fail: %s", error)
             raise AirflowSkipException(str(error)) from error

@@ -167,7 +167,7 @@ def print_requests(requests: list[SeenRequest]) -> None:
     for seen in requests:
         host = seen.headers.get("Host", "").partition(":")[0]
         by_process[named.get(host, "others")].append(seen)
-    titles = ("process", "requests", "starts", "looks", "refused (429)", "most in a minute")
+    titles = ("process", "requests", "starts", "polls", "refused (429)", "most in a minute")
     lines = [titles, *(line_of(name, seen) for name, seen in (*by_process.items(), ("all", requests)))]
     print(f"\nAirflow {airflow_version}, provider {__version__}, limit 100 requests a minute")
     for line in lines:

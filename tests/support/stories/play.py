@@ -119,7 +119,7 @@ class Play:
         self.simulator.faults.extend(mishap.fault for mishap in story.mishaps)
 
     def _start(self) -> None:
-        """Run the operator with its retries: one wish."""
+        """Run the operator with its retries: one start."""
         first = self._tries + 1
         self._ti.max_tries = self._tries + self.story.retries
 

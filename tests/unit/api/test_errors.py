@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from airflow_provider_datarecs.api import errors
@@ -78,3 +80,12 @@ def test_a_run_that_may_have_started_tells_why_that_is_not_known(job):
         "A run of job 'j1' in workspace 'w1' may have started at DataRecs, but its id is unknown: no answer "
         "(POST /jobs/j1/run)"
     )
+
+
+def test_the_tree_at_the_top_names_each_error_under_its_parent():
+    drawn, above = {}, {}
+    for indent, name in re.findall(r"^( {4,})([A-Z]\w+) {2,}\S", errors.__doc__, re.MULTILINE):
+        above[len(indent)] = name
+        drawn[name] = above.get(len(indent) - 4, "Exception")
+    classes = [one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, Exception)]
+    assert drawn == {one.__name__: one.__bases__[0].__name__ for one in classes}

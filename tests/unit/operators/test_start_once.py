@@ -1,4 +1,4 @@
-"""A task instance starts one run for each of its wishes: over its retries, and anew after a clear."""
+"""A task instance starts one run: over all its retries, and a new one after a clear."""
 
 from __future__ import annotations
 

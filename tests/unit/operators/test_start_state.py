@@ -1,4 +1,4 @@
-"""The key of a wish: one for all attempts at it, another for every other wish."""
+"""The key of a start: one for all of its tries, another for every other start."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Task:
         started = date if is_test else datetime.now(timezone.utc)
         self.dag_run = SimpleNamespace(start_date=started, logical_date=date, clear_number=0)
 
-    def start_request(self):
-        """Begin the next try, and give what it remembers."""
+    def next_try(self):
+        """Begin the next try, and give what it knows of the start."""
         self.ti.try_number += 1
         context = {"ti": self.ti, "dag_run": self.dag_run}
         if HAS_STORE:
@@ -36,7 +36,7 @@ class Task:
 
     def key(self):
         """Give the key of the next try, which sends its request."""
-        start_state = self.start_request()
+        start_state = self.next_try()
         start_state.note_sent()
         return start_state.key
 
@@ -167,19 +167,19 @@ if HAS_STORE:
         task.key()
         task.retries = 1
         task.clear_another()
-        start_state = task.start_request()
+        start_state = task.next_try()
         assert start_state.sent_at is not None
 
     def test_a_run_from_before_a_clear_is_not_taken_for_the_new_one():
         task = Task(retries=2)
-        task.start_request().keep({"run_id": "old"})
+        task.next_try().keep({"run_id": "old"})
         task.retries = 1
         task.clear()
-        start_state = task.start_request()
+        start_state = task.next_try()
         assert start_state.ids is None
         assert start_state.sent_at is None
 
     def test_a_try_that_has_kept_nothing_has_sent_nothing():
         task = Task()
-        task.start_request()
-        assert task.start_request().sent_at is None
+        task.next_try()
+        assert task.next_try().sent_at is None

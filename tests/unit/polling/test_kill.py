@@ -16,7 +16,8 @@ from asgiref.sync import sync_to_async
 from airflow_provider_datarecs import compat
 from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.api.runs import Target
-from airflow_provider_datarecs.compat import AirflowTaskTimeout
+from airflow_provider_datarecs.compat import AirflowTaskTimeout, task_states
+from airflow_provider_datarecs.compat.task_states import TaskState
 from airflow_provider_datarecs.polling import kill
 from airflow_provider_datarecs.sensors.job_run import JobRunSensor
 from airflow_provider_datarecs.simulator import ApiKey, Fault, Plan
@@ -43,9 +44,9 @@ def airflow_says(monkeypatch):
         def answer(tis):
             if isinstance(state, Exception):
                 raise state
-            return [None if state == GONE else (state, awaited) for _ in tis]
+            return [None if state == GONE else TaskState(state, awaited) for _ in tis]
 
-        monkeypatch.setattr(compat, "_states_of", answer)
+        monkeypatch.setattr(task_states, "_states_of", answer)
 
     return airflow_says
 
@@ -138,7 +139,7 @@ def test_a_restart_and_doubt_leave_the_run_alone(simulator, run, cancel, airflow
 
 def test_airflow_that_says_nothing_leaves_the_run_alone(simulator, run, cancel, monkeypatch, polling_config):
     polling_config(ask_airflow_within=0.05)
-    monkeypatch.setattr(compat, "_states_of", lambda _tis: (time.sleep(0.5), [("failed", None)])[1])
+    monkeypatch.setattr(task_states, "_states_of", lambda _tis: (time.sleep(0.5), [TaskState("failed")])[1])
     cancel(simulator)
     assert run.cancelled_at is None
 
@@ -165,7 +166,7 @@ def asked(monkeypatch):
     """Note about how many tasks Airflow is asked at a time, all of which a user has ended."""
     asked = []
     monkeypatch.setattr(
-        compat, "_states_of", lambda tis: asked.append(len(tis)) or [("failed", None) for _ in tis]
+        task_states, "_states_of", lambda tis: asked.append(len(tis)) or [TaskState("failed") for _ in tis]
     )
     return asked
 
@@ -359,12 +360,12 @@ if compat.AIRFLOW_VERSION >= (3, 0):
     )
     def test_a_mapped_task_is_known_by_its_index_and_its_try(states, state, noted, killed):
         states({"t_3": state, "t": "running"}, noted)
-        assert compat.are_killed([(task("t", 3), MINE)]) == [killed]
+        assert task_states.are_killed([(task("t", 3), MINE)]) == [killed]
 
     def test_the_tasks_of_a_dag_run_are_asked_about_by_one_question(states):
         asked = states({"t_0": "failed", "t_1": "skipped", "u": "success"})
         tasks = [(one, MINE) for one in (task("u"), task("t", 1), task("t", 0), task("t", 2), task("v"))]
-        assert compat.are_killed(tasks) == [True, False, True, None, None]
+        assert task_states.are_killed(tasks) == [True, False, True, None, None]
         assert asked == [{"dag_id": "d", "task_ids": ["t", "u", "v"], "run_ids": ["r"]}]
 
 else:
@@ -389,5 +390,5 @@ else:
         create = sessions.create_session
         monkeypatch.setattr(sessions, "create_session", lambda: used.append(1) or create())
         tasks = [(task(task_id), MINE) for task_id in ("deferred", "gone", "failed")]
-        assert compat.are_killed(tasks) == [False, None, True]
+        assert task_states.are_killed(tasks) == [False, None, True]
         assert len(used) == 1

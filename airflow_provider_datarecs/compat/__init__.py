@@ -1,14 +1,14 @@
 """
-The one module that knows Airflow versions.
+The one package that knows Airflow versions.
 
-It gives the names that moved between Airflow 2.7 and 3.3, from where each version keeps them without a
-deprecation warning, and answers questions whose answer differs by version. Importing it loads only what DAG
-parsing has loaded.
+This module gives the names that moved between Airflow 2.7 and 3.3, from where each version keeps them without
+a deprecation warning, and answers questions whose answer differs by version; ``task_states`` has those about
+the states of tasks. Importing it loads only what DAG parsing has loaded.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Iterator, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any
 
 from airflow import __version__ as airflow_version
 
@@ -69,7 +69,7 @@ else:
     CONFIG_EXCEPTIONS = (AirflowConfigException,)
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context as Context  # noqa: PLC0414 - re-exported
+    from airflow.sdk import Context as Context
 
 __all__ = [
     "AIRFLOW_VERSION",
@@ -91,14 +91,12 @@ __all__ = [
     "PokeReturnValue",
     "TaskDeferralError",
     "TaskGroup",
-    "are_killed",
     "deployment",
     "first_reschedule",
     "get_xcom",
     "is_deferral_timeout",
     "is_mapped_argument",
     "load_stats",
-    "note_try",
     "resume_margin",
     "set_outlet_extra",
     "task_state_store",
@@ -127,100 +125,6 @@ def resume_margin() -> float:
     """Give the seconds before a task's ``execution_timeout`` at which a deferred wait must have ended."""
     # 2.x resumes no task whose time is over: it ends it without a word of what was waited for.
     return 20.0 if AIRFLOW_VERSION < (3, 0) else 0.0
-
-
-def are_killed(tasks: Sequence[tuple[Any, int | None]]) -> list[bool | None]:
-    """
-    Ask Airflow which task instances a user has killed, cleared or marked; False in doubt. Blocks.
-
-    :param tasks: for each, the task instance, or what a trigger has of it, and the trigger that it was
-        deferred to, None if it runs in a process
-    :return: for each, in their order; None where Airflow does not know it any more
-    """
-    found = _states_of([ti for ti, _ in tasks])
-    return [
-        None if known is None else _is_killed(*known, trigger_id)
-        for known, (_, trigger_id) in zip(found, tasks)
-    ]
-
-
-def _is_killed(state: str | None, awaited: Any, trigger_id: int | None) -> bool:
-    if trigger_id is None:
-        return state in ENDED_BY_USERS
-    if state == "deferred":
-        return awaited not in (None, trigger_id)  # cleared, and deferred anew by its next try
-    return state in ENDED_BY_USERS | CLEARED
-
-
-TRY_KEY = "datarecs_try"  # an XCom's
-ENDED_BY_USERS = {"failed", "success", "removed", "restarting"}  # the last is a running task that was cleared
-CLEARED = {None, "scheduled", "queued", "running"}
-
-
-def note_try(ti: Any) -> None:
-    """
-    Note which try of a task defers, where :func:`are_killed` has no other way to tell it from a later one.
-
-    :param ti: the task instance
-    """
-    if AIRFLOW_VERSION >= (3, 0):
-        ti.xcom_push(key=TRY_KEY, value=ti.try_number)
-
-
-# The state of a task instance, and what it is deferred to, None if that is not known. That is a trigger's id
-# on 2.x. On 3.x, where nobody tells it, it is the try that was noted, if that is not the one asked about.
-_State = Tuple[Optional[str], Any]
-
-
-def _states_of(tis: Sequence[Any]) -> list[_State | None]:
-    """Give the state of each task instance, None where there is none; those of a DAG run by one question."""
-    runs: dict[Any, list[Any]] = {}
-    for ti in tis:
-        runs.setdefault((ti.dag_id, ti.run_id), []).append(ti)
-    ask = _states_from_api if AIRFLOW_VERSION >= (3, 0) else _states_from_database
-    states = {key: state for together in runs.values() for key, state in ask(together)}
-    return [states.get(_key(ti)) for ti in tis]
-
-
-def _key(ti: Any) -> tuple[str, str, str, int]:
-    return ti.dag_id, ti.run_id, ti.task_id, ti.map_index
-
-
-def _states_from_api(tis: list[Any]) -> Iterator[tuple[Any, _State]]:
-    from airflow.sdk.bases.xcom import BaseXCom
-    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
-
-    dag_id, run_id = tis[0].dag_id, tis[0].run_id
-    task_ids = sorted({ti.task_id for ti in tis})
-    answer = RuntimeTaskInstance.get_task_states(dag_id=dag_id, task_ids=task_ids, run_ids=[run_id])
-    states = answer.get(run_id, {})
-    for ti in tis:
-        name = ti.task_id if ti.map_index < 0 else f"{ti.task_id}_{ti.map_index}"
-        if name not in states:
-            continue
-        noted = None
-        if states[name] == "deferred":
-            noted = BaseXCom.get_one(
-                key=TRY_KEY, dag_id=dag_id, task_id=ti.task_id, run_id=run_id, map_index=ti.map_index
-            )
-        yield _key(ti), (states[name], None if noted in (None, ti.try_number) else f"try {noted}")
-
-
-def _states_from_database(tis: list[Any]) -> Iterator[tuple[Any, _State]]:
-    from airflow.models.taskinstance import TaskInstance
-    from airflow.utils.session import create_session
-
-    columns = (TaskInstance.task_id, TaskInstance.map_index, TaskInstance.state, TaskInstance.trigger_id)
-    dag_id, run_id = tis[0].dag_id, tis[0].run_id
-    with create_session() as session:
-        rows = (
-            session.query(*columns)
-            .filter_by(dag_id=dag_id, run_id=run_id)
-            .filter(TaskInstance.task_id.in_({ti.task_id for ti in tis}))
-            .all()
-        )
-    for row in rows:
-        yield (dag_id, run_id, row.task_id, row.map_index), (row.state, row.trigger_id)
 
 
 def get_xcom(ti_key: Any, key: str) -> Any:
@@ -296,7 +200,7 @@ def load_stats() -> Any:
 
 def first_reschedule(task: BaseSensorOperator, context: Context) -> float | None:
     """
-    Give the epoch seconds at which a sensor in reschedule mode looked first, None if it has not looked
+    Give the epoch seconds at which a sensor in reschedule mode polled first, None if it has not polled
     before.
 
     :param task: the sensor
