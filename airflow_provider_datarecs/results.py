@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 from airflow_provider_datarecs.api import contract
 from airflow_provider_datarecs.api.errors import InvalidInput
-from airflow_provider_datarecs.api.runs import UNREADABLE, check_choice, check_text
+from airflow_provider_datarecs.api.runs import UNREADABLE
+from airflow_provider_datarecs.api.targets import check_choice, check_text
 from airflow_provider_datarecs.compat import AirflowSkipException, is_mapped_argument, set_outlet_extra
 from airflow_provider_datarecs.exceptions import (
     DataRecsCountsMissing,
@@ -17,7 +18,7 @@ from airflow_provider_datarecs.exceptions import (
 from airflow_provider_datarecs.operators.base import HookMixin
 
 if TYPE_CHECKING:
-    from airflow_provider_datarecs.api.runs import Target
+    from airflow_provider_datarecs.api.targets import Target
     from airflow_provider_datarecs.compat import Context
 
 Number = TypeVar("Number", int, float)

@@ -38,7 +38,8 @@ from airflow_provider_datarecs.api.retry import (
     RetryPolicy,
     retrying,
 )
-from airflow_provider_datarecs.api.runs import Run, Target, check_id, check_text, read_run
+from airflow_provider_datarecs.api.runs import Run, read_run
+from airflow_provider_datarecs.api.targets import Target, check_id, check_text
 from airflow_provider_datarecs.api.transport import Sending, make_connector, session_limits, tracing
 from airflow_provider_datarecs.api.urls import is_same_origin, with_query
 
@@ -140,11 +141,12 @@ class DataRecsClient:
         """
         if workspace_id is None:
             return await self._list([contract.JOBS], what="the list of jobs")
-        workspace_id = check_id("workspace_id", workspace_id)
+        workspace_id = check_id(contract.WORKSPACE_ID, workspace_id)
         query = {contract.WORKSPACE_ID: workspace_id}
         jobs = await self._list([contract.JOBS], query, what=f"the jobs of workspace {workspace_id!r}")
         # A service that does not know the filter answers with the jobs of every workspace.
-        return [job for job in jobs if parsing.id_text(job.get("workspace_id")) in (None, workspace_id)]
+        owners = (None, workspace_id)
+        return [job for job in jobs if parsing.id_text(job.get(contract.WORKSPACE_ID)) in owners]
 
     async def start_run(
         self,
@@ -166,7 +168,7 @@ class DataRecsClient:
             says that one with this key is being carried out
         """
         if run_label not in (None, ""):
-            run_label = check_text("run_label", run_label)
+            run_label = check_text(contract.RUN_LABEL, run_label)
         if not idempotency_key.isprintable():
             raise InvalidInput(f"idempotency_key is {idempotency_key!r}, which no HTTP header can carry")
         try:
@@ -230,7 +232,7 @@ class DataRecsClient:
         :param run_id: the run's id
         :raises UnreadableAnswer: when the answer is not about this very run
         """
-        run_id = check_id("run_id", run_id)
+        run_id = check_id(contract.RUN_ID, run_id)
         return await self._ask(
             "GET",
             self._url([target.kind.path, target.id, contract.RUNS, run_id], target),
@@ -247,7 +249,7 @@ class DataRecsClient:
         :param reason: shown at DataRecs
         :return: False if DataRecs does not offer to cancel this run
         """
-        run_id = check_id("run_id", run_id)
+        run_id = check_id(contract.RUN_ID, run_id)
         try:
             await self._ask(
                 "POST",

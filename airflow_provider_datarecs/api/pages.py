@@ -62,6 +62,6 @@ def each_once(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """
     kept: dict[Any, dict[str, Any]] = {}
     for place, item in enumerate(items):
-        item_id = id_text(item.get("id")) or id_text(item.get("run_id"))
-        kept.setdefault((id_text(item.get("workspace_id")), item_id) if item_id else place, item)
+        item_id = id_text(item.get(contract.ID)) or id_text(item.get(contract.RUN_ID))
+        kept.setdefault((id_text(item.get(contract.WORKSPACE_ID)), item_id) if item_id else place, item)
     return list(kept.values())

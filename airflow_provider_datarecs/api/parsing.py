@@ -102,16 +102,18 @@ def error_message(body: bytes) -> str:
     error = _own_error(body)
     if error is None:
         return shown(body)
-    message, fields = error.get("message"), error.get("errors")
+    message, fields = error.get(contract.MESSAGE), error.get(contract.FIELD_ERRORS)
     try:
         parts = [str(part) for part in (message if isinstance(message, list) else [message]) if part]
         for entry in fields if isinstance(fields, list) else []:
             is_field = isinstance(entry, dict)
-            parts.append(f"{entry.get('field')}: {entry.get('message')}" if is_field else str(entry))
+            parts.append(
+                f"{entry.get(contract.FIELD)}: {entry.get(contract.MESSAGE)}" if is_field else str(entry)
+            )
     except RecursionError:
         return shown(body)
-    if error.get("error_code"):
-        parts.append(f"error code {error['error_code']}")
+    if error.get(contract.ERROR_CODE):
+        parts.append(f"error code {error[contract.ERROR_CODE]}")
     text = "; ".join(parts)
     return (text if len(text) <= LONGEST else f"{text[:LONGEST]}…") or shown(body)
 

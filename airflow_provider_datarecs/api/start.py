@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, AsyncIterator, Callable, Mapping
 
 from airflow_provider_datarecs.api import contract
 from airflow_provider_datarecs.api.errors import (
+    AnsweredWithError,
     DataRecsError,
     EndlessList,
     Forbidden,
+    ForeignAnswer,
     NotFound,
     NothingStarted,
     Rejected,
@@ -21,16 +23,18 @@ from airflow_provider_datarecs.api.errors import (
 )
 from airflow_provider_datarecs.api.parsing import run_ids
 from airflow_provider_datarecs.api.retry import starting
-from airflow_provider_datarecs.api.runs import epoch, run_from, shown
+from airflow_provider_datarecs.api.runs import run_from
+from airflow_provider_datarecs.api.times import epoch_seconds, iso_utc
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.client import DataRecsClient
-    from airflow_provider_datarecs.api.runs import Target
+    from airflow_provider_datarecs.api.targets import Target
 
 log = logging.getLogger(__name__)
 
 CLOCK_SKEW = 300.0  # seconds that DataRecs' clock may be behind this machine's
 MAX_PAGES = 100  # of a run history that are read; at 100 requests a minute more would take too long
+ANSWERS = (AnsweredWithError, ForeignAnswer)  # that have an HTTP status
 NO_HISTORY = (Forbidden, NotFound, Rejected)  # no later look will see more
 
 
@@ -142,7 +146,7 @@ class _Start:
         except RunMayHaveStarted as lost:
             return await self._find_lost(lost, sent)
         except DataRecsError as error:
-            if self._was_sent and getattr(error, "status", None) == contract.CONFLICT:
+            if self._was_sent and isinstance(error, ANSWERS) and error.status == contract.CONFLICT:
                 # In conflict with what was sent before, perhaps, which is still being carried out.
                 return await self._find_lost(RunMayHaveStarted(self._target, error), sent)
             if self._doubt is None:
@@ -269,8 +273,9 @@ class _History:
 
     def _begin_of(self, item: Mapping[str, Any]) -> float:
         run = run_from(item, self._target)
-        times = [epoch(run.result[name]) for name in ("started_at", "completed_at")] if run else []
-        return next((time for time in times if time is not None), float("inf"))  # it has not begun
+        shown = (run.result[contract.STARTED_AT], run.result[contract.COMPLETED_AT]) if run else ()
+        times = (time for time in map(epoch_seconds, shown) if time is not None)
+        return next(times, float("inf"))  # it has not begun
 
     def _rest_is_older(self) -> bool:
         begun = self._begun
@@ -279,7 +284,7 @@ class _History:
 
 
 def _advice(request: StartRequest) -> str:
-    since = "" if request.since is None else f" begun after {shown(request.not_before)}"
+    since = "" if request.since is None else f" begun after {iso_utc(request.not_before)}"
     label = f" with the label {request.label!r}" if request.label else ""
     return (
         f"Look at DataRecs for a run{since}{label}. If there is none, clear the task, which starts one; if "

@@ -11,7 +11,7 @@ from airflow_provider_datarecs.api import contract
 from airflow_provider_datarecs.api.errors import InvalidSettings, UnreadableAnswer
 
 if TYPE_CHECKING:
-    from airflow_provider_datarecs.api.runs import Target
+    from airflow_provider_datarecs.api.targets import Target
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 SYNTAX = ":/?#[]@!$&'()*+,;=%~"  # of URLs; what is none of it, a letter or a digit, is quoted where it is not
@@ -55,10 +55,10 @@ def console_link(console_url: str, target: Target, run_id: str) -> str:
     """
     link = console_url if "{" in console_url else f"{console_url.rstrip('/')}{contract.CONSOLE_RUN}"
     values = {
-        "workspace_id": target.workspace_id,
+        contract.WORKSPACE_ID: target.workspace_id,
         "kind": target.kind.path,
-        "id": target.id,
-        "run_id": run_id,
+        contract.ID: target.id,
+        contract.RUN_ID: run_id,
     }
     for name, value in values.items():
         link = link.replace(f"{{{name}}}", quote(value, safe=""))

@@ -28,9 +28,10 @@ if TYPE_CHECKING:
     from airflow_provider_datarecs.api.contract import TargetKind
     from airflow_provider_datarecs.api.rate_limit import RateLimitState
     from airflow_provider_datarecs.api.retry import RetryPolicy
-    from airflow_provider_datarecs.api.runs import Run, Target
+    from airflow_provider_datarecs.api.runs import Run
     from airflow_provider_datarecs.api.settings import ClientSettings
     from airflow_provider_datarecs.api.start import StartRequest
+    from airflow_provider_datarecs.api.targets import Target
 
 T = TypeVar("T")
 
@@ -82,8 +83,8 @@ class DataRecsHook(BaseHook):
 
     def read_settings(self) -> ClientSettings:
         """Do what :meth:`get_settings` does, but raise the API client's ``InvalidSettings``."""
-        from airflow_provider_datarecs.api.runs import check_text
         from airflow_provider_datarecs.api.settings import ClientSettings
+        from airflow_provider_datarecs.api.targets import check_text
 
         self.conn_id = check_text("conn_id", self.conn_id)
         try:
@@ -162,7 +163,7 @@ class DataRecsHook(BaseHook):
         :param workspace_id: the id of its workspace
         :raises AirflowFailException: naming the argument, when an id cannot be one
         """
-        from airflow_provider_datarecs.api.runs import Target
+        from airflow_provider_datarecs.api.targets import Target
 
         with as_airflow_exceptions(self.conn_id):
             return Target(kind, target_id, workspace_id)
@@ -176,7 +177,7 @@ class DataRecsHook(BaseHook):
         :param value: what it holds
         :raises AirflowFailException: naming the argument
         """
-        from airflow_provider_datarecs.api.runs import check_text
+        from airflow_provider_datarecs.api.targets import check_text
 
         with as_airflow_exceptions(self.conn_id):
             return check_text(argument, value)
@@ -305,7 +306,7 @@ class DataRecsHook(BaseHook):
         """Say whether the connection works, and why not."""
         from airflow_provider_datarecs.api.contract import TargetKind
         from airflow_provider_datarecs.api.retry import ONE_POLL
-        from airflow_provider_datarecs.api.runs import Target
+        from airflow_provider_datarecs.api.targets import Target
         from airflow_provider_datarecs.api.urls import console_link
 
         try:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.provider.datarecs.links.run import XCOM_KEY, DataRecsRunLink
 
 from airflow_provider_datarecs.api.contract import TargetKind
-from airflow_provider_datarecs.api.runs import check_choice
+from airflow_provider_datarecs.api.targets import check_choice
 from airflow_provider_datarecs.compat import AirflowException, AirflowTaskTimeout, BaseOperator
 from airflow_provider_datarecs.exceptions import DataRecsRunUncertain, as_airflow_exceptions
 from airflow_provider_datarecs.lineage import LineageMixin
@@ -15,8 +15,8 @@ from airflow_provider_datarecs.operators.start_state import StartState, Try
 from airflow_provider_datarecs.provider_info import DEFAULT_CONN_ID
 
 if TYPE_CHECKING:
-    from airflow_provider_datarecs.api.runs import Target
     from airflow_provider_datarecs.api.start import StartRequest
+    from airflow_provider_datarecs.api.targets import Target
     from airflow_provider_datarecs.compat import Context
     from airflow_provider_datarecs.hooks.datarecs import DataRecsHook
 

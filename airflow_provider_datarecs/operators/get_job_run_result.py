@@ -88,4 +88,4 @@ class GetJobRunResultOperator(LineageMixin, ResultMixin, DataRecsOperator):
                 "no result yet. Wait for it with a JobRunSensor first."
             )
         self.log.info("Run %s of %s is %s", run.id, job, events.describe(run.result))
-        return self.give(context, job, run.id, run.result)
+        return self.give(context, job, run.id, dict(run.result))

@@ -11,7 +11,7 @@ from airflow_provider_datarecs.polling.schedule import Schedule
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.contract import TargetKind
-    from airflow_provider_datarecs.api.runs import Target
+    from airflow_provider_datarecs.api.targets import Target
     from airflow_provider_datarecs.polling.monitor import RunMonitor
 
 

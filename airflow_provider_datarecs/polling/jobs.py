@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Callable
 
 from airflow_provider_datarecs.api.errors import DataRecsError, Unforeseen
 from airflow_provider_datarecs.api.parsing import run_ids
-from airflow_provider_datarecs.api.runs import epoch, run_from
+from airflow_provider_datarecs.api.runs import run_from
+from airflow_provider_datarecs.api.times import epoch_seconds
 from airflow_provider_datarecs.polling import monitor
 from airflow_provider_datarecs.polling.confirmation import Confirmation
 from airflow_provider_datarecs.polling.durations import BEYOND, RunDurations
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_datarecs.api.client import DataRecsClient
     from airflow_provider_datarecs.api.parsing import Page
-    from airflow_provider_datarecs.api.runs import Run, Shape, Target
+    from airflow_provider_datarecs.api.runs import Run, Shape
+    from airflow_provider_datarecs.api.targets import Target
     from airflow_provider_datarecs.polling.durations import Spans
     from airflow_provider_datarecs.polling.events import Event
     from airflow_provider_datarecs.polling.monitor import NextPoll, RunMonitor
@@ -158,7 +160,7 @@ class TrackedRun:
         self.seen = now
         if poll.result["started_at"] != self.started_at:
             self.started_at = poll.result["started_at"]
-            started = epoch(self.started_at)
+            started = epoch_seconds(self.started_at)
             if started is not None:
                 self.started = now - max(0.0, time.time() - started)
 
@@ -327,7 +329,8 @@ class TrackedJob:
             run = run_from(item, self.target)
             if run is not None and run.is_finished:
                 over.update(run_ids(item))
-                started, ended = epoch(run.result["started_at"]), epoch(run.result["completed_at"])
+                started = epoch_seconds(run.result["started_at"])
+                ended = epoch_seconds(run.result["completed_at"])
                 if started is not None and ended is not None:
                     self.history.learn(run.id, ended=ended, seconds=ended - started)
         self._over = over

@@ -15,11 +15,13 @@ from airflow_provider_datarecs.api.errors import (
     UnreadableAnswer,
 )
 from airflow_provider_datarecs.api.parsing import Page
-from airflow_provider_datarecs.api.runs import Run, epoch
+from airflow_provider_datarecs.api.runs import Run
+from airflow_provider_datarecs.api.times import epoch_seconds
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.contract import TargetKind
-    from airflow_provider_datarecs.api.runs import Shape, Target
+    from airflow_provider_datarecs.api.runs import Shape
+    from airflow_provider_datarecs.api.targets import Target
     from airflow_provider_datarecs.polling.jobs import RunsQuestion, TrackedRun
 
     Answer = Union[Page, Run, DataRecsError]
@@ -179,5 +181,5 @@ class Reader:
 
 
 def _on_clock(moment: Any, now: float) -> float:
-    then = epoch(moment)
+    then = epoch_seconds(moment)
     return now if then is None else now - max(0.0, time.time() - then)

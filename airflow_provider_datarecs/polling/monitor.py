@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, Optional, Tuple
 
 from airflow_provider_datarecs.api import contract
 from airflow_provider_datarecs.api.errors import DataRecsError, NotFound, RateLimited, Unforeseen
-from airflow_provider_datarecs.api.runs import shown
+from airflow_provider_datarecs.api.times import iso_utc
 from airflow_provider_datarecs.compat import CONFIG_EXCEPTIONS, resume_margin
 from airflow_provider_datarecs.polling import confirmation, events
 from airflow_provider_datarecs.provider_info import CONFIG_SECTION, HEARTBEAT_INTERVAL
 
 if TYPE_CHECKING:
-    from airflow_provider_datarecs.api.runs import Run, Target
+    from airflow_provider_datarecs.api.runs import Run
+    from airflow_provider_datarecs.api.targets import Target
 
 log = logging.getLogger(__name__)
 
@@ -241,7 +242,7 @@ class RunMonitor:
             "Run %s of %s cannot be seen since %s: %s. %s; %s%s",
             self.run_id,
             self.target,
-            shown(self._failed_since),
+            iso_utc(self._failed_since),
             self._failure.rstrip("."),
             meaning,
             self._progress(next_poll),
@@ -259,7 +260,7 @@ class RunMonitor:
         self._logged_at = now
         status, rows = run.status or "without status", events.rows_of(run.result)
         notes = [] if lost_since is None else [f"seen again after {self._ago(lost_since)}"]
-        notes.append(status if is_news else f"still {status}, as seen since {shown(self._status_since)}")
+        notes.append(status if is_news else f"still {status}, as seen since {iso_utc(self._status_since)}")
         if not run.is_finished and run.status not in contract.STILL_GOING:
             notes.append("a status this provider does not know, taken as still going")
         if rows:

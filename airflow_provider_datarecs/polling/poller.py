@@ -17,7 +17,8 @@ from weakref import WeakKeyDictionary
 
 from airflow_provider_datarecs.api.errors import LimitUsedUp, RateLimited, Unforeseen
 from airflow_provider_datarecs.api.retry import limit_wait
-from airflow_provider_datarecs.api.runs import Run, epoch
+from airflow_provider_datarecs.api.runs import Run
+from airflow_provider_datarecs.api.times import epoch_seconds
 from airflow_provider_datarecs.polling import confirmation
 from airflow_provider_datarecs.polling.agenda import Agenda
 from airflow_provider_datarecs.polling.client import RefreshingClient
@@ -275,7 +276,9 @@ class Poller:
         if event is None:
             return
         wait.end(event)
-        ended = epoch(poll.result["completed_at"]) if isinstance(poll, Run) and poll.is_finished else None
+        ended = None
+        if isinstance(poll, Run) and poll.is_finished:
+            ended = epoch_seconds(poll.result["completed_at"])
         if ended is not None:
             self._metrics.noticed(max(0.0, time.time() - ended))
 

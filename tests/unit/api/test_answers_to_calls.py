@@ -20,8 +20,8 @@ from airflow_provider_datarecs.api import errors
 from airflow_provider_datarecs.api.client import DataRecsClient
 from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.api.retry import ONE_POLL, OPERATOR
-from airflow_provider_datarecs.api.runs import Target
 from airflow_provider_datarecs.api.settings import ClientSettings
+from airflow_provider_datarecs.api.targets import Target
 
 JOB, GROUP = Target(TargetKind.JOB, "j1", "w1"), Target(TargetKind.JOB_GROUP, "g1", "w1")
 ITEMS = [{"id": "a", "workspace_id": "w1"}, {"id": "b", "workspace_id": "w1"}]

@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.api.errors import InvalidInput
-from airflow_provider_datarecs.api.runs import Target
+from airflow_provider_datarecs.api.targets import Target
 from airflow_provider_datarecs.simulator import Fault, Plan
 
 JOB = Target(TargetKind.JOB, "j1", "w1")

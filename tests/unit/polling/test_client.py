@@ -12,7 +12,8 @@ from asgiref.sync import sync_to_async
 
 from airflow_provider_datarecs.api import errors
 from airflow_provider_datarecs.api.contract import TargetKind
-from airflow_provider_datarecs.api.runs import Run, Target
+from airflow_provider_datarecs.api.runs import Run
+from airflow_provider_datarecs.api.targets import Target
 from airflow_provider_datarecs.hooks.datarecs import DataRecsHook
 from airflow_provider_datarecs.polling.client import RefreshingClient
 from airflow_provider_datarecs.simulator import ApiKey, Fault, Plan, Simulator

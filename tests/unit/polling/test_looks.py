@@ -11,7 +11,8 @@ import pytest
 from airflow_provider_datarecs.api import errors, parsing
 from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.api.parsing import Page
-from airflow_provider_datarecs.api.runs import Target, run_from
+from airflow_provider_datarecs.api.runs import run_from
+from airflow_provider_datarecs.api.targets import Target
 from airflow_provider_datarecs.polling.jobs import TrackedJob, TrackedRun, Wait
 from airflow_provider_datarecs.polling.looks import LISTS_AGAIN, MOST_PAGES, MOST_SHAPES, UNHELPFUL, Reader
 

@@ -9,7 +9,8 @@ from support.logs import Log
 
 from airflow_provider_datarecs.api import errors
 from airflow_provider_datarecs.api.contract import TargetKind
-from airflow_provider_datarecs.api.runs import Run, Target
+from airflow_provider_datarecs.api.runs import Run
+from airflow_provider_datarecs.api.targets import Target
 from airflow_provider_datarecs.polling import events
 from airflow_provider_datarecs.polling import monitor as watch_module
 from airflow_provider_datarecs.polling.monitor import RunMonitor, heartbeat_interval
