@@ -162,7 +162,6 @@ def _details(result: dict[str, Any]) -> str:
 
 def _error_text(error: Any) -> str:
     if isinstance(error, dict):
-        return ": ".join(
-            str(error[key]) for key in (contract.CODE, contract.MESSAGE) if error.get(key)
-        ) or str(error)
+        parts = (str(error[key]) for key in (contract.CODE, contract.MESSAGE) if error.get(key))
+        return ": ".join(parts) or str(error)
     return str(error) if error else "none given by DataRecs"

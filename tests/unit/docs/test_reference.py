@@ -32,10 +32,11 @@ def classes_under(package):
 
 DOCUMENTED = dict(classes_under(airflow.providers.datarecs))
 EXCEPTIONS = {path: cls for path, cls in DOCUMENTED.items() if ".exceptions." in path}
-TASKS_AND_HOOK = {path: cls for path, cls in DOCUMENTED.items() if path not in EXCEPTIONS}
+RESULTS = {path: cls for path, cls in DOCUMENTED.items() if ".results." in path}
+TASKS_AND_HOOK = {path: cls for path, cls in DOCUMENTED.items() if path not in (*EXCEPTIONS, *RESULTS)}
 TRIGGERS = dict(classes_under(triggers))
 SIMULATED = {f"{simulator.__name__}.{name}": getattr(simulator, name) for name in simulator.__all__}
-PUBLIC = {**TASKS_AND_HOOK, **TRIGGERS, **EXCEPTIONS, **SIMULATED}
+PUBLIC = {**TASKS_AND_HOOK, **TRIGGERS, **RESULTS, **EXCEPTIONS, **SIMULATED}
 
 
 def arguments_of(cls):
