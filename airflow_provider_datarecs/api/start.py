@@ -258,7 +258,7 @@ class _History:
 
     async def runs(self) -> AsyncIterator[dict[str, Any]]:
         try:
-            async for page in self._client.run_pages(self._target, most=MAX_PAGES):
+            async for page in self._client.iter_run_pages(self._target, most=MAX_PAGES):
                 for item in page.items:
                     begun = self._begin_of(item)
                     self._begun.append(begun)

@@ -18,7 +18,7 @@ import aiohttp
 import pytest
 
 from airflow_provider_datarecs.api import client as client_module
-from airflow_provider_datarecs.api import errors
+from airflow_provider_datarecs.api import errors, transport
 from airflow_provider_datarecs.api.client import DataRecsClient
 from airflow_provider_datarecs.api.retry import ONE_POLL
 from airflow_provider_datarecs.api.runs import read_run
@@ -183,7 +183,7 @@ async def test_a_host_that_cannot_be_looked_up_never_arrived(open_client, job):
 
 
 async def test_a_connection_that_is_waited_for_too_long_never_arrived(open_client, job, monkeypatch):
-    monkeypatch.setattr(client_module, "REQUEST_TIMEOUT", 0.05)
+    monkeypatch.setattr(transport, "REQUEST_TIMEOUT", 0.05)
     never = asyncio.get_running_loop().create_future()
 
     async def connect(*_args, **_more):
@@ -219,7 +219,7 @@ async def test_an_oversized_body_is_not_read_to_its_end(server, open_client):
 
 
 async def test_an_answer_that_does_not_come_in_time(server, open_client, job, monkeypatch):
-    monkeypatch.setattr(client_module, "REQUEST_TIMEOUT", 0.1)
+    monkeypatch.setattr(transport, "REQUEST_TIMEOUT", 0.1)
     server.faults.append(Fault(times=None, delay=600))
     async with open_client(server.url, policy=ONE_POLL) as client:
         with pytest.raises(errors.MaybeArrived, match="no answer from"):
@@ -231,7 +231,7 @@ async def test_an_answer_that_does_not_come_in_time(server, open_client, job, mo
 
 
 async def test_a_connection_that_is_not_made_in_time_never_arrived(open_client, job, monkeypatch):
-    monkeypatch.setattr(client_module, "CONNECT_TIMEOUT", 0.1)
+    monkeypatch.setattr(transport, "CONNECT_TIMEOUT", 0.1)
     with socket.socket() as full, socket.socket() as first, socket.socket() as second:
         full.bind(("127.0.0.1", 0))
         full.listen(0)

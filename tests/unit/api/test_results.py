@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 from typing import Optional, get_type_hints
 
 import pytest
@@ -15,7 +12,6 @@ from airflow_provider_datarecs.api.results import RunResult, RunStatus
 from airflow_provider_datarecs.api.runs import run_from
 from airflow_provider_datarecs.api.targets import Target
 
-ROOT = Path(__file__).parents[3]
 JOB_RUN = {"id": "r1", "job_id": "j1", "status": "completed", "rows_processed": "12", "rows_matched": 11.0}
 OF_JOB = (
     '{"status": "COMPLETED", "rows_processed": 12, "rows_matched": 11, "rows_unmatched": null, '
@@ -61,23 +57,3 @@ def test_a_status_equals_its_text():
 
 def test_the_types_of_a_result_can_be_asked_for():
     assert get_type_hints(RunResult)["rows_unmatched"] == Optional[int]
-
-
-def test_a_type_checker_knows_what_a_result_holds(tmp_path):
-    pytest.importorskip("mypy")
-    code = tmp_path / "use.py"
-    code.write_text(
-        "from airflow.providers.datarecs.results import RunResult\n"
-        "def rows(result: RunResult) -> None:\n"
-        '    reveal_type(result["rows_unmatched"])\n'
-    )
-    options = ["--namespace-packages", "--explicit-package-bases", "--follow-imports=silent"]
-    checked = subprocess.run(
-        [sys.executable, "-m", "mypy", "--config-file=", *options, f"--cache-dir={tmp_path}", str(code)],
-        env={"MYPYPATH": f"{ROOT}:{ROOT / 'namespace'}", "PATH": ""},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert 'Revealed type is "int | None"' in checked.stdout, checked.stdout + checked.stderr

@@ -103,7 +103,7 @@ async def test_all_requests_go_through_one_session_that_closing_ends(connection,
     for _ in range(3):
         await connection.ask(note)
     assert len(set(map(id, clients))) == 1
-    session = clients[0]._session
+    session = clients[0]._transport._session
     assert not session.closed
     await connection.close()
     assert session.closed
@@ -284,10 +284,10 @@ async def test_requests_on_their_way_end_on_the_old_client_which_then_closes(
     connect(other.url)
     await refreshed(connection)
     assert isinstance(await connection.ask(get(other.run_id)), Run)
-    assert not clients[0]._session.closed
+    assert not clients[0]._transport._session.closed
     go_on.set()
     assert isinstance(await old, Run)
-    assert clients[0]._session.closed
+    assert clients[0]._transport._session.closed
     assert (len(simulator.requests), len(other.requests)) == (1, 1)
 
 
