@@ -179,7 +179,7 @@ async def test_pauses_between_attempts_grow_and_stay_bounded(monkeypatch):
         assert min(2**attempt, 20) <= pause <= 20 if attempt > 4 else 2**attempt <= pause <= 2**attempt + 1
 
 
-async def test_no_request_begins_that_could_outlast_the_patience():
+async def test_no_request_begins_that_could_outlast_the_policy():
     pauses = Pauses(RetryPolicy(attempts=5, seconds=29, rate_limited_seconds=0))
     with pytest.raises(errors.MaybeArrived):
         await pauses.run(LOST)
