@@ -223,7 +223,7 @@ class DataRecsHook(BaseHook):
         Start a run and give its id.
 
         :param target: the job or job group
-        :param idempotency_key: the same for every attempt at the same wish
+        :param idempotency_key: the same for every attempt at the same start
         :param run_label: a label for the run, default none
         :raises DataRecsRunUncertain: when the answer is lost, so that the run may or may not exist
         """
@@ -241,7 +241,7 @@ class DataRecsHook(BaseHook):
         before_send: Callable[[], None] = lambda: None,
     ) -> str:
         """
-        Start a run unless this wish already has one, and give its id.
+        Start a run unless this start request already has one, and give its id.
 
         :param target: the job or job group
         :param request: what the task instance wants
