@@ -231,8 +231,8 @@ class Poller:
         """Let the budget and the metrics know of an answer."""
         self._take_up_changes()
         settings = self._client.settings
-        if settings is not None and settings.limits != self._pacer.limits:
-            self._pacer.configure(settings.limits)
+        if settings is not None and settings.rate_limit != self._pacer.limits:
+            self._pacer.configure(settings.rate_limit)
         if isinstance(answer, RateLimited) and not isinstance(answer, LimitUsedUp):
             self._pacer.refused(time.monotonic(), limit_wait(answer))
         self._answered.set()

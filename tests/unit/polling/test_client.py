@@ -83,7 +83,7 @@ async def test_the_connection_is_read_by_the_first_request_and_once_for_all(
     await connection.close()
     assert {type(poll) for poll in polls} == {Run}
     assert len(readings) == 1
-    assert connection.settings.limits.requests_per_minute == 50
+    assert connection.settings.rate_limit.requests_per_minute == 50
 
 
 async def test_what_the_answers_say_of_the_limit_is_known(simulator, connection, run_id):
@@ -244,7 +244,7 @@ async def test_a_change_of_limits_alone_is_taken_up_and_changes_nothing_else(
     client, rate_limit_state = connection._opened, connection.rate_limit_state
     connect(simulator.url, extra={"requests_per_minute": 7, "console_url": "https://x.test"})
     await refreshed(connection)
-    assert connection.settings.limits.requests_per_minute == 7
+    assert connection.settings.rate_limit.requests_per_minute == 7
     assert (connection.changes, connection._opened, connection.rate_limit_state) == (
         0,
         client,
