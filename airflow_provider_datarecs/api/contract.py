@@ -57,8 +57,7 @@ COUNTS: Tuple[Literal["rows_processed", "rows_matched", "rows_unmatched"], ...]
 COUNTS = (ROWS_PROCESSED, ROWS_MATCHED, ROWS_UNMATCHED)
 RUN_ID_KEYS = (RUN_ID, ID)  # A: what a run's id is called; where there are both, either is taken for it
 JOB_RUN_KEYS = (RUNS, "job_runs")  # A: where a group run may carry its job runs
-# A: a trigger's answer has the new run's id at the top, or under one of these
-RUN_ENVELOPES = (RUN, "data")
+RUN_ENVELOPES = (RUN, "data")  # A: where the answer to a start has the run's id, if not at the top
 LIST_KEYS = ("items", "data")  # items S, data A; a bare list is read too (A)
 NEXT_CURSOR = "next_cursor"  # A
 NEXT_URL = "next"  # A
@@ -87,8 +86,7 @@ CANCELLED = RunStatus.CANCELLED.value  # D
 TERMINAL = frozenset({COMPLETED, FAILED, CANCELLED})
 STATUS_SPELLINGS = {"ERRORED": FAILED, "CANCELED": CANCELLED}  # A
 RUNNING = RunStatus.RUNNING.value  # A
-# A; any other status means the same
-STILL_GOING = frozenset(status.value for status in RunStatus) - TERMINAL
+STILL_GOING = frozenset(status.value for status in RunStatus) - TERMINAL  # A; any other means the same
 
 # --- Errors -----------------------------------------------------------------------------------------------
 UNAUTHORIZED_MESSAGE = "Invalid or expired API key"  # D

@@ -139,15 +139,20 @@ class StartRunOperator(LineageMixin, DataRecsOperator):
         return ids["run_id"]
 
     def _start(self, request: StartRequest, start_state: StartState) -> dict[str, str]:
+        from airflow_provider_datarecs.api.start import start_once
+
         sent_at = start_state.sent_at
         try:
             target = self._find()
-            run_id = self.hook.start_run_once(
-                target,
-                request,
-                sent_at=sent_at,
-                may_repeat=self.on_uncertain == RETRY,
-                before_send=start_state.note_sent,
+            run_id = self.hook.call(
+                lambda client: start_once(
+                    client,
+                    target,
+                    request,
+                    sent_at=sent_at,
+                    may_repeat=self.on_uncertain == RETRY,
+                    before_send=start_state.note_sent,
+                )
             )
         except DataRecsRunUncertain:
             raise

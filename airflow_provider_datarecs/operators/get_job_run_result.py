@@ -79,7 +79,7 @@ class GetJobRunResultOperator(LineageMixin, ResultMixin, DataRecsOperator):
         """Get the result."""
         self.read_limits()  # before a request is spent
         job = self.hook.target(TargetKind.JOB, self.job_id, self.workspace_id)
-        run = self.hook.get_run(job, self.run_id)
+        run = self.hook.call(lambda client: client.get_run(job, self.run_id))
         self.push_link(context, job, run.id)
         self.note_run(job, run.id, run.result)
         if not run.is_finished:

@@ -23,8 +23,8 @@ LEDGER = Target(TargetKind.JOB, "job_ledger", "ws_production")
 async def test_calls_work_and_block(simulator):
     hook = DataRecsHook()
     assert len(hook.list_workspaces()) == 2
-    run_id = hook.start_run(LEDGER, idempotency_key="wish-1")
-    assert hook.get_run(LEDGER, run_id).id == run_id
+    run_id = hook.start_job_run(LEDGER.id, LEDGER.workspace_id, idempotency_key="wish-1")
+    assert hook.get_job_run(LEDGER.id, LEDGER.workspace_id, run_id)["status"] in ("QUEUED", "RUNNING")
     assert hook.poll(LEDGER, run_id).id == run_id
     assert hook.test_connection()[0]
 

@@ -6,7 +6,7 @@ import tracemalloc
 
 import pytest
 
-from airflow_provider_datarecs.api.client import MAX_ANSWER
+from airflow_provider_datarecs.api.bodies import MAX_ANSWER
 from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.compat import AirflowException, AirflowFailException
 from airflow_provider_datarecs.exceptions import DataRecsRunUncertain
