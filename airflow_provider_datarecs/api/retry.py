@@ -85,7 +85,11 @@ def starting(*, may_repeat: bool) -> AsyncRetrying:
 
 
 def limit_wait(error: RateLimited) -> float:
-    """Give the seconds to wait after a 429."""
+    """
+    Give the seconds to wait after a 429.
+
+    :param error: the 429
+    """
     wait = UNKNOWN_LIMIT_WAIT if error.wait is None else error.wait
     return min(max(wait, MIN_LIMIT_WAIT), MAX_LIMIT_WAIT)
 

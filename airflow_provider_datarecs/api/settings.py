@@ -84,16 +84,12 @@ class ClientSettings:
         if not _is_true(options, "allow_insecure_http") and is_insecure:
             raise InvalidSettings(
                 f"Host {host!r} is plain http, so the API key would cross the network in the clear and is "
-                "not sent; "
-                'use https, or set "allow_insecure_http": true in the extra of the connection'
+                'not sent; use https, or set "allow_insecure_http": true in the extra of the connection'
             )
-        tenant = options.get("tenant")
-        if tenant is not None and not (isinstance(tenant, str) and tenant.isascii() and tenant.isprintable()):
-            raise InvalidSettings(f'the extra "tenant" must be a slug of plain text, not {tenant!r}')
         return cls(
             base_url=base_url,
             api_key=key,
-            tenant=tenant or None,
+            tenant=_tenant(options.get("tenant")),
             proxy=_proxy_for(base_url),
             rate_limit=RateLimitConfig.from_extra(options),
             # Checked where a link is made of it, since it is no reason to start or see no run.
@@ -148,6 +144,12 @@ def _api_key(value: Any) -> str:
             f"{KEY} has a space or a character that no HTTP header can carry; paste it again, alone"
         )
     return key
+
+
+def _tenant(value: Any) -> str | None:
+    if value is not None and not (isinstance(value, str) and value.isascii() and value.isprintable()):
+        raise InvalidSettings(f'the extra "tenant" must be a slug of plain text, not {value!r}')
+    return value or None
 
 
 def _port(value: Any) -> int | None:

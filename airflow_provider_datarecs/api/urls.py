@@ -38,7 +38,12 @@ def ascii_host(host: str) -> str:
 
 
 def with_query(url: str, query: dict[str, str]) -> str:
-    """Give a URL with these parameters after those it has."""
+    """
+    Give a URL with these parameters after those it has.
+
+    :param url: the URL
+    :param query: the parameters
+    """
     if not query:
         return url
     return f"{url}{'&' if urlsplit(url).query else '?'}{urlencode(query, quote_via=quote)}"
@@ -96,7 +101,12 @@ def on_same_origin(url: str, next_url: str) -> str:
 
 
 def is_same_origin(url: str, other: str) -> bool:
-    """Say whether two whole URLs lead to the same server."""
+    """
+    Say whether two whole URLs lead to the same server.
+
+    :param url: the one
+    :param other: the other
+    """
     return _origin(url) == _origin(other)
 
 
