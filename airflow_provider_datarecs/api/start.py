@@ -246,7 +246,7 @@ class _History:
     """
     Give the runs, newest first, that can be of a start request; ``is_complete`` says whether none is missing.
 
-    The order is an assumption, so the walk ends early only where all it has read is in that order.
+    The order is an assumption, so reading ends early only where all that was read is in that order.
     """
 
     def __init__(self, client: DataRecsClient, target: Target, request: StartRequest) -> None:

@@ -93,7 +93,7 @@ class Transport:
         self._rate_limit_state = rate_limit_state
         self._session: aiohttp.ClientSession | None = None
         self._session_for_posts: aiohttp.ClientSession | None = None
-        self._surprises: set[type[Exception]] = set()
+        self._logged_kinds: set[type[Exception]] = set()
 
     def open(self) -> None:
         """Get ready to send; needs an event loop that runs."""
@@ -158,8 +158,8 @@ class Transport:
         :param call: the request in short
         :param error: the error
         """
-        if type(error) not in self._surprises:
-            self._surprises.add(type(error))
+        if type(error) not in self._logged_kinds:
+            self._logged_kinds.add(type(error))
             log.warning("%s: an error that this provider does not know, as no answer", call, exc_info=error)
         return f"{type(error).__name__}: {error}"
 
