@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from openlineage.client.generated.external_query_run import ExternalQueryRunFacet
 
     from airflow_provider_datarecs.api.results import RunResult
-    from airflow_provider_datarecs.api.runs import Target
+    from airflow_provider_datarecs.api.targets import Target
 else:
     try:
         from openlineage.client.facet_v2 import RunFacet

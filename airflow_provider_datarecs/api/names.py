@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_datarecs.api import contract
 from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.api.errors import InvalidInput, NameNotFound, NameNotUnique
 from airflow_provider_datarecs.api.parsing import id_text
-from airflow_provider_datarecs.api.runs import Target, check_id, check_text
+from airflow_provider_datarecs.api.targets import Target, check_id, check_text
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.client import DataRecsClient
@@ -35,9 +36,9 @@ async def find_job(client: DataRecsClient, *, workspace_name: str, job_name: str
 
 
 def _only(noun: str, name: str, items: list[dict[str, Any]], where: str) -> str:
-    ids = [id_text(item.get("id")) for item in items if item.get("name") == name]
+    ids = [id_text(item.get(contract.ID)) for item in items if item.get(contract.NAME) == name]
     if not ids:
-        names = sorted({str(item.get("name")) for item in items})
+        names = sorted({str(item.get(contract.NAME)) for item in items})
         there = ", ".join(repr(one) for one in names) or f"no {noun.lower()} at all"
         raise NameNotFound(f"{noun} '{name}' not found{where}. There is: {there}. Names are case-sensitive.")
     if len(ids) > 1:
@@ -48,7 +49,7 @@ def _only(noun: str, name: str, items: list[dict[str, Any]], where: str) -> str:
     if ids[0] is None:
         raise NameNotFound(f"{noun} '{name}' not found{where}: DataRecs lists it without an id.")
     try:
-        return check_id("id", ids[0])
+        return check_id(contract.ID, ids[0])
     except InvalidInput:
         raise NameNotFound(
             f"{noun} '{name}' not found{where}: DataRecs lists it with the id {ids[0]!r}, which cannot be "

@@ -1,11 +1,9 @@
-"""Reads what DataRecs sends back: JSON, pages, error messages and waiting times. Pure functions, no I/O."""
+"""Reads what DataRecs sends back: JSON, pages and error messages. Pure functions, no I/O."""
 
 from __future__ import annotations
 
 import re
-import time
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Mapping
@@ -25,6 +23,7 @@ from airflow_provider_datarecs.api.errors import (
     Unavailable,
     UnreadableAnswer,
 )
+from airflow_provider_datarecs.api.rate_limit_headers import rate_limit_wait
 
 LONGEST = 2000  # characters of what an error says
 
@@ -57,7 +56,15 @@ def read(call: str, what: str, status: int, headers: Mapping[str, str], body: by
 
 
 def error_for(call: str, what: str, status: int, headers: Mapping[str, str], body: bytes) -> RequestError:
-    """Make the error that a non-2xx answer means; the parameters are those of :func:`read`."""
+    """
+    Make the error that a non-2xx answer means.
+
+    :param call: the request in short, for messages
+    :param what: what the request named, for a 404
+    :param status: the HTTP status
+    :param headers: the answer's headers, read without regard to case
+    :param body: the answer's body, no longer compressed
+    """
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         wait = rate_limit_wait(headers)
         until = f"; the limit opens in {wait:.0f} s" if wait is not None else ""
@@ -98,20 +105,26 @@ def _refusal(call: str, what: str, status: int, said: str) -> AnsweredWithError:
 
 
 def error_message(body: bytes) -> str:
-    """Give what an error's body says: its message and each field's message, else the start of the body."""
+    """
+    Give what an error's body says: its message and each field's message, else the start of the body.
+
+    :param body: the answer's body, no longer compressed
+    """
     error = _own_error(body)
     if error is None:
         return shown(body)
-    message, fields = error.get("message"), error.get("errors")
+    message, fields = error.get(contract.MESSAGE), error.get(contract.FIELD_ERRORS)
     try:
         parts = [str(part) for part in (message if isinstance(message, list) else [message]) if part]
         for entry in fields if isinstance(fields, list) else []:
             is_field = isinstance(entry, dict)
-            parts.append(f"{entry.get('field')}: {entry.get('message')}" if is_field else str(entry))
+            parts.append(
+                f"{entry.get(contract.FIELD)}: {entry.get(contract.MESSAGE)}" if is_field else str(entry)
+            )
     except RecursionError:
         return shown(body)
-    if error.get("error_code"):
-        parts.append(f"error code {error['error_code']}")
+    if error.get(contract.ERROR_CODE):
+        parts.append(f"error code {error[contract.ERROR_CODE]}")
     text = "; ".join(parts)
     return (text if len(text) <= LONGEST else f"{text[:LONGEST]}…") or shown(body)
 
@@ -126,58 +139,17 @@ def _own_error(body: bytes) -> dict[str, Any] | None:
     return error if any(error.get(key) for key in contract.ERROR_KEYS) else None
 
 
-def rate_limit_wait(headers: Mapping[str, str]) -> float | None:
-    """
-    Give the seconds after which the rate limit opens again, None if no header says so.
-
-    :param headers: the answer's headers: ``Retry-After`` (seconds or an HTTP date) counts before
-        ``X-RateLimit-Reset`` (epoch seconds if above 10^9, else seconds left)
-    """
-    retry_after = headers.get(contract.RETRY_AFTER, "").strip()
-    if _is_seconds(retry_after):
-        return float(retry_after)
-    opens = _moment(retry_after)
-    return seconds_to_reset(headers) if opens is None else max(0.0, opens - _now(headers))
-
-
-def seconds_to_reset(headers: Mapping[str, str]) -> float | None:
-    """
-    Give the seconds after which the rate limit's window is over, None if no header says so.
-
-    :param headers: the answer's headers: ``X-RateLimit-Reset`` is epoch seconds if above 10^9, else
-        seconds left
-    """
-    reset = headers.get(contract.RATE_LIMIT_RESET, "").strip()
-    if not _is_seconds(reset):
-        return None
-    seconds = float(reset)
-    return max(0.0, seconds - _now(headers)) if seconds > contract.EPOCH_FROM else seconds
-
-
-def _is_seconds(text: str) -> bool:
-    return re.fullmatch(r"\d+(\.\d+)?", text, re.ASCII) is not None
-
-
-def _now(headers: Mapping[str, str]) -> float:
-    # By the service's clock, in case this machine's is wrong.
-    date = _moment(headers.get("Date", ""))
-    return time.time() if date is None else date
-
-
-def _moment(http_date: str) -> float | None:
-    try:
-        return parsedate_to_datetime(http_date).timestamp() if http_date else None
-    except (TypeError, ValueError, OverflowError):
-        return None
-
-
 @lru_cache(maxsize=1024)
 def _snake(key: str) -> str:
     return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", key).lower()
 
 
 def snake_keys(item: Mapping[str, Any]) -> dict[str, Any]:
-    """Give an object's keys in snake_case; where it has both spellings of one, the snake_case one counts."""
+    """
+    Give an object's keys in snake_case; where it has both spellings of one, the snake_case one counts.
+
+    :param item: the object as it came
+    """
     snaked = {_snake(key): value for key, value in item.items()}
     if len(snaked) < len(item):
         snaked.update((key, value) for key, value in item.items() if key in snaked)
@@ -268,7 +240,11 @@ def run_ids(*places: Mapping[str, Any]) -> list[str]:
 
 
 def id_text(value: Any) -> str | None:
-    """Give an id as text; None where there is none. Ids are opaque, and some services send numbers."""
+    """
+    Give an id as text; None where there is none. Ids are opaque, and some services send numbers.
+
+    :param value: the id as it came
+    """
     if isinstance(value, str):
         return value or None
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else None

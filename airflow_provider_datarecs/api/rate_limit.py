@@ -7,8 +7,9 @@ import time
 from dataclasses import dataclass
 from typing import Any, Mapping
 
-from airflow_provider_datarecs.api import contract, parsing
+from airflow_provider_datarecs.api import contract
 from airflow_provider_datarecs.api.errors import InvalidSettings
+from airflow_provider_datarecs.api.rate_limit_headers import seconds_to_reset
 
 MOST_REQUESTS = 1e6  # in a minute; whatever claims more has no limit
 
@@ -86,7 +87,7 @@ class RateLimitState:
         :param headers: read without regard to case
         """
         remaining = headers.get(contract.RATE_LIMIT_REMAINING, "").strip()
-        reset = parsing.seconds_to_reset(headers)
+        reset = seconds_to_reset(headers)
         if re.fullmatch(r"\d{1,20}", remaining, re.ASCII) and reset is not None:
             self.remaining = min(int(remaining), int(MOST_REQUESTS))
             self.resets_at = time.monotonic() + min(reset, contract.RATE_LIMIT_WINDOW)

@@ -24,14 +24,7 @@ class RunStatus(str, Enum):
     __str__ = str.__str__
 
 
-class JobRunResult(TypedDict):
-    """
-    How a run of a job stands.
-
-    ``status`` is in capitals and empty where DataRecs gives none; counts are None where it gives none;
-    ``started_at`` and ``completed_at`` are as DataRecs gives them (ISO 8601), and so is ``error``.
-    """
-
+class _ResultFields(TypedDict):
     status: str
     rows_processed: Optional[int]
     rows_matched: Optional[int]
@@ -39,6 +32,19 @@ class JobRunResult(TypedDict):
     started_at: Any
     completed_at: Any
     error: Any
+
+
+class JobRunResult(_ResultFields, total=False):
+    """
+    How a run of a job stands.
+
+    ``status`` is in capitals and empty where DataRecs gives none; counts are None where it gives none;
+    ``started_at`` and ``completed_at`` are as DataRecs gives them (ISO 8601), and so is ``error``.
+    ``unreadable`` names the counts that came as no whole number, and what they came as; it is there for such
+    counts alone.
+    """
+
+    unreadable: Dict[str, str]
 
 
 class RunOfGroup(JobRunResult):
@@ -52,9 +58,7 @@ class RunResult(JobRunResult, total=False):
     """
     How a run of a job or of a job group stands: what ``run_result`` holds.
 
-    ``runs`` is there for a job group alone; ``unreadable`` names the counts that came as no whole number, and
-    what they came as.
+    The fields are those of :class:`JobRunResult`; ``runs`` is there for a job group alone.
     """
 
     runs: List[RunOfGroup]
-    unreadable: Dict[str, str]

@@ -1,4 +1,4 @@
-"""Starts one run for one wish, whatever is lost: looks in the run history before anything is sent again."""
+"""Starts one run for one start request, whatever is lost: reads the run history before it sends again."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, AsyncIterator, Callable, Mapping
 
 from airflow_provider_datarecs.api import contract
 from airflow_provider_datarecs.api.errors import (
+    AnsweredWithError,
     DataRecsError,
     EndlessList,
     Forbidden,
+    ForeignAnswer,
     NotFound,
     NothingStarted,
     Rejected,
@@ -21,17 +23,19 @@ from airflow_provider_datarecs.api.errors import (
 )
 from airflow_provider_datarecs.api.parsing import run_ids
 from airflow_provider_datarecs.api.retry import starting
-from airflow_provider_datarecs.api.runs import epoch, run_from, shown
+from airflow_provider_datarecs.api.runs import run_from
+from airflow_provider_datarecs.api.times import epoch_seconds, iso_utc
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.client import DataRecsClient
-    from airflow_provider_datarecs.api.runs import Target
+    from airflow_provider_datarecs.api.targets import Target
 
 log = logging.getLogger(__name__)
 
 CLOCK_SKEW = 300.0  # seconds that DataRecs' clock may be behind this machine's
 MAX_PAGES = 100  # of a run history that are read; at 100 requests a minute more would take too long
-NO_HISTORY = (Forbidden, NotFound, Rejected)  # no later look will see more
+ANSWERS = (AnsweredWithError, ForeignAnswer)  # that have an HTTP status
+NO_HISTORY = (Forbidden, NotFound, Rejected)  # that a later request would meet as well
 
 
 @dataclass(frozen=True)
@@ -41,8 +45,8 @@ class StartRequest:
 
     :param key: the Idempotency-Key of every attempt
     :param label: the run's label, None for none
-    :param is_label_unique: whether no other wish has this label, so that it proves whose a run is
-    :param since: epoch seconds before which no run of this wish can have begun, None where that is unknown
+    :param is_label_unique: whether no other start request has this label, so that it proves whose a run is
+    :param since: epoch seconds before which no run of this request can have begun, None where unknown
     """
 
     key: str
@@ -52,16 +56,16 @@ class StartRequest:
 
     @property
     def not_before(self) -> float:
-        """The earliest time, by DataRecs' clock, at which a run of this wish can have begun."""
+        """The earliest time, by DataRecs' clock, at which a run of this request can have begun."""
         return float("-inf") if self.since is None else self.since - CLOCK_SKEW
 
 
 @dataclass(frozen=True)
 class HistoryMatch:
     """
-    What the run history tells of a wish; that nothing was started, where it has neither of these.
+    What the run history tells of a start request: with neither of these, that nothing was started.
 
-    :param run_id: the one run of this wish
+    :param run_id: the one run of this request
     :param doubt: why nobody can say whether there is one
     """
 
@@ -79,7 +83,7 @@ async def start_once(
     before_send: Callable[[], None] = lambda: None,
 ) -> str:
     """
-    Start a run unless this wish already has one, and give its id.
+    Start a run unless this start request already has one, and give its id.
 
     :param client: an open client
     :param target: the job or job group
@@ -101,7 +105,7 @@ async def start_once(
 
 class _Start:
     """
-    The attempts at one wish.
+    The attempts at one start request.
 
     ``_doubt`` is why there may be a run of what was sent so far, None if not; ``_was_sent`` says whether
     there was a request at all whose answer nobody knows.
@@ -123,7 +127,7 @@ class _Start:
 
     async def find(self, sent_at: float, *, may_repeat: bool) -> str | None:
         self._was_sent = True
-        found = await _look_before_start(self._client, self._target, self._start_request, sent_at)
+        found = await _find_before_start(self._client, self._target, self._start_request, sent_at)
         if found.doubt:
             self._doubt = f"an earlier try of this task may have sent the request, and {found.doubt}"
             if not may_repeat:
@@ -142,7 +146,7 @@ class _Start:
         except RunMayHaveStarted as lost:
             return await self._find_lost(lost, sent)
         except DataRecsError as error:
-            if self._was_sent and getattr(error, "status", None) == contract.CONFLICT:
+            if self._was_sent and isinstance(error, ANSWERS) and error.status == contract.CONFLICT:
                 # In conflict with what was sent before, perhaps, which is still being carried out.
                 return await self._find_lost(RunMayHaveStarted(self._target, error), sent)
             if self._doubt is None:
@@ -157,7 +161,7 @@ class _Start:
         target, self._was_sent = self._target, True
         log.warning("The answer to a start of %s is lost (%s); looking in its runs", target, lost.why)
         try:
-            found = await look_for_run(self._client, target, self._start_request, sent)
+            found = await find_in_history(self._client, target, self._start_request, sent)
         except DataRecsError as error:
             found = HistoryMatch(doubt=f"its run history cannot be read ({error})")
         if found.run_id is not None:
@@ -171,37 +175,37 @@ class _Start:
         return RunMayHaveStarted(self._target, f"{self._doubt}{more}. {_advice(self._start_request)}")
 
 
-async def look_for_run(
+async def find_in_history(
     client: DataRecsClient, target: Target, request: StartRequest, sent_at: float
 ) -> HistoryMatch:
     """
-    Look for the run of a wish in the run history.
+    Find the run of a start request in the run history.
 
     A history without it proves nothing until the time is over in which a new run may not show.
 
     :param client: an open client
     :param target: the job or job group
-    :param request: what was wanted
+    :param request: what the task instance wants
     :param sent_at: epoch seconds at which the request was sent
     """
-    found = await _poll(client, target, request)
+    found = await _read_history(client, target, request)
     unseen_for = sent_at + contract.NOT_VISIBLE_GRACE - time.time()
     # Its own label would tell this run from others that could be it.
     may_clear_up = found == HistoryMatch() or (request.is_label_unique and found.run_id is None)
     if may_clear_up and unseen_for > 0:
         log.info("No run of %s shows yet that is this one; looking again in %.0f s", target, unseen_for)
         await asyncio.sleep(unseen_for)
-        found = await _poll(client, target, request)
+        found = await _read_history(client, target, request)
     if found.run_id is not None:
         log.info("Run %s of %s carries this task's label: adopted", found.run_id, target)
     return found
 
 
-async def _look_before_start(
+async def _find_before_start(
     client: DataRecsClient, target: Target, request: StartRequest, sent_at: float
 ) -> HistoryMatch:
     try:
-        return await look_for_run(client, target, request, sent_at)
+        return await find_in_history(client, target, request, sent_at)
     except NO_HISTORY as error:
         return HistoryMatch(doubt=f"its run history is refused ({error})")
     except DataRecsError as error:
@@ -215,8 +219,8 @@ async def _look_before_start(
         ) from error
 
 
-async def _poll(client: DataRecsClient, target: Target, request: StartRequest) -> HistoryMatch:
-    """Read the history as far as this wish's run can be, and say what it tells."""
+async def _read_history(client: DataRecsClient, target: Target, request: StartRequest) -> HistoryMatch:
+    """Read the history as far back as this request's run can be, and say what it tells."""
     # By their ids: what moves while the history is read can be on two pages.
     mine: dict[str, None] = {}
     others: dict[str, None] = {}
@@ -240,9 +244,9 @@ async def _poll(client: DataRecsClient, target: Target, request: StartRequest) -
 
 class _History:
     """
-    Give the runs, newest first, that can be of a wish; ``is_complete`` says whether none is left out.
+    Give the runs, newest first, that can be of a start request; ``is_complete`` says whether none is missing.
 
-    The order is an assumption, so the walk ends early only where all it has read is in that order.
+    The order is an assumption, so reading ends early only where all that was read is in that order.
     """
 
     def __init__(self, client: DataRecsClient, target: Target, request: StartRequest) -> None:
@@ -254,7 +258,7 @@ class _History:
 
     async def runs(self) -> AsyncIterator[dict[str, Any]]:
         try:
-            async for page in self._client.run_pages(self._target, most=MAX_PAGES):
+            async for page in self._client.iter_run_pages(self._target, most=MAX_PAGES):
                 for item in page.items:
                     begun = self._begin_of(item)
                     self._begun.append(begun)
@@ -269,8 +273,9 @@ class _History:
 
     def _begin_of(self, item: Mapping[str, Any]) -> float:
         run = run_from(item, self._target)
-        times = [epoch(run.result[name]) for name in ("started_at", "completed_at")] if run else []
-        return next((time for time in times if time is not None), float("inf"))  # it has not begun
+        shown = (run.result[contract.STARTED_AT], run.result[contract.COMPLETED_AT]) if run else ()
+        times = (time for time in map(epoch_seconds, shown) if time is not None)
+        return next(times, float("inf"))  # it has not begun
 
     def _rest_is_older(self) -> bool:
         begun = self._begun
@@ -279,7 +284,7 @@ class _History:
 
 
 def _advice(request: StartRequest) -> str:
-    since = "" if request.since is None else f" begun after {shown(request.not_before)}"
+    since = "" if request.since is None else f" begun after {iso_utc(request.not_before)}"
     label = f" with the label {request.label!r}" if request.label else ""
     return (
         f"Look at DataRecs for a run{since}{label}. If there is none, clear the task, which starts one; if "

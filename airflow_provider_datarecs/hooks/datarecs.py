@@ -15,8 +15,8 @@ from airflow_provider_datarecs.compat import (
     BaseHook,
 )
 from airflow_provider_datarecs.exceptions import as_airflow_exceptions, message_of
+from airflow_provider_datarecs.hooks.calls import ApiCalls
 from airflow_provider_datarecs.provider_info import (
-    CONN_FIELDS,
     CONN_TYPE,
     DEFAULT_CONN_ID,
     HOOK_NAME,
@@ -28,9 +28,8 @@ if TYPE_CHECKING:
     from airflow_provider_datarecs.api.contract import TargetKind
     from airflow_provider_datarecs.api.rate_limit import RateLimitState
     from airflow_provider_datarecs.api.retry import RetryPolicy
-    from airflow_provider_datarecs.api.runs import Run, Target
     from airflow_provider_datarecs.api.settings import ClientSettings
-    from airflow_provider_datarecs.api.start import StartRequest
+    from airflow_provider_datarecs.api.targets import Target
 
 T = TypeVar("T")
 
@@ -43,7 +42,7 @@ def _warn_once(conn_id: str, note: str) -> None:
     log.warning("Connection %s: %s", conn_id, note)
 
 
-class DataRecsHook(BaseHook):
+class DataRecsHook(ApiCalls, BaseHook):
     """
     Read a DataRecs connection and make blocking calls with it.
 
@@ -82,8 +81,8 @@ class DataRecsHook(BaseHook):
 
     def read_settings(self) -> ClientSettings:
         """Do what :meth:`get_settings` does, but raise the API client's ``InvalidSettings``."""
-        from airflow_provider_datarecs.api.runs import check_text
         from airflow_provider_datarecs.api.settings import ClientSettings
+        from airflow_provider_datarecs.api.targets import check_text
 
         self.conn_id = check_text("conn_id", self.conn_id)
         try:
@@ -165,7 +164,7 @@ class DataRecsHook(BaseHook):
         :param workspace_id: the id of its workspace
         :raises AirflowFailException: naming the argument, when an id cannot be one
         """
-        from airflow_provider_datarecs.api.runs import Target
+        from airflow_provider_datarecs.api.targets import Target
 
         with as_airflow_exceptions(self.conn_id):
             return Target(kind, target_id, workspace_id)
@@ -179,7 +178,7 @@ class DataRecsHook(BaseHook):
         :param value: what it holds
         :raises AirflowFailException: naming the argument
         """
-        from airflow_provider_datarecs.api.runs import check_text
+        from airflow_provider_datarecs.api.targets import check_text
 
         with as_airflow_exceptions(self.conn_id):
             return check_text(argument, value)
@@ -196,85 +195,11 @@ class DataRecsHook(BaseHook):
         with as_airflow_exceptions(self.conn_id):
             return self._run(ask)
 
-    def list_workspaces(self) -> list[dict[str, Any]]:
-        """List all workspaces that the API key can see."""
-        return self.call(lambda client: client.list_workspaces())
-
-    def list_jobs(self, workspace_id: str | None = None) -> list[dict[str, Any]]:
-        """
-        List jobs.
-
-        :param workspace_id: the workspace whose jobs to list, default all
-        """
-        return self.call(lambda client: client.list_jobs(workspace_id))
-
-    def find_job(self, *, workspace_name: str, job_name: str) -> Target:
-        """
-        Find a job by names, both exact and case-sensitive.
-
-        :param workspace_name: the workspace's name
-        :param job_name: the job's name
-        :raises AirflowException: when a name is missing or not unique
-        """
-        from airflow_provider_datarecs.api.names import find_job
-
-        return self.call(lambda client: find_job(client, workspace_name=workspace_name, job_name=job_name))
-
-    def start_run(self, target: Target, *, idempotency_key: str, run_label: str | None = None) -> str:
-        """
-        Start a run and give its id.
-
-        :param target: the job or job group
-        :param idempotency_key: the same for every attempt at the same wish
-        :param run_label: a label for the run, default none
-        :raises DataRecsRunUncertain: when the answer is lost, so that the run may or may not exist
-        """
-        return self.call(
-            lambda client: client.start_run(target, idempotency_key=idempotency_key, run_label=run_label)
-        )
-
-    def start_run_once(
-        self,
-        target: Target,
-        request: StartRequest,
-        *,
-        sent_at: float | None,
-        may_repeat: bool,
-        before_send: Callable[[], None] = lambda: None,
-    ) -> str:
-        """
-        Start a run unless this wish already has one, and give its id.
-
-        :param target: the job or job group
-        :param request: what the task instance wants
-        :param sent_at: epoch seconds until which an earlier try of the task may have sent the request, None
-            if it cannot have
-        :param may_repeat: whether to send again where nobody can say whether there is a run
-        :param before_send: called each time the request is about to be sent, default nothing
-        :raises DataRecsRunUncertain: where nobody can say, unless ``may_repeat``
-        """
-        from airflow_provider_datarecs.api.start import start_once
-
-        return self.call(
-            lambda client: start_once(
-                client, target, request, sent_at=sent_at, may_repeat=may_repeat, before_send=before_send
-            )
-        )
-
-    def get_run(self, target: Target, run_id: str) -> Run:
-        """
-        Ask for one run.
-
-        :param target: the job or job group
-        :param run_id: the run's id
-        """
-        return self.call(lambda client: client.get_run(target, run_id))
-
     def test_connection(self) -> tuple[bool, str]:
         """Say whether the connection works, and why not."""
         from airflow_provider_datarecs.api.contract import TargetKind
         from airflow_provider_datarecs.api.retry import ONE_POLL
-        from airflow_provider_datarecs.api.runs import Target
+        from airflow_provider_datarecs.api.targets import Target
         from airflow_provider_datarecs.api.urls import console_link
 
         try:
@@ -321,19 +246,6 @@ class DataRecsHook(BaseHook):
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
         """Give the form fields for the connection's extras to Airflow before 3.2."""
-        # Airflow 3 has neither package of its own, so they are imported only when it asks.
-        from wtforms import BooleanField, StringField  # type: ignore[import-untyped]
+        from airflow_provider_datarecs.hooks.form import form_widgets
 
-        # Numbers are text here: Airflow 3.1 knows no decimal field, and an empty one must stay empty.
-        kinds = {
-            "boolean": BooleanField,
-            "string": StringField,
-            "number": StringField,
-            "integer": StringField,
-        }
-        return {
-            name: kinds[conn_field["schema"]["type"][0]](
-                conn_field["label"], description=conn_field["description"]
-            )
-            for name, conn_field in CONN_FIELDS.items()
-        }
+        return form_widgets()

@@ -9,7 +9,7 @@ from airflow.provider.datarecs.links.run import XCOM_KEY
 from airflow_provider_datarecs.compat import AirflowTaskTimeout
 
 if TYPE_CHECKING:
-    from airflow_provider_datarecs.api.runs import Target
+    from airflow_provider_datarecs.api.targets import Target
     from airflow_provider_datarecs.compat import Context
     from airflow_provider_datarecs.hooks.datarecs import DataRecsHook
 

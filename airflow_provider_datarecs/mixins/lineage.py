@@ -8,7 +8,7 @@ from airflow_provider_datarecs.api import contract
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.results import RunResult
-    from airflow_provider_datarecs.api.runs import Target
+    from airflow_provider_datarecs.api.targets import Target
 
 # What others learn of a result: OpenLineage, and those who wait for an asset.
 REPORTED_FIELDS = ("status", *contract.COUNTS, "started_at", "completed_at")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_datarecs.agreement import LimitArgument, UnmatchedLimits
-from airflow_provider_datarecs.api.runs import check_choice
+from airflow_provider_datarecs.api.targets import check_choice
 from airflow_provider_datarecs.choices import FAIL, ON_UNMATCHED, SKIP
 from airflow_provider_datarecs.compat import AirflowSkipException, set_outlet_extra
 from airflow_provider_datarecs.exceptions import (
@@ -18,7 +18,7 @@ from airflow_provider_datarecs.mixins.lineage import REPORTED_FIELDS
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.results import RunResult
-    from airflow_provider_datarecs.api.runs import Target
+    from airflow_provider_datarecs.api.targets import Target
     from airflow_provider_datarecs.compat import Context
 
 

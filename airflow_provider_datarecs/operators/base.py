@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.provider.datarecs.links.run import DataRecsRunLink
 
 from airflow_provider_datarecs.api.contract import TargetKind
-from airflow_provider_datarecs.api.runs import check_choice
+from airflow_provider_datarecs.api.targets import check_choice
 from airflow_provider_datarecs.choices import FAIL, ON_UNCERTAIN, RETRY
 from airflow_provider_datarecs.compat import AirflowException, BaseOperator
 from airflow_provider_datarecs.exceptions import DataRecsRunUncertain, as_airflow_exceptions
@@ -17,8 +17,8 @@ from airflow_provider_datarecs.operators.start_state import StartState, Try
 from airflow_provider_datarecs.provider_info import DEFAULT_CONN_ID
 
 if TYPE_CHECKING:
-    from airflow_provider_datarecs.api.runs import Target
     from airflow_provider_datarecs.api.start import StartRequest
+    from airflow_provider_datarecs.api.targets import Target
     from airflow_provider_datarecs.compat import Context
 
 LABEL_PART = 60  # characters of a DAG's or task's id that go into a label
@@ -93,15 +93,20 @@ class StartRunOperator(LineageMixin, DataRecsOperator):
         return ids["run_id"]
 
     def _start(self, request: StartRequest, start_state: StartState) -> dict[str, str]:
+        from airflow_provider_datarecs.api.start import start_once
+
         sent_at = start_state.sent_at
         try:
             target = self._find()
-            run_id = self.hook.start_run_once(
-                target,
-                request,
-                sent_at=sent_at,
-                may_repeat=self.on_uncertain == RETRY,
-                before_send=start_state.note_sent,
+            run_id = self.hook.call(
+                lambda client: start_once(
+                    client,
+                    target,
+                    request,
+                    sent_at=sent_at,
+                    may_repeat=self.on_uncertain == RETRY,
+                    before_send=start_state.note_sent,
+                )
             )
         except DataRecsRunUncertain:
             raise

@@ -86,7 +86,7 @@ class GetJobRunResultOperator(LineageMixin, ResultMixin, DataRecsOperator):
         """
         self.read_limits()  # before a request is spent
         job = self.hook.target(TargetKind.JOB, self.job_id, self.workspace_id)
-        run = self.hook.get_run(job, self.run_id)
+        run = self.hook.call(lambda client: client.get_run(job, self.run_id))
         self.push_link(context, job, run.id)
         result: Any = run.result
         self.note_run(job, run.id, result)

@@ -8,7 +8,7 @@ from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.operators.base import StartRunOperator
 
 if TYPE_CHECKING:
-    from airflow_provider_datarecs.api.runs import Target
+    from airflow_provider_datarecs.api.targets import Target
 
 
 class TriggerJobGroupRunOperator(StartRunOperator):

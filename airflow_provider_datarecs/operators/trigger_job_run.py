@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Sequence
 from airflow_provider_datarecs.operators.base import StartRunOperator
 
 if TYPE_CHECKING:
-    from airflow_provider_datarecs.api.runs import Target
+    from airflow_provider_datarecs.api.targets import Target
 
 
 class TriggerJobRunOperator(StartRunOperator):

@@ -19,8 +19,9 @@ from airflow_provider_datarecs.polling import config
 from airflow_provider_datarecs.polling.connection import ConnectionReader
 
 if TYPE_CHECKING:
-    from airflow_provider_datarecs.api.runs import Run, Target
+    from airflow_provider_datarecs.api.runs import Run
     from airflow_provider_datarecs.api.settings import ClientSettings
+    from airflow_provider_datarecs.api.targets import Target
 
 T = TypeVar("T")
 

@@ -68,4 +68,4 @@ class ConnectionReader:
 
 def _service(settings: ClientSettings) -> ClientSettings:
     """Give what settings say of where requests go and as whom."""
-    return replace(settings, limits=RateLimitConfig(), console_url=None)
+    return replace(settings, rate_limit=RateLimitConfig(), console_url=None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Dict
+from typing import TYPE_CHECKING, Any, Dict, Mapping
 
 from airflow_provider_datarecs.api import contract
 from airflow_provider_datarecs.api.runs import UNREADABLE
@@ -11,7 +11,8 @@ from airflow_provider_datarecs.exceptions import DataRecsRunNotSeen, by_meaning,
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.errors import DataRecsError
-    from airflow_provider_datarecs.api.runs import Run, Target
+    from airflow_provider_datarecs.api.runs import Run
+    from airflow_provider_datarecs.api.targets import Target
 
 FINISHED = "finished"
 TIMED_OUT = "timed_out"
@@ -105,7 +106,7 @@ def is_about(event: Any, target: Target, run_id: str) -> bool:
     return isinstance(event, dict) and tuple(map(event.get, ABOUT)) == this
 
 
-def describe(result: dict[str, Any]) -> str:
+def describe(result: Mapping[str, Any]) -> str:
     """
     Say in one line how a run ended: its status, its rows, when it ran and its error.
 
@@ -122,7 +123,7 @@ def describe(result: dict[str, Any]) -> str:
     return "; ".join(parts)
 
 
-def rows_of(result: dict[str, Any]) -> str:
+def rows_of(result: Mapping[str, Any]) -> str:
     """
     Give the counts of rows that there are, readable or not; empty where there is none.
 
@@ -161,5 +162,6 @@ def _details(result: dict[str, Any]) -> str:
 
 def _error_text(error: Any) -> str:
     if isinstance(error, dict):
-        return ": ".join(str(error[key]) for key in ("code", "message") if error.get(key)) or str(error)
+        parts = (str(error[key]) for key in (contract.CODE, contract.MESSAGE) if error.get(key))
+        return ": ".join(parts) or str(error)
     return str(error) if error else "none given by DataRecs"

@@ -25,7 +25,7 @@ from airflow_provider_datarecs.polling.poller import poller_of
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.client import DataRecsClient
-    from airflow_provider_datarecs.api.runs import Target
+    from airflow_provider_datarecs.api.targets import Target
 
     _KillCheck = Tuple[Any, Optional[int], "asyncio.Future[Optional[bool]]"]
 

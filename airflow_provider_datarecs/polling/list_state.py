@@ -10,7 +10,7 @@ from airflow_provider_datarecs.polling import config
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.contract import TargetKind
-    from airflow_provider_datarecs.api.runs import Target
+    from airflow_provider_datarecs.api.targets import Target
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,8 @@ from airflow_provider_datarecs.api.errors import (
     UnreadableAnswer,
 )
 from airflow_provider_datarecs.api.parsing import Page, run_ids
-from airflow_provider_datarecs.api.runs import Run, epoch, run_from
+from airflow_provider_datarecs.api.runs import Run, run_from
+from airflow_provider_datarecs.api.times import epoch_seconds
 from airflow_provider_datarecs.polling import config
 from airflow_provider_datarecs.polling.clock import to_monotonic
 from airflow_provider_datarecs.polling.durations import RunDurations
@@ -23,7 +24,7 @@ from airflow_provider_datarecs.polling.request import ListPage, PollRequest, Tra
 from airflow_provider_datarecs.polling.schedule import LossCurve
 
 if TYPE_CHECKING:
-    from airflow_provider_datarecs.api.runs import Target
+    from airflow_provider_datarecs.api.targets import Target
 
     Answer = Union[Page, Run, DataRecsError]
     Polls = List[Tuple[TrackedRun, Union[Run, DataRecsError]]]
@@ -161,7 +162,7 @@ class RunLookup:
             if seen.is_finished and not seen.is_whole:
                 # Its result may have more than the list shows.
                 run.page = None
-                ended = epoch(seen.result["completed_at"])
+                ended = epoch_seconds(seen.result["completed_at"])
                 run.ended = now if ended is None else to_monotonic(ended, now)
             else:
                 polls.append((run, seen))
@@ -190,7 +191,10 @@ class RunLookup:
             if run is None or not run.is_finished:
                 continue
             finished.update(ids)
-            started, ended = epoch(run.result["started_at"]), epoch(run.result["completed_at"])
+            started, ended = (
+                epoch_seconds(run.result["started_at"]),
+                epoch_seconds(run.result["completed_at"]),
+            )
             if started is not None and ended is not None:
                 self._durations.learn(run.id, ended=ended, seconds=ended - started)
         self._known_ends = finished

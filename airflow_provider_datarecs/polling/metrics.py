@@ -107,8 +107,8 @@ class PollerMetrics:
         self._told, self._was_stretched, self._line_at = state, load.is_stretched, now
         if stretches:
             log.info(
-                "Connection %s: the %d waits take %d requests for one look at each. As they are set, that is "
-                "every %.0f s on average, %.0f requests a minute; the rate limit leaves %.0f. So looks come "
+                "Connection %s: the %d waits take %d requests for one poll of each. As they are set, that is "
+                "every %.0f s on average, %.0f requests a minute; the rate limit leaves %.0f. So polls come "
                 "every %.0f s on average, more often when runs usually end, and after %.0f s at the latest",
                 self.conn_id,
                 load.waits,
@@ -121,7 +121,7 @@ class PollerMetrics:
             )
         else:
             log.info(
-                "Connection %s: %d waits, %d requests for one look at each; %d requests in the last minute, "
+                "Connection %s: %d waits, %d requests for one poll of each; %d requests in the last minute, "
                 "%d of them refused with 429; the limit is %.0f",
                 self.conn_id,
                 load.waits,

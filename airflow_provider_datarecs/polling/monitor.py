@@ -15,7 +15,8 @@ from airflow_provider_datarecs.polling.confirmation import Confirmation
 from airflow_provider_datarecs.polling.progress import Progress
 
 if TYPE_CHECKING:
-    from airflow_provider_datarecs.api.runs import Run, Target
+    from airflow_provider_datarecs.api.runs import Run
+    from airflow_provider_datarecs.api.targets import Target
     from airflow_provider_datarecs.polling.progress import NextPoll
 
 
@@ -106,7 +107,7 @@ class RunMonitor:
 
     def give_up(self) -> events.Event:
         """Give the event of a wait whose time is over, and that for its last poll as well."""
-        no_room = " There was no room for a last look within the rate limit."
+        no_room = " There was no room for a last poll within the rate limit."
         return self._timed_out(no_room if self._last_poll_at is None else "")
 
     def refused(self, error: DataRecsError) -> events.Event:

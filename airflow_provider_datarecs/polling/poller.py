@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, AsyncIterator, Awaitable, Callable
 from weakref import WeakKeyDictionary
 
 from airflow_provider_datarecs.api.errors import RateLimited, Unforeseen
-from airflow_provider_datarecs.api.runs import Run, epoch
+from airflow_provider_datarecs.api.runs import Run
+from airflow_provider_datarecs.api.times import epoch_seconds
 from airflow_provider_datarecs.polling import config
 from airflow_provider_datarecs.polling.confirmation import CONNECTION_IS_REFUSED, Confirmation
 from airflow_provider_datarecs.polling.metrics import Load, PollerMetrics
@@ -127,7 +128,7 @@ class Poller:
             try:
                 await self._send_next()
             except Exception as error:  # noqa: PERF203 - the next turn may go well
-                log.exception("Connection %s: its waits cannot be looked at just now", self._conn_id)
+                log.exception("Connection %s: its waits cannot be polled just now", self._conn_id)
                 await self._do_for_all(partial(Wait.judge, answer=Unforeseen(error)))
                 await asyncio.sleep(config.current().pause_after_mistake)
                 self.waits.note_changes()
@@ -208,7 +209,7 @@ class Poller:
         for wait in run.waits:
             if wait.take(answer, now, longest) is None or not isinstance(answer, Run):
                 continue
-            ended = epoch(answer.result["completed_at"]) if answer.is_finished else None
+            ended = epoch_seconds(answer.result["completed_at"]) if answer.is_finished else None
             if ended is not None:
                 self._metrics.noticed(max(0.0, time.time() - ended))
 

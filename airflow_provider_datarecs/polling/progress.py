@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Optional, Tuple
 
 from airflow_provider_datarecs.api import contract
 from airflow_provider_datarecs.api.errors import DataRecsError, Unforeseen
-from airflow_provider_datarecs.api.runs import shown
+from airflow_provider_datarecs.api.times import iso_utc
 from airflow_provider_datarecs.compat import CONFIG_EXCEPTIONS
 from airflow_provider_datarecs.polling import events
 from airflow_provider_datarecs.provider_info import CONFIG_SECTION, HEARTBEAT_INTERVAL
@@ -112,12 +112,12 @@ class Progress:
         self._logged_at = now
         meaning = "This says nothing about the run"
         if to_be_confirmed:
-            meaning = "If further looks, on the connection as it is then, meet the same, the wait ends"
+            meaning = "If further polls, on the connection as it is then, meet the same, the wait ends"
         self._wait.log.warning(
             "Run %s of %s cannot be seen since %s: %s. %s; %s%s",
             self._wait.run_id,
             self._wait.target,
-            shown(self._failed_since),
+            iso_utc(self._failed_since),
             self._failure.rstrip("."),
             meaning,
             self._so_far(next_poll),
@@ -141,7 +141,7 @@ class Progress:
         self._logged_at = now
         status, rows = run.status or "without status", events.rows_of(run.result)
         notes = [] if lost_since is None else [f"seen again after {self._ago(lost_since)}"]
-        notes.append(status if is_news else f"still {status}, as seen since {shown(self._status_since)}")
+        notes.append(status if is_news else f"still {status}, as seen since {iso_utc(self._status_since)}")
         if not run.is_finished and run.status not in contract.STILL_GOING:
             notes.append("a status this provider does not know, taken as still going")
         if rows:
@@ -177,7 +177,7 @@ class Progress:
         if next_poll is None:
             return waited
         soonest, latest = map(_span, next_poll)
-        return f"{waited}, next look in {soonest}{f' to {latest}' if latest > soonest else ''}"
+        return f"{waited}, next poll in {soonest}{f' to {latest}' if latest > soonest else ''}"
 
     def _heartbeat_due(self) -> bool:
         return self._clock.now() >= self._logged_at + heartbeat_interval()

@@ -14,7 +14,7 @@ from airflow_provider_datarecs.polling.schedule import Schedule
 from airflow_provider_datarecs.polling.waits import Wait
 
 if TYPE_CHECKING:
-    from airflow_provider_datarecs.api.runs import Target
+    from airflow_provider_datarecs.api.targets import Target
     from airflow_provider_datarecs.polling.monitor import RunMonitor
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_datarecs.api.errors import DataRecsError
-from airflow_provider_datarecs.api.runs import epoch
+from airflow_provider_datarecs.api.times import epoch_seconds
 from airflow_provider_datarecs.polling.clock import to_monotonic
 from airflow_provider_datarecs.polling.schedule import draw_max_rounds
 
@@ -66,7 +66,7 @@ class TrackedRun:
         self.seen_at = now
         if answer.result["started_at"] != self._started_at:
             self._started_at = answer.result["started_at"]
-            started = epoch(self._started_at)
+            started = epoch_seconds(self._started_at)
             if started is not None:
                 self.started = to_monotonic(started, now)
 

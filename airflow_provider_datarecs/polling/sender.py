@@ -80,8 +80,8 @@ class RequestSender:
         finally:
             pacer.answered(time.monotonic())
         settings = self.client.settings
-        if settings is not None and settings.limits != self.pacer.config:
-            self.pacer.configure(settings.limits)
+        if settings is not None and settings.rate_limit != self.pacer.config:
+            self.pacer.configure(settings.rate_limit)
         if isinstance(answer, RateLimited) and not isinstance(answer, LimitUsedUp):
             self.pacer.refused(time.monotonic(), limit_wait(answer))
         self._metrics.count(answer)

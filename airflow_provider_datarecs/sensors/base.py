@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Iterator, NoReturn
 
 from airflow.provider.datarecs.links.run import DataRecsRunLink
 
-from airflow_provider_datarecs.api.runs import Target, check_id, shown
+from airflow_provider_datarecs.api.targets import Target, check_id
+from airflow_provider_datarecs.api.times import iso_utc
 from airflow_provider_datarecs.choices import FAIL
 from airflow_provider_datarecs.compat import (
     AirflowException,
@@ -244,7 +245,7 @@ class RunSensor(LineageMixin, ResultMixin, BaseSensorOperator):
             how,
             self.run_id,
             self._target(),
-            shown(deadline),
+            iso_utc(deadline),
             timedelta(seconds=round(deadline - since)),
             limit,
         )

@@ -13,7 +13,8 @@ from airflow_provider_datarecs.polling.monitor import RunMonitor, WaitSpec
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.errors import DataRecsError
-    from airflow_provider_datarecs.api.runs import Run, Target
+    from airflow_provider_datarecs.api.runs import Run
+    from airflow_provider_datarecs.api.targets import Target
     from airflow_provider_datarecs.hooks.datarecs import DataRecsHook
     from airflow_provider_datarecs.polling.client import BlockingPoller
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, AsyncIterator, Awaitable, Callable, Class
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from asgiref.sync import sync_to_async
 
-from airflow_provider_datarecs.api.runs import Target
+from airflow_provider_datarecs.api.targets import Target
 from airflow_provider_datarecs.compat import TRIGGERS_ARE_TOLD_OF_KILLS
 from airflow_provider_datarecs.polling import config
 from airflow_provider_datarecs.polling.events import TIMEOUT
@@ -142,7 +142,7 @@ class RunTrigger(BaseTrigger):
             RunTrigger._wait_for = await sync_to_async(_load_wait_for)()
         pause = max(0.0, min(self._until_first_poll(), self.deadline - time.time()))
         self.log.info(
-            "A triggerer has taken up the wait for run %s of %s, which began %s ago; first look in %.0f s",
+            "A triggerer has taken up the wait for run %s of %s, which began %s ago; first poll in %.0f s",
             self.run_id,
             self._target,
             timedelta(seconds=max(0, round(time.time() - self.since))),

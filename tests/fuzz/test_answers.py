@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from airflow_provider_datarecs.api import parsing
 from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.api.errors import AnsweredWithError, ForeignAnswer, UnreadableAnswer
-from airflow_provider_datarecs.api.runs import Target, epoch, read_run, run_from
+from airflow_provider_datarecs.api.runs import read_run, run_from
+from airflow_provider_datarecs.api.targets import Target
+from airflow_provider_datarecs.api.times import epoch_seconds
 
 JOB = Target(TargetKind.JOB, "j1", "w1")
 GROUP = Target(TargetKind.JOB_GROUP, "g1", "w1")
@@ -109,7 +111,7 @@ def test_a_run_of_another_job_or_group_is_none_of_it(run, target):
         assert read is None
     elif read is not None:
         assert read.id == "r1"
-        epoch(read.result["started_at"])
+        epoch_seconds(read.result["started_at"])
         hash(read.shape)
         assert read.is_finished == (read.status in ("COMPLETED", "FAILED", "CANCELLED"))
 

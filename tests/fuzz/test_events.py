@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.api.errors import NotFound
-from airflow_provider_datarecs.api.runs import Run, Target
+from airflow_provider_datarecs.api.runs import Run
+from airflow_provider_datarecs.api.targets import Target
 from airflow_provider_datarecs.compat import AirflowException, AirflowTaskTimeout
 from airflow_provider_datarecs.polling import events
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from airflow_provider_datarecs.api.client import DataRecsClient
 from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.api.errors import EndlessList
-from airflow_provider_datarecs.api.runs import Target
 from airflow_provider_datarecs.api.settings import ClientSettings
+from airflow_provider_datarecs.api.targets import Target
 
 MOST = 6
 JOB = Target(TargetKind.JOB, "j1", "w1")

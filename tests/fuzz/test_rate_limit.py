@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from airflow_provider_datarecs.api import parsing
 from airflow_provider_datarecs.api.errors import RateLimited
 from airflow_provider_datarecs.api.rate_limit import RateLimitState
+from airflow_provider_datarecs.api.rate_limit_headers import rate_limit_wait, seconds_to_reset
 from airflow_provider_datarecs.api.retry import MAX_LIMIT_WAIT, MIN_LIMIT_WAIT, limit_wait
 
 NOW = 1_767_225_600.0  # 2026-01-01T00:00:00Z
@@ -53,7 +54,7 @@ def _frozen(monkeypatch):
 @example({"Retry-After": "9" * 400})
 @example({"X-RateLimit-Reset": "9" * 400, "Date": "Mon, 01 Jan 0001 00:00:00 +2359"})
 def test_a_waiting_time_is_none_or_one(headers):
-    for wait in (parsing.rate_limit_wait(headers), parsing.seconds_to_reset(headers)):
+    for wait in (rate_limit_wait(headers), seconds_to_reset(headers)):
         assert wait is None or wait >= 0.0
     error = parsing.error_for("GET /x", "it", 429, headers, b"")
     assert isinstance(error, RateLimited)
@@ -65,9 +66,9 @@ def test_a_waiting_time_is_none_or_one(headers):
 def test_seconds_dates_and_epochs_mean_the_same(seconds, skew):
     service = NOW + skew
     date = {"Date": http_date(service)}
-    assert parsing.rate_limit_wait({"Retry-After": str(seconds), **date}) == seconds
-    assert parsing.rate_limit_wait({"Retry-After": http_date(service + seconds), **date}) == seconds
-    assert parsing.seconds_to_reset({"X-RateLimit-Reset": f"{service + seconds:.0f}", **date}) == seconds
+    assert rate_limit_wait({"Retry-After": str(seconds), **date}) == seconds
+    assert rate_limit_wait({"Retry-After": http_date(service + seconds), **date}) == seconds
+    assert seconds_to_reset({"X-RateLimit-Reset": f"{service + seconds:.0f}", **date}) == seconds
 
 
 @settings(max_examples=150)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from support import ROOT
 
 PACKAGE = ROOT / "airflow_provider_datarecs"
-HELPERS = {"__init__", "base", "poke", "start_state"}  # modules of what components share
+HELPERS = {"__init__", "base", "poke", "start_state", "calls", "form"}  # modules of what components share
 INNER = {"api", "compat", "mixins", "polling", "simulator"}  # folders of no components
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from airflow_provider_datarecs.api import errors
 from airflow_provider_datarecs.api.contract import TargetKind
-from airflow_provider_datarecs.api.runs import Target
+from airflow_provider_datarecs.api.targets import Target
 from airflow_provider_datarecs.compat import CONFIG_EXCEPTIONS, AirflowException, AirflowFailException
 from airflow_provider_datarecs.exceptions import (
     DataRecsConfigException,

@@ -126,7 +126,7 @@ def impatient() -> Iterator[None]:
     from support.stories.story import GRACE, TIMEOUT
 
     quick = {
-        "api.client.REQUEST_TIMEOUT": TIMEOUT,
+        "api.transport.REQUEST_TIMEOUT": TIMEOUT,
         "api.retry.REQUEST_TIMEOUT": TIMEOUT,
         "api.retry._backoff": lambda _state: 0.0,
         "api.retry.MIN_LIMIT_WAIT": 0.01,

@@ -8,8 +8,8 @@ import pytest
 from airflow_provider_datarecs.api.client import DataRecsClient
 from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.api.retry import OPERATOR
-from airflow_provider_datarecs.api.runs import Target
 from airflow_provider_datarecs.api.settings import ClientSettings
+from airflow_provider_datarecs.api.targets import Target
 from airflow_provider_datarecs.simulator import Plan, Simulator, World
 
 

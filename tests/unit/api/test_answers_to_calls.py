@@ -20,8 +20,8 @@ from airflow_provider_datarecs.api import errors
 from airflow_provider_datarecs.api.client import DataRecsClient
 from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.api.retry import ONE_POLL, OPERATOR
-from airflow_provider_datarecs.api.runs import Target
 from airflow_provider_datarecs.api.settings import ClientSettings
+from airflow_provider_datarecs.api.targets import Target
 
 JOB, GROUP = Target(TargetKind.JOB, "j1", "w1"), Target(TargetKind.JOB_GROUP, "g1", "w1")
 ITEMS = [{"id": "a", "workspace_id": "w1"}, {"id": "b", "workspace_id": "w1"}]
@@ -71,10 +71,10 @@ READS = {
 }
 STARTS = {
     "POST /jobs/j1/run": Call(
-        lambda c: c.start_run(JOB, idempotency_key="wish-1"), OF_JOB, {"run_id": "r1"}, "r1"
+        lambda c: c.start_run(JOB, idempotency_key="start-1"), OF_JOB, {"run_id": "r1"}, "r1"
     ),
     "POST /job-groups/g1/run": Call(
-        lambda c: c.start_run(GROUP, idempotency_key="wish-1"), OF_GROUP, {"run_id": "r1"}, "r1"
+        lambda c: c.start_run(GROUP, idempotency_key="start-1"), OF_GROUP, {"run_id": "r1"}, "r1"
     ),
 }
 CANCELS = {
@@ -620,7 +620,7 @@ NO_NEW_RUNS = [
 def test_where_the_answer_to_a_start_has_the_runs_id(wire, ask, name, body):
     wire.answer(name, Answer(201, body))
     assert ask(STARTS[name]) == "r1"
-    assert [seen.headers["Idempotency-Key"] for seen in wire.seen] == ["wish-1"]
+    assert [seen.headers["Idempotency-Key"] for seen in wire.seen] == ["start-1"]
 
 
 @pytest.mark.parametrize("name", STARTS)

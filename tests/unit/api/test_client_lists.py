@@ -226,14 +226,14 @@ async def test_unknown_fields_of_workspaces_and_jobs_are_passed_through(client, 
 async def test_the_run_history_comes_newest_first_over_all_pages(request, client, world, fixture, page_size):
     target = request.getfixturevalue(fixture)
     world.behaviour.page_size = page_size
-    started = [await client.start_run(target, idempotency_key=f"wish-{n}") for n in range(3)]
+    started = [await client.start_run(target, idempotency_key=f"start-{n}") for n in range(3)]
     history = await client.list_runs(target)
     assert [run["id"] for run in history] == started[::-1]
     assert {run[target.kind.id_field] for run in history} == {target.id}
 
 
 async def test_the_run_history_shows_labels(client, job):
-    await client.start_run(job, idempotency_key="wish-1", run_label="nightly")
+    await client.start_run(job, idempotency_key="start-1", run_label="nightly")
     assert [run["run_label"] for run in await client.list_runs(job)] == ["nightly"]
 
 

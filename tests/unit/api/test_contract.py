@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.api.errors import InvalidInput
-from airflow_provider_datarecs.api.runs import Target
+from airflow_provider_datarecs.api.targets import Target
 from airflow_provider_datarecs.simulator import Fault, Plan
 
 JOB = Target(TargetKind.JOB, "j1", "w1")
@@ -16,7 +16,7 @@ GROUP = Target(TargetKind.JOB_GROUP, "g1", "w1")
 
 
 def start(target, **more):
-    return lambda client: client.start_run(target, idempotency_key="wish-1", **more)
+    return lambda client: client.start_run(target, idempotency_key="start-1", **more)
 
 
 CALLS = [
@@ -73,7 +73,7 @@ async def test_request_on_the_wire(server, open_client, base, call, method, path
 
 @pytest.mark.parametrize(("target", "path"), [(JOB, "/jobs/j1"), (GROUP, "/job-groups/g1")])
 async def test_one_run_and_its_cancelling_on_the_wire(server, client, target, path):
-    run_id = await client.start_run(target, idempotency_key="wish-1")
+    run_id = await client.start_run(target, idempotency_key="start-1")
     await client.get_run(target, run_id)
     assert await client.cancel_run(target, run_id, reason="the task was cleared") is True
     _, polled, cancelled = server.requests
@@ -85,7 +85,7 @@ async def test_one_run_and_its_cancelling_on_the_wire(server, client, target, pa
 
 async def test_every_request_carries_the_api_key(server, client):
     await client.list_workspaces()
-    await client.start_run(JOB, idempotency_key="wish-1")
+    await client.start_run(JOB, idempotency_key="start-1")
     assert [request.headers["Authorization"] for request in server.requests] == ["Bearer demo-key"] * 2
 
 
@@ -104,19 +104,19 @@ async def test_no_tenant_header_unless_the_extra_names_one(server, client):
 async def test_the_tenant_of_the_extra_is_sent_with_every_request(server, open_client):
     async with open_client(server.url, extra={"tenant": "acme"}) as client:
         await client.list_workspaces()
-        await client.start_run(JOB, idempotency_key="wish-1")
+        await client.start_run(JOB, idempotency_key="start-1")
     assert [request.headers["X-Datarecs-Tenant-Hint"] for request in server.requests] == ["acme", "acme"]
 
 
 async def test_a_trigger_carries_its_idempotency_key_and_nothing_else_does(server, client):
-    await client.start_run(JOB, idempotency_key="wish-1")
+    await client.start_run(JOB, idempotency_key="start-1")
     await client.list_runs(JOB)
-    assert server.requests[0].headers["Idempotency-Key"] == "wish-1"
+    assert server.requests[0].headers["Idempotency-Key"] == "start-1"
     assert "Idempotency-Key" not in server.requests[1].headers
 
 
 async def test_a_trigger_without_a_label_has_no_body_at_all(server, client):
-    await client.start_run(JOB, idempotency_key="wish-1")
+    await client.start_run(JOB, idempotency_key="start-1")
     headers = server.requests[0].headers
     assert headers.get("Content-Length", "0") == "0"
     assert "Transfer-Encoding" not in headers
@@ -146,7 +146,7 @@ AWKWARD = [
 async def test_an_id_is_one_quoted_segment_of_the_path(server, client, world, job_id, segment):
     world.add_job(job_id, "awkward", "w1", Plan(queued=0, running=0))
     awkward = Target(TargetKind.JOB, job_id, "w1")
-    run_id = await client.start_run(awkward, idempotency_key="wish-1")
+    run_id = await client.start_run(awkward, idempotency_key="start-1")
     assert (await client.get_run(awkward, run_id)).status == "COMPLETED"
     assert [request.path for request in server.requests] == [
         f"/jobs/{segment}/run",
@@ -216,7 +216,7 @@ async def test_an_id_that_came_as_a_number_is_text(server, client, world):
     target = Target(TargetKind.JOB, 12, 7)
     assert target == Target(TargetKind.JOB, "12", "7")
     assert [job["id"] for job in await client.list_jobs(7)] == ["12"]
-    await client.start_run(target, idempotency_key="wish-1", run_label=20240131)
+    await client.start_run(target, idempotency_key="start-1", run_label=20240131)
     server.faults.append(Fault(status=200, body={"id": 345, "status": "RUNNING"}))
     assert (await client.get_run(target, 345)).id == "345"
     assert await client.cancel_run(target, 345, reason="why") is False

@@ -5,7 +5,7 @@ import pytest
 from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.api.errors import InvalidInput, NameNotFound, NameNotUnique
 from airflow_provider_datarecs.api.names import find_job
-from airflow_provider_datarecs.api.runs import Target
+from airflow_provider_datarecs.api.targets import Target
 from airflow_provider_datarecs.simulator import Fault
 
 

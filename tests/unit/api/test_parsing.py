@@ -10,6 +10,7 @@ import pytest
 
 from airflow_provider_datarecs.api import parsing
 from airflow_provider_datarecs.api.errors import ForeignAnswer, RateLimited, Redirected, UnreadableAnswer
+from airflow_provider_datarecs.api.rate_limit_headers import rate_limit_wait, seconds_to_reset
 
 NOW = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 
@@ -48,7 +49,7 @@ def _frozen(monkeypatch):
     ],
 )
 def test_seconds_until_the_rate_limit_opens(headers, seconds):
-    assert parsing.rate_limit_wait(headers) == (None if seconds is None else pytest.approx(seconds))
+    assert rate_limit_wait(headers) == (None if seconds is None else pytest.approx(seconds))
 
 
 @pytest.mark.usefixtures("_frozen")
@@ -69,7 +70,7 @@ def test_seconds_until_the_rate_limit_opens(headers, seconds):
     ],
 )
 def test_seconds_until_the_window_of_the_rate_limit_is_over(headers, seconds):
-    assert parsing.seconds_to_reset(headers) == (None if seconds is None else pytest.approx(seconds))
+    assert seconds_to_reset(headers) == (None if seconds is None else pytest.approx(seconds))
 
 
 @pytest.mark.usefixtures("_frozen")
@@ -78,18 +79,18 @@ def test_a_wrong_clock_of_this_machine_does_not_matter_where_the_answer_has_a_da
     at_service = NOW + behind
     date = {"Date": formatdate(at_service, usegmt=True)}
     epoch_reset = {**date, "X-RateLimit-Reset": str(int(at_service) + 42)}
-    assert parsing.seconds_to_reset(epoch_reset) == parsing.rate_limit_wait(epoch_reset) == 42
-    assert parsing.rate_limit_wait({**date, "Retry-After": formatdate(at_service + 90, usegmt=True)}) == 90
-    assert parsing.rate_limit_wait({**date, "Retry-After": formatdate(at_service - 90, usegmt=True)}) == 0
-    assert parsing.rate_limit_wait({**date, "Retry-After": "7"}) == 7
-    assert parsing.seconds_to_reset({**date, "X-RateLimit-Reset": "42"}) == 42
+    assert seconds_to_reset(epoch_reset) == rate_limit_wait(epoch_reset) == 42
+    assert rate_limit_wait({**date, "Retry-After": formatdate(at_service + 90, usegmt=True)}) == 90
+    assert rate_limit_wait({**date, "Retry-After": formatdate(at_service - 90, usegmt=True)}) == 0
+    assert rate_limit_wait({**date, "Retry-After": "7"}) == 7
+    assert seconds_to_reset({**date, "X-RateLimit-Reset": "42"}) == 42
 
 
 @pytest.mark.usefixtures("_frozen")
 @pytest.mark.parametrize("date", ["", "today", "Mon, 99 Foo 99999 99:99:99 GMT"])
 def test_with_a_date_that_is_none_this_machines_clock_counts(date):
     headers = {"Date": date, "X-RateLimit-Reset": str(int(NOW) + 42)}
-    assert parsing.seconds_to_reset(headers) == pytest.approx(42)
+    assert seconds_to_reset(headers) == pytest.approx(42)
 
 
 @pytest.mark.parametrize(

@@ -171,7 +171,7 @@ def test_before_python_3_11_no_proxy_with_https_leads_to_https(environment):
 
 async def start(settings, job):
     async with DataRecsClient(settings, tls=settings.tls(), policy=ONE_POLL) as client:
-        return await client.start_run(job, idempotency_key="wish-1")
+        return await client.start_run(job, idempotency_key="start-1")
 
 
 async def test_over_http_the_proxy_gets_its_password(server, environment, job):

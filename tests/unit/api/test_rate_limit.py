@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from airflow_provider_datarecs.api import parsing, rate_limit
+from airflow_provider_datarecs.api import rate_limit, rate_limit_headers
 from airflow_provider_datarecs.api.errors import InvalidSettings
 from airflow_provider_datarecs.api.rate_limit import RateLimitConfig, RateLimitState
 
@@ -21,7 +21,7 @@ def clock(monkeypatch):
     """The seconds that have passed, as a list of one."""
     passed = [0.0]
     monkeypatch.setattr(rate_limit, "time", SimpleNamespace(monotonic=lambda: STARTED + passed[0]))
-    monkeypatch.setattr(parsing, "time", SimpleNamespace(time=lambda: EPOCH + passed[0]))
+    monkeypatch.setattr(rate_limit_headers, "time", SimpleNamespace(time=lambda: EPOCH + passed[0]))
     return passed
 
 

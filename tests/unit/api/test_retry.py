@@ -43,7 +43,7 @@ async def test_a_trigger_that_may_have_arrived_is_never_sent_again(
     target = request.getfixturevalue(fixture)
     server.faults.append(Fault(times=None, **fault))
     with pytest.raises(errors.RunMayHaveStarted, match="may have started") as caught:
-        await client.start_run(target, idempotency_key="wish-1")
+        await client.start_run(target, idempotency_key="start-1")
     assert type(caught.value.why) is kind
     assert [request.method for request in server.requests] == ["POST"]
 
@@ -58,9 +58,9 @@ async def test_cancelling_that_may_have_arrived_is_not_sent_again(server, client
 
 async def test_a_rate_limited_trigger_starts_one_run_with_one_idempotency_key(server, client, world, job):
     server.faults.append(Fault(times=3, status=429, headers={"Retry-After": "0"}))
-    run_id = await client.start_run(job, idempotency_key="wish-1")
+    run_id = await client.start_run(job, idempotency_key="start-1")
     assert [run.id for run in world.runs[job.kind]] == [run_id]
-    assert [request.headers["Idempotency-Key"] for request in server.requests] == ["wish-1"] * 4
+    assert [request.headers["Idempotency-Key"] for request in server.requests] == ["start-1"] * 4
 
 
 async def test_the_simulators_own_rate_limit_is_understood(server, world, open_client):
@@ -95,7 +95,7 @@ async def test_a_trigger_that_never_arrived_is_sent_again(world, job, open_clien
     monkeypatch.setattr(retry, "_backoff", service_comes_up_in_the_second_pause)
     try:
         async with open_client(f"http://127.0.0.1:{server.url.rpartition(':')[2]}") as client:
-            run_id = await client.start_run(job, idempotency_key="wish-1")
+            run_id = await client.start_run(job, idempotency_key="start-1")
     finally:
         server.stop()
     assert [run.id for run in world.runs[job.kind]] == [run_id]
@@ -106,7 +106,7 @@ async def test_a_trigger_that_never_arrived_is_sent_again(world, job, open_clien
 async def test_a_trigger_that_never_arrives_started_nothing(job, open_client, caplog):
     async with open_client(f"http://127.0.0.1:{free_port()}") as client:
         with pytest.raises(errors.NeverArrived, match=r"no connection to http://127\.0\.0\.1"):
-            await client.start_run(job, idempotency_key="wish-1")
+            await client.start_run(job, idempotency_key="start-1")
     assert caplog.text.count("trying again") == 4
 
 
@@ -179,7 +179,7 @@ async def test_pauses_between_attempts_grow_and_stay_bounded(monkeypatch):
         assert min(2**attempt, 20) <= pause <= 20 if attempt > 4 else 2**attempt <= pause <= 2**attempt + 1
 
 
-async def test_no_request_begins_that_could_outlast_the_patience():
+async def test_no_request_begins_that_could_outlast_the_policy():
     pauses = Pauses(RetryPolicy(attempts=5, seconds=29, rate_limited_seconds=0))
     with pytest.raises(errors.MaybeArrived):
         await pauses.run(LOST)

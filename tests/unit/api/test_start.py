@@ -1,4 +1,4 @@
-"""One run for one wish, whatever is lost on the way."""
+"""One run for one start request, whatever is lost on the way."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.api.start import StartRequest, start_once
 from airflow_provider_datarecs.simulator import Fault, Plan
 
-LABEL = "dag.task wish-1"
+LABEL = "dag.task start-1"
 LOST = {"drop": "after"}
 NEVER_CAME = {"drop": "before"}
 OLD = 600.0  # seconds: before the DAG run, whatever the clocks say
@@ -31,11 +31,11 @@ def target(request, job):
 
 @pytest.fixture
 def start(server, client, target):
-    """Start a run for a wish, where the first answers are spoilt."""
+    """Start a run for a start request, where the first answers are spoilt."""
 
     async def start(*faults, label=LABEL, is_label_unique=True, sent_before=False, may_repeat=False):
         server.faults.extend(Fault(**{"method": "POST", **fault}) for fault in faults)
-        request = StartRequest(key="wish-1", label=label, is_label_unique=is_label_unique, since=time.time())
+        request = StartRequest(key="start-1", label=label, is_label_unique=is_label_unique, since=time.time())
         sent_at = time.time() if sent_before else None
         return await start_once(client, target, request, sent_at=sent_at, may_repeat=may_repeat)
 
@@ -69,7 +69,7 @@ async def test_an_answer_that_comes_needs_no_look(start, server, world, job):
 
 
 @BOTH_KINDS
-async def test_a_run_with_the_label_of_the_wish_is_adopted(start, server, world, target, forgetful):
+async def test_a_run_with_the_label_of_the_request_is_adopted(start, server, world, target, forgetful):
     another_run(world, target, label="of another task")
     run_id = await start(LOST)
     assert len(calls(server, "POST")) == 1
@@ -114,7 +114,7 @@ async def test_a_history_without_a_new_run_proves_that_nothing_was_started(
     old = another_run(world, target, age=OLD, label=LABEL)
     run_id = await start(NEVER_CAME, NEVER_CAME, label=label)
     assert len(calls(server, "POST")) == 3
-    assert {seen.headers["Idempotency-Key"] for seen in calls(server, "POST")} == {"wish-1"}
+    assert {seen.headers["Idempotency-Key"] for seen in calls(server, "POST")} == {"start-1"}
     assert runs_of(world, target) == [old, run_id]
 
 
@@ -348,12 +348,12 @@ class TestPages:
         assert await start(NEVER_CAME, twice) == mine
         assert len(calls(server, "GET")) == 2
 
-    async def test_a_run_of_this_wish_without_an_id_is_not_adopted(self, start, server):
+    async def test_a_run_of_this_request_without_an_id_is_not_adopted(self, start, server):
         nameless = {"method": "GET", "status": 200, "body": [{"run_label": LABEL}]}
         with pytest.raises(errors.RunMayHaveStarted, match="each could be it: one without an id"):
             await start(NEVER_CAME, nameless)
 
-    async def test_a_run_of_this_wish_is_adopted_by_the_id_that_a_start_gives(self, start, server):
+    async def test_a_run_of_this_request_is_adopted_by_the_id_that_a_start_gives(self, start, server):
         two_ids = {"method": "GET", "status": 200, "body": [{"id": 7, "run_id": "r1", "run_label": LABEL}]}
         assert await start(NEVER_CAME, two_ids) == "r1"
 

@@ -6,7 +6,7 @@ import pytest
 
 from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.api.errors import InvalidSettings
-from airflow_provider_datarecs.api.runs import Target
+from airflow_provider_datarecs.api.targets import Target
 from airflow_provider_datarecs.api.urls import console_link
 
 JOB = Target(TargetKind.JOB, "j:1", "w")

@@ -6,7 +6,7 @@ import tracemalloc
 
 import pytest
 
-from airflow_provider_datarecs.api.client import MAX_ANSWER
+from airflow_provider_datarecs.api.bodies import MAX_ANSWER
 from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.compat import AirflowException, AirflowFailException
 from airflow_provider_datarecs.exceptions import DataRecsRunUncertain
@@ -35,7 +35,7 @@ NEVER_DONE = {"a reset before anything is done", "an answer that never comes"}
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
-    monkeypatch.setattr("airflow_provider_datarecs.api.client.REQUEST_TIMEOUT", 0.3)
+    monkeypatch.setattr("airflow_provider_datarecs.api.transport.REQUEST_TIMEOUT", 0.3)
     monkeypatch.setattr("airflow_provider_datarecs.api.retry._backoff", lambda _state: 0.0)
 
 
@@ -64,7 +64,7 @@ def test_a_result_that_is_spoilt_is_asked_for_again(simulator, context, result_o
 
 @pytest.mark.parametrize("spoilt", SPOILT)
 def test_a_result_that_stays_spoilt_is_an_error(simulator, context, ti, result_of_a_run, spoilt, monkeypatch):
-    monkeypatch.setattr("airflow_provider_datarecs.api.client.REQUEST_TIMEOUT", 0.05)
+    monkeypatch.setattr("airflow_provider_datarecs.api.transport.REQUEST_TIMEOUT", 0.05)
     simulator.faults.append(Fault(method="GET", times=None, **SPOILT[spoilt]))
     with pytest.raises(AirflowException) as caught:
         result_of_a_run.execute(context)

@@ -9,7 +9,7 @@ from airflow.provider.datarecs.links.run import DataRecsRunLink
 from support.fakes import FakeStore
 
 from airflow_provider_datarecs.api.contract import TargetKind
-from airflow_provider_datarecs.api.runs import Target
+from airflow_provider_datarecs.api.targets import Target
 from airflow_provider_datarecs.compat import (
     AIRFLOW_VERSION,
     TASKS_MAKE_LINKS,

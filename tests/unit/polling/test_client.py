@@ -12,7 +12,8 @@ from asgiref.sync import sync_to_async
 
 from airflow_provider_datarecs.api import errors
 from airflow_provider_datarecs.api.contract import TargetKind
-from airflow_provider_datarecs.api.runs import Run, Target
+from airflow_provider_datarecs.api.runs import Run
+from airflow_provider_datarecs.api.targets import Target
 from airflow_provider_datarecs.hooks.datarecs import DataRecsHook
 from airflow_provider_datarecs.polling.client import RefreshingClient
 from airflow_provider_datarecs.simulator import ApiKey, Fault, Plan, Simulator
@@ -82,7 +83,7 @@ async def test_the_connection_is_read_by_the_first_request_and_once_for_all(
     await refreshing.close()
     assert {type(poll) for poll in polls} == {Run}
     assert len(readings) == 1
-    assert refreshing.settings.limits.requests_per_minute == 50
+    assert refreshing.settings.rate_limit.requests_per_minute == 50
 
 
 async def test_what_the_answers_say_of_the_limit_is_known(simulator, refreshing, run_id):
@@ -102,7 +103,7 @@ async def test_all_requests_go_through_one_session_that_closing_ends(refreshing,
     for _ in range(3):
         await refreshing.send(note)
     assert len(set(map(id, clients))) == 1
-    session = clients[0]._session
+    session = clients[0]._transport._session
     assert not session.closed
     await refreshing.close()
     assert session.closed
@@ -243,7 +244,7 @@ async def test_a_change_of_limits_alone_is_taken_up_and_changes_nothing_else(
     opened, rate_limit_state = refreshing._opened, refreshing.rate_limit_state
     connect(simulator.url, extra={"requests_per_minute": 7, "console_url": "https://x.test"})
     await refreshed(refreshing)
-    assert refreshing.settings.limits.requests_per_minute == 7
+    assert refreshing.settings.rate_limit.requests_per_minute == 7
     assert (refreshing.changes, refreshing._opened, refreshing.rate_limit_state) == (
         0,
         opened,
@@ -283,10 +284,10 @@ async def test_requests_on_their_way_end_on_the_old_client_which_then_closes(
     connect(other.url)
     await refreshed(refreshing)
     assert isinstance(await refreshing.send(get(other.run_id)), Run)
-    assert not clients[0]._session.closed
+    assert not clients[0]._transport._session.closed
     go_on.set()
     assert isinstance(await old, Run)
-    assert clients[0]._session.closed
+    assert clients[0]._transport._session.closed
     assert (len(simulator.requests), len(other.requests)) == (1, 1)
 
 

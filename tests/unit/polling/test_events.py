@@ -4,7 +4,8 @@ import pytest
 
 from airflow_provider_datarecs.api import errors
 from airflow_provider_datarecs.api.contract import TargetKind
-from airflow_provider_datarecs.api.runs import Run, Target
+from airflow_provider_datarecs.api.runs import Run
+from airflow_provider_datarecs.api.targets import Target
 from airflow_provider_datarecs.compat import (
     CONFIG_EXCEPTIONS,
     AirflowException,

@@ -15,7 +15,7 @@ from asgiref.sync import sync_to_async
 
 from airflow_provider_datarecs import compat
 from airflow_provider_datarecs.api.contract import TargetKind
-from airflow_provider_datarecs.api.runs import Target
+from airflow_provider_datarecs.api.targets import Target
 from airflow_provider_datarecs.compat import AirflowTaskTimeout, task_states
 from airflow_provider_datarecs.compat.task_states import TaskState
 from airflow_provider_datarecs.polling import kill

@@ -8,7 +8,7 @@ from itertools import product
 import pytest
 
 from airflow_provider_datarecs.api.contract import TargetKind
-from airflow_provider_datarecs.api.runs import Target
+from airflow_provider_datarecs.api.targets import Target
 from airflow_provider_datarecs.polling.config import PollingConfig
 from airflow_provider_datarecs.polling.list_state import JobList, ListState, Response, ServiceLists
 

@@ -11,7 +11,8 @@ import pytest
 from airflow_provider_datarecs.api import errors, parsing
 from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.api.parsing import Page
-from airflow_provider_datarecs.api.runs import Target, run_from
+from airflow_provider_datarecs.api.runs import run_from
+from airflow_provider_datarecs.api.targets import Target
 from airflow_provider_datarecs.polling.config import PollingConfig
 from airflow_provider_datarecs.polling.list_state import ServiceLists
 from airflow_provider_datarecs.polling.lookup import RunLookup, TrackedRun

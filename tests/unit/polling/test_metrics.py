@@ -131,7 +131,7 @@ async def test_the_first_report_writes_a_line(metrics, caplog):
     await metrics.report(CALM, 0.0)
     (line,) = caplog.messages
     assert line == (
-        "Connection c: 3 waits, 2 requests for one look at each; 3 requests in the last minute, 1 of them "
+        "Connection c: 3 waits, 2 requests for one poll of each; 3 requests in the last minute, 1 of them "
         "refused with 429; the limit is 100"
     )
 
@@ -177,8 +177,8 @@ async def test_that_looks_cannot_come_as_often_as_wanted_is_told_when_it_begins(
     await metrics.report(STRETCHED, 0.0)
     (line,) = caplog.messages
     assert line == (
-        "Connection c: the 900 waits take 200 requests for one look at each. As they are set, that is every "
-        "10 s on average, 1200 requests a minute; the rate limit leaves 80. So looks come every 150 s on "
+        "Connection c: the 900 waits take 200 requests for one poll of each. As they are set, that is every "
+        "10 s on average, 1200 requests a minute; the rate limit leaves 80. So polls come every 150 s on "
         "average, more often when runs usually end, and after 600 s at the latest"
     )
     for number in range(1, 10):

@@ -9,7 +9,8 @@ from support.logs import Log
 
 from airflow_provider_datarecs.api import errors
 from airflow_provider_datarecs.api.contract import TargetKind
-from airflow_provider_datarecs.api.runs import Run, Target
+from airflow_provider_datarecs.api.runs import Run
+from airflow_provider_datarecs.api.targets import Target
 from airflow_provider_datarecs.polling import clock as clock_module
 from airflow_provider_datarecs.polling import events
 from airflow_provider_datarecs.polling import monitor as monitor_module
@@ -56,15 +57,15 @@ def test_the_log_tells_changes_and_a_sparse_heartbeat(monitor, log, clock):
         assert monitor.judge(run(status), (30.0, 30.0)) is None
         clock[0] += 30
     assert log == [
-        f"{SUBJECT} is QUEUED; waiting for 0:00:00 of 2:00:00, next look in 0:00:30",
-        f"{SUBJECT} is RUNNING; waiting for 0:01:00 of 2:00:00, next look in 0:00:30",
+        f"{SUBJECT} is QUEUED; waiting for 0:00:00 of 2:00:00, next poll in 0:00:30",
+        f"{SUBJECT} is RUNNING; waiting for 0:01:00 of 2:00:00, next poll in 0:00:30",
     ]
     clock[0] += 900
     monitor.judge(run("RUNNING"), (30.0, 720.0))
     monitor.judge(run("RUNNING"), (30.0, 720.0))
     still, progress = log[2].split("; ")
     assert still == f"{SUBJECT} is still RUNNING, as seen since 1970-01-12T13:47:40+00:00"
-    assert progress == "waiting for 0:17:30 of 2:00:00, next look in 0:00:30 to 0:12:00"
+    assert progress == "waiting for 0:17:30 of 2:00:00, next poll in 0:00:30 to 0:12:00"
     assert len(log) == 3
 
 
@@ -82,9 +83,9 @@ def test_what_ended_a_run_is_left_to_the_task_to_tell(monitor, log):
     ("poll", "next_poll", "told"),
     [
         (run("RUNNING"), None, "waiting for 0:00:00 of 2:00:00"),
-        (run("RUNNING"), (0.0, 0.0), "next look in 0:00:01"),
-        (run("RUNNING"), (9000.0, 9999.0), "next look in 2:00:00"),
-        (errors.RateLimited("GET /x", "slow down", 300.0), (60.0, 60.0), "next look in 0:05:00"),
+        (run("RUNNING"), (0.0, 0.0), "next poll in 0:00:01"),
+        (run("RUNNING"), (9000.0, 9999.0), "next poll in 2:00:00"),
+        (errors.RateLimited("GET /x", "slow down", 300.0), (60.0, 60.0), "next poll in 0:05:00"),
     ],
     ids=["unknown", "no-sooner-than-a-second", "the-last-one-at-the-deadline", "after-a-429"],
 )
@@ -179,7 +180,7 @@ def test_last_looks_that_fail_are_tried_again_for_minutes(monitor, clock, late):
 def test_a_last_look_that_works_after_all_counts(monitor, clock, log):
     clock[0] += 7200
     assert monitor.judge(AWAY) is None
-    assert log[-1].endswith("waiting for 2:00:00 of 2:00:00, next look in 0:00:05")
+    assert log[-1].endswith("waiting for 2:00:00 of 2:00:00, next poll in 0:00:05")
     clock[0] += monitor.again_in
     assert monitor.judge(run("COMPLETED"))["outcome"] == "finished"
 
@@ -256,8 +257,8 @@ def test_what_waiting_does_not_cure_ends_the_wait_once_it_is_confirmed(monitor, 
     # The task tells what ended it.
     assert len(log) == (1 if len(confirmed) > 1 else 0)
     if log:
-        assert "If further looks, on the connection as it is then, meet the same, the wait ends" in log[0]
-        assert log[0].endswith("next look in 0:00:07")
+        assert "If further polls, on the connection as it is then, meet the same, the wait ends" in log[0]
+        assert log[0].endswith("next poll in 0:00:07")
 
 
 @pytest.mark.parametrize("between", [run("RUNNING"), AWAY, LOST, FORBIDDEN], ids=str)
@@ -356,7 +357,7 @@ def test_a_clock_that_is_set_changes_no_span_and_no_deadline(log, monkeypatch, s
     wall[0] += set_by
     passed[0] += 600
     monitor.judge(run("RUNNING"), (30.0, 30.0))
-    assert log[-1].endswith("waiting for 0:10:00 of 2:00:00, next look in 0:00:30")
+    assert log[-1].endswith("waiting for 0:10:00 of 2:00:00, next poll in 0:00:30")
     monitor.judge(AWAY)
     passed[0] += 60
     monitor.judge(run("RUNNING"))

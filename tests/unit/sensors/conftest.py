@@ -5,7 +5,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def impatient(polling_config):
-    """Make the seconds to the next look into moments where an end is confirmed or a last look has failed."""
+    """Make the seconds to the next poll into moments where an end is confirmed or a last look has failed."""
     polling_config(confirm_after=0.01)
     polling_config(last_poll_again=0.01)
     polling_config(last_poll_within=0.1)

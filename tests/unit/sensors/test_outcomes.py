@@ -6,7 +6,8 @@ import pytest
 
 from airflow_provider_datarecs.api import errors
 from airflow_provider_datarecs.api.contract import TargetKind
-from airflow_provider_datarecs.api.runs import Run, Target
+from airflow_provider_datarecs.api.runs import Run
+from airflow_provider_datarecs.api.targets import Target
 from airflow_provider_datarecs.compat import (
     AIRFLOW_VERSION,
     CONFIG_EXCEPTIONS,

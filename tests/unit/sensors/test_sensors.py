@@ -192,7 +192,7 @@ def test_a_look_that_finds_the_run_going_on_tells_when_the_next_one_comes(contex
     sensor = logged_sensor(started(Plan(queued=0, running=3600)), deferrable=False, poke_interval=90)
     sensor.poke(context)
     (line,) = lines
-    assert " is RUNNING; waiting for 0:00:00 of 7 days, 0:00:00, next look in 0:01:30" in line
+    assert " is RUNNING; waiting for 0:00:00 of 7 days, 0:00:00, next poll in 0:01:30" in line
 
 
 def test_the_connection_is_read_once_for_all_looks(simulator, context, started, no_floor, monkeypatch):

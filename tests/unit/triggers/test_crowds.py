@@ -187,7 +187,7 @@ def test_no_limit_is_met_and_every_wait_has_its_looks(simulator, hasty, crowd, f
     assert min(polls.values()) >= 2
     stretched = [line for line in caplog.messages if "the rate limit leaves" in line]
     assert len(stretched) == 1
-    assert "the 100 waits take 100 requests for one look at each" in stretched[0]
+    assert "the 100 waits take 100 requests for one poll of each" in stretched[0]
     assert "every 30 s on average, 200 requests a minute" in stretched[0]
 
 

@@ -86,7 +86,7 @@ FAILURES = [
 
 @pytest.fixture
 def _impatient(monkeypatch):
-    monkeypatch.setattr("airflow_provider_datarecs.api.client.REQUEST_TIMEOUT", 0.1)
+    monkeypatch.setattr("airflow_provider_datarecs.api.transport.REQUEST_TIMEOUT", 0.1)
 
 
 @pytest.mark.usefixtures("_impatient")
