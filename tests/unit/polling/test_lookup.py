@@ -139,6 +139,26 @@ def test_runs_that_go_on_and_whole_ones_that_are_over_are_taken_from_the_list(wa
     assert waits.requests == [(["a", "b"], None)]
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {name: WHOLE[name] for name in WHOLE if name not in ("error", "started_at")},
+        {**SCANT, "status": "FAILED", "error": None},
+        {**SCANT, "status": "CANCELLED", "error": "by a user"},
+    ],
+    ids=["counts", "failed", "cancelled"],
+)
+def test_an_end_with_what_a_task_needs_of_it_is_taken_from_the_list(waits, fields):
+    assert waits.answer(page({"a": fields, "b": RUNNING})).keys() == set("ab")
+
+
+@pytest.mark.parametrize("fields", [SCANT, {**SCANT, "status": "FAILED"}, {**WHOLE, "rows_unmatched": None}])
+def test_any_other_end_is_asked_for_by_itself_once(waits, fields):
+    assert waits.answer(page({"a": fields, "b": RUNNING})).keys() == {"b"}
+    alone = shown("a", fields)
+    assert waits.answer(alone, "a") == {"a": alone}
+
+
 def test_one_run_alone_is_asked_for_by_itself_once_its_list_is_known(service):
     waits = Waits(service, "a")
     assert waits.requests == [(["a"], None)]
