@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Callable, Mapping, TypeVar
 
 from airflow_provider_datarecs.api import contract
 from airflow_provider_datarecs.api.errors import InvalidInput
-from airflow_provider_datarecs.api.runs import UNREADABLE
+from airflow_provider_datarecs.api.results import UNREADABLE
 from airflow_provider_datarecs.api.targets import check_choice, check_text
 from airflow_provider_datarecs.choices import ON_UNMATCHED
 from airflow_provider_datarecs.compat import is_mapped_argument

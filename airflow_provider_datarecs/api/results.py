@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any, Dict, List, Optional, TypedDict
+from typing import Any, Dict, Final, List, Optional, TypedDict
+
+UNREADABLE: Final = "unreadable"  # in a result: the counts that are no whole numbers, and what they came as
 
 
 class RunStatus(str, Enum):

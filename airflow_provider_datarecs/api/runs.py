@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Callable, Final, Iterable, Mapping, cast
+from typing import TYPE_CHECKING, Any, Callable, Iterable, Mapping, cast
 
 from airflow_provider_datarecs.api import contract
 from airflow_provider_datarecs.api.contract import (
@@ -21,7 +21,7 @@ from airflow_provider_datarecs.api.contract import (
 )
 from airflow_provider_datarecs.api.errors import UnreadableAnswer
 from airflow_provider_datarecs.api.parsing import id_text, run_ids, snake_keys
-from airflow_provider_datarecs.api.results import JobRunResult, RunOfGroup, RunResult
+from airflow_provider_datarecs.api.results import UNREADABLE, JobRunResult, RunOfGroup, RunResult
 from airflow_provider_datarecs.api.times import read_time
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 LONGEST_ERROR = 10_000  # characters of a run's error that are kept
 DEEPEST_ERROR = 20  # levels of one that is an object
-UNREADABLE: Final = "unreadable"  # in a result: the counts that are no whole numbers, and what they came as
 LONGEST_ODD = 60  # characters of one of these that are kept
 MOST_ROWS = 2**63 - 1  # more cannot be passed on by Airflow
 MOST_EXACT = 2**53  # beyond, a float is no longer exactly what was sent

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Dict, Mapping
 
 from airflow_provider_datarecs.api import contract
-from airflow_provider_datarecs.api.runs import UNREADABLE
+from airflow_provider_datarecs.api.results import UNREADABLE
 from airflow_provider_datarecs.compat import AirflowException, AirflowSensorTimeout, AirflowTaskTimeout
 from airflow_provider_datarecs.exceptions import DataRecsRunNotSeen, by_meaning, meaning_of, message_of
 

@@ -26,7 +26,6 @@ from airflow_provider_datarecs.compat import (
     is_deferral_timeout,
     resume_margin,
 )
-from airflow_provider_datarecs.compat.task_states import note_try
 from airflow_provider_datarecs.exceptions import as_airflow_exceptions
 from airflow_provider_datarecs.mixins.lineage import LineageMixin
 from airflow_provider_datarecs.mixins.results import ResultMixin
@@ -211,6 +210,8 @@ class RunSensor(LineageMixin, ResultMixin, BaseSensorOperator):
     def _defer(self, context: Context) -> NoReturn:
         target = self._target()
         if self.cancel_run_on_kill:
+            from airflow_provider_datarecs.compat.task_states import note_try
+
             note_try(context["ti"])
         now = time.time()
         deadline, limit = now + self.timeout, events.TIMEOUT

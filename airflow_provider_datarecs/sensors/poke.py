@@ -8,8 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_datarecs.compat import KILLED_TASKS_GO_ON, AirflowSkipException
-from airflow_provider_datarecs.polling import config, events
-from airflow_provider_datarecs.polling.monitor import RunMonitor, WaitSpec
+from airflow_provider_datarecs.polling import events
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.errors import DataRecsError
@@ -55,6 +54,11 @@ class InProcessWait:
         timeout: float,
         ti: Any = None,
     ) -> None:
+        # Here, since parsing a DAG needs none of it.
+        from airflow_provider_datarecs.polling import config
+        from airflow_provider_datarecs.polling.monitor import RunMonitor, WaitSpec
+
+        self._config = config.current()
         wait = WaitSpec(target, run_id, hook.conn_id, log, since=since, deadline=since + timeout)
         self._ti = ti
         self._hook = hook
@@ -102,7 +106,7 @@ class InProcessWait:
         thread = threading.Thread(target=self._cancel, args=(ti,), name="cancel-run")
         thread.start()
         if not KILLED_TASKS_GO_ON:
-            thread.join(config.current().on_kill_within)
+            thread.join(self._config.on_kill_within)
 
     def _cancel(self, ti: Any) -> None:
         from airflow_provider_datarecs.polling.kill import cancel_if_killed
@@ -117,6 +121,6 @@ class InProcessWait:
                 ti=ti,
                 trigger_id=None,
                 log=wait.log,
-                within=config.current().cancel_in_process_within,
+                within=self._config.cancel_in_process_within,
             )
         )
