@@ -60,7 +60,7 @@ class RunResult(JobRunResult, total=False):
     """
     How a run of a job or of a job group stands: what ``run_result`` holds.
 
-    The fields are those of :class:`JobRunResult`; ``runs`` is there for a job group alone.
+    The fields are those of :class:`.JobRunResult`; ``runs`` is there for a job group alone.
     """
 
     runs: List[RunOfGroup]
