@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import Any, Iterator
+from typing import TYPE_CHECKING, Iterator
 
 from airflow_provider_datarecs.api import errors
 from airflow_provider_datarecs.compat import (
@@ -12,6 +12,9 @@ from airflow_provider_datarecs.compat import (
     AirflowFailException,
     AirflowSensorTimeout,
 )
+
+if TYPE_CHECKING:
+    from airflow_provider_datarecs.api.results import RunResult
 
 
 class DataRecsConfigException(*CONFIG_EXCEPTIONS, AirflowFailException):  # type: ignore[misc]
@@ -57,13 +60,13 @@ class DataRecsRowsUnmatched(AirflowFailException):
         message: str,
         *,
         run_id: str = "",
-        result: dict[str, Any] | None = None,
+        result: RunResult | None = None,
         max_unmatched_rows: int | None = None,
         max_unmatched_ratio: float | None = None,
     ) -> None:
         super().__init__(message)
         self.run_id = run_id
-        self.result = result or {}
+        self.result: RunResult = result or {}  # type: ignore[assignment]
         self.max_unmatched_rows = max_unmatched_rows
         self.max_unmatched_ratio = max_unmatched_ratio
 
@@ -128,6 +131,7 @@ def as_airflow_exceptions(conn_id: str) -> Iterator[None]:
     Raise the Airflow exception that an error of the API client means, in its place.
 
     :param conn_id: the connection's id, for the message
+    :raises AirflowException: or the subclass of it that :func:`meaning_of` names
     """
     try:
         yield

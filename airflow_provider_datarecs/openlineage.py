@@ -8,13 +8,14 @@ from urllib.parse import urlsplit
 import attr
 from airflow.providers.openlineage.extractors import OperatorLineage
 
-from airflow_provider_datarecs.results import TOLD
+from airflow_provider_datarecs.mixins.lineage import REPORTED_FIELDS
 
 if TYPE_CHECKING:
     from openlineage.client.facet_v2 import RunFacet
     from openlineage.client.generated.external_query_run import ExternalQueryRunFacet
 
-    from airflow_provider_datarecs.api.runs import Runnable
+    from airflow_provider_datarecs.api.results import RunResult
+    from airflow_provider_datarecs.api.targets import Target
 else:
     try:
         from openlineage.client.facet_v2 import RunFacet
@@ -53,19 +54,19 @@ def nothing() -> OperatorLineage[Any, Any]:
 
 
 def lineage_of(
-    runnable: Runnable, run_id: str, result: dict[str, Any], *, source: str
+    target: Target, run_id: str, result: RunResult | None, *, source: str
 ) -> OperatorLineage[Any, Any]:
     """
     Give the facets of a run; no data sets, since DataRecs does not tell which tables it has compared.
 
-    :param runnable: the job or job group
+    :param target: the job or job group
     :param run_id: the run's id
-    :param result: its ``run_result``, empty as long as there is none
+    :param result: its ``run_result``, None as long as there is none
     :param source: the URL of the API
     """
-    known: dict[str, Any] = {name: result.get(name) for name in TOLD}
-    known[runnable.kind.id_field] = runnable.id
-    facet = DataRecsRunFacet(run_id=run_id, workspace_id=runnable.workspace_id, **known)
+    known: dict[str, Any] = {name: result.get(name) for name in REPORTED_FIELDS} if result else {}
+    known[target.kind.id_field] = target.id
+    facet = DataRecsRunFacet(run_id=run_id, workspace_id=target.workspace_id, **known)
     host = urlsplit(source).netloc.rpartition("@")[2]
     external = ExternalQueryRunFacet(externalQueryId=run_id, source=host)
     return OperatorLineage(run_facets={EXTERNAL_QUERY: external, DATARECS_RUN: facet})

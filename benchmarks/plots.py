@@ -48,8 +48,8 @@ s); the figures are in unscaled time.
 SCHEDULE = """
 ## The schedule, on a simulated clock
 
-1,000 runs of 1,000 jobs start together, with 80 requests a minute to look at them; run times lie between
-5 minutes and 4 hours, spread log-evenly. Seconds from a run's end to the look that sees it, over three
+1,000 runs of 1,000 jobs start together, with 80 requests a minute to poll them; run times lie between
+5 minutes and 4 hours, spread log-evenly. Seconds from a run's end to the poll that sees it, over three
 drawings (`python benchmarks/scheduling.py`):
 """
 

@@ -1,7 +1,7 @@
 """
 A study of the schedule on a simulated clock: how soon is the end of a run noticed?
 
-1,000 jobs start together, with 80 requests a minute to look at them. Their run times lie between 5
+1,000 jobs start together, with 80 requests a minute to poll them. Their run times lie between 5
 minutes and 4 hours, spread log-evenly. Taking turns is what every other provider's waits come to under a
 limit.
 """
@@ -12,12 +12,14 @@ import math
 import random
 import statistics
 from collections import deque
+from dataclasses import dataclass, field
 
-from airflow_provider_datarecs.waits.forecast import History
-from airflow_provider_datarecs.waits.schedule import ROUNDS, Question, Schedule
+from airflow_provider_datarecs.polling.config import PollingConfig
+from airflow_provider_datarecs.polling.durations import RunDurations
+from airflow_provider_datarecs.polling.schedule import LossCurve, Schedule, draw_max_rounds
 
 JOBS = 1000
-PAUSE = 60.0 / 80.0  # seconds between two looks
+PAUSE = 60.0 / 80.0  # seconds between two polls
 SHORTEST, LONGEST = 300.0, 4 * 3600.0
 SPREAD = 0.1  # how far a run may be from its job's usual time
 SEEDS = (1, 2, 3)
@@ -41,7 +43,7 @@ def jobs(seed: int, *, usual: bool) -> list[Job]:
 
 
 def taking_turns(todo: list[Job]) -> list[float]:
-    """Give the seconds from each run's end to the look that sees it, if jobs take turns."""
+    """Give the seconds from each run's end to the poll that sees it, if jobs take turns."""
     turns, now, delays = deque(took for took, _ in todo), 0.0, []
     while turns:
         now += PAUSE
@@ -53,39 +55,48 @@ def taking_turns(todo: list[Job]) -> list[float]:
     return delays
 
 
+@dataclass(eq=False)
+class Candidate:
+    """A job whose run is polled, as the schedule sees it."""
+
+    took: float
+    before: list[float]
+    durations: RunDurations
+    curve: LossCurve
+    asked_at: float
+    due: float = 0.0
+    interval: float = 1.0
+    is_urgent: bool = False
+    max_rounds: float = field(default_factory=draw_max_rounds)
+
+    def learn(self) -> None:
+        """Learn how long the runs before it took."""
+        for number, seconds in enumerate(self.before):
+            self.durations.learn(str(number), ended=number, seconds=seconds)
+
+    def again(self, now: float) -> Candidate:
+        """Give the one that comes after it, as the poller makes requests anew after each answer."""
+        self.learn()
+        curve = LossCurve(self.durations.spans(0.0, now))
+        return Candidate(self.took, self.before, self.durations, curve, now)
+
+
 def by_schedule(todo: list[Job], *, known: bool) -> list[float]:
-    """Give the same for this provider's schedule, with histories known before or from the first look on."""
-    schedule, now, delays = Schedule(), 0.0, []
-    runs: dict[Question, tuple[float, History]] = {}
-
-    def learn(history: History, times: list[float]) -> None:
-        for number, seconds in enumerate(times):
-            history.learn(str(number), ended=number, seconds=seconds)
-
-    histories = {}
+    """Give the same for this provider's schedule, with histories known before or from the first poll on."""
+    schedule: Schedule[Candidate] = Schedule()
+    now, delays = 0.0, []
     for took, before in todo:
-        question, history = Question(now), History()
-        runs[question], histories[question] = (took, history), before
-        if known:
-            learn(history, before)
-            question.new = False
-            question.expect([history.spans(0.0, 0.0)])
-        schedule.questions.add(question)
-    while schedule.questions:
+        new = Candidate(took, before, RunDurations(), LossCurve([(now, now, 0.5)]), now)
+        schedule.candidates.add(new.again(now) if known else new)
+    while schedule.candidates:
         now += PAUSE
-        asked, _ = schedule.next(now, len(schedule.questions) * PAUSE)
+        asked, _ = schedule.next(now, len(schedule.candidates) * PAUSE)
         assert asked is not None
-        took, history = runs[asked]
-        schedule.questions.discard(asked)
-        if now >= took:
-            delays.append(now - took)
-            continue
-        learn(history, histories[asked])
-        again = Question(now)  # as the poller makes questions anew after each answer
-        again.new = False
-        again.expect([history.spans(0.0, now)])
-        runs[again], histories[again] = (took, history), histories[asked]
-        schedule.questions.add(again)
+        schedule.candidates.discard(asked)
+        if now >= asked.took:
+            delays.append(now - asked.took)
+        else:
+            schedule.candidates.add(asked.again(now))
     return delays
 
 
@@ -107,7 +118,7 @@ def study() -> list[dict[str, object]]:
                     "median": statistics.median(together),
                     "p95": statistics.quantiles(together, n=20)[-1],
                     "longest": together[-1],
-                    "bound": ROUNDS * JOBS * PAUSE,
+                    "bound": PollingConfig.max_rounds * JOBS * PAUSE,
                 }
             )
     return rows

@@ -20,7 +20,7 @@ from collections import Counter
 
 from aiohttp import web
 
-from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.simulator import ApiKey, Plan, RateLimit, World
 from airflow_provider_datarecs.simulator.app import SimulatorApp
 from airflow_provider_datarecs.simulator.world import Run
@@ -48,15 +48,15 @@ def build_world(options: argparse.Namespace) -> tuple[World, list[Run]]:
     jobs, usual = [], []
     for number in range(options.jobs):
         world.add_job(f"j{number}", f"job {number}", "w")
-        jobs.append(world.owners[Kind.JOB][f"j{number}"])
+        jobs.append(world.owners[TargetKind.JOB][f"j{number}"])
         usual.append(math.exp(chance.uniform(math.log(SHORTEST), math.log(LONGEST))) / options.scale)
 
     def add(number: int, ends: float, status: str = "COMPLETED") -> Run:
         took = usual[number] * chance.uniform(1 - SPREAD, 1 + SPREAD)
         plan = Plan(queued=0.0, running=took if ends < now + NEVER else NEVER * 2.0, status=status)
         started = ends - took if ends < now + NEVER else now - chance.uniform(0, took)
-        run = Run(f"r{len(world.runs[Kind.JOB])}", jobs[number], plan, started)
-        world.runs[Kind.JOB].append(run)
+        run = Run(f"r{len(world.runs[TargetKind.JOB])}", jobs[number], plan, started)
+        world.runs[TargetKind.JOB].append(run)
         return run
 
     for number in range(options.jobs):
@@ -69,7 +69,7 @@ def build_world(options: argparse.Namespace) -> tuple[World, list[Run]]:
             begin = options.begin / options.scale
             ends = now + begin + chance.uniform(0, options.ends / options.scale)
         waited.append(add(number % options.jobs, ends, chance.choice(["COMPLETED"] * 9 + ["FAILED"])))
-    world.runs[Kind.JOB].sort(key=lambda run: run.created_at)
+    world.runs[TargetKind.JOB].sort(key=lambda run: run.created_at)
     return world, waited
 
 

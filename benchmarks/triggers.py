@@ -107,15 +107,17 @@ class LoopHolds:
 
 
 def scale_time(scale: float) -> None:
-    """Let this provider's own times pass faster."""
+    """Let this provider's own times pass faster, in this process."""
     from airflow_provider_datarecs.api import contract
-    from airflow_provider_datarecs.triggers import base
-    from airflow_provider_datarecs.waits import forecast, watch
+    from airflow_provider_datarecs.polling import config
 
     contract.RATE_LIMIT_WINDOW /= scale
-    forecast.UNKNOWN /= scale
-    watch.MIN_POKE_INTERVAL /= scale
-    base.FIRST_LOOK = (base.FIRST_LOOK[0] / scale, base.FIRST_LOOK[1] / scale)
+    numbers = config.current()
+    config.override(
+        unknown_duration=numbers.unknown_duration / scale,
+        min_poke_interval=numbers.min_poke_interval / scale,
+        first_poll=tuple(seconds / scale for seconds in numbers.first_poll),
+    ).__enter__()
 
 
 async def first_event(trigger: Any) -> Any:

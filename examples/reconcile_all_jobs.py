@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from airflow.models.dag import DAG
 from airflow.providers.datarecs.operators.list_jobs import ListJobsOperator
 from airflow.providers.datarecs.operators.trigger_job_run import TriggerJobRunOperator
 from airflow.providers.datarecs.sensors.job_run import JobRunSensor
+
+try:
+    from airflow.sdk import DAG
+except ImportError:  # Airflow 2
+    from airflow.models.dag import DAG
 
 WORKSPACE_ID = "ws_staging"
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from airflow.models.dag import DAG
 from airflow.providers.datarecs.operators.trigger_job_run import TriggerJobRunOperator
 from airflow.providers.datarecs.sensors.job_run import JobRunSensor
+
+try:
+    from airflow.sdk import DAG
+except ImportError:  # Airflow 2
+    from airflow.models.dag import DAG
 
 with DAG(
     dag_id="reconcile_by_ids",
@@ -18,7 +22,7 @@ with DAG(
         task_id="trigger",
         job_id="job_daily_balance",
         workspace_id="ws_production",
-        run_label="nightly-{{ ds }}",
+        run_label="nightly {{ run_id }}",
     )
 
     wait = JobRunSensor(

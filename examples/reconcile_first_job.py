@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from airflow.models.dag import DAG
 from airflow.providers.datarecs.operators.list_jobs import ListJobsOperator
 from airflow.providers.datarecs.operators.list_workspaces import ListWorkspacesOperator
 from airflow.providers.datarecs.operators.trigger_job_run import TriggerJobRunOperator
+
+try:
+    from airflow.sdk import DAG
+except ImportError:  # Airflow 2
+    from airflow.models.dag import DAG
 
 with DAG(
     dag_id="reconcile_first_job",

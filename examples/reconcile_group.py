@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from airflow.models.dag import DAG
 from airflow.providers.datarecs.operators.trigger_job_group_run import TriggerJobGroupRunOperator
 from airflow.providers.datarecs.sensors.job_group_run import JobGroupRunSensor
+
+try:
+    from airflow.sdk import DAG
+except ImportError:  # Airflow 2
+    from airflow.models.dag import DAG
 
 with DAG(
     dag_id="reconcile_group",

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from airflow.decorators import task
-from airflow.models.dag import DAG
 from airflow.providers.datarecs.task_groups.reconcile import reconcile
+
+try:
+    from airflow.sdk import DAG, task
+except ImportError:  # Airflow 2
+    from airflow.decorators import task
+    from airflow.models.dag import DAG
 
 try:
     from airflow.sdk import Asset

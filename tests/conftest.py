@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib.util
 import json
@@ -20,8 +21,9 @@ import pytest
 from support.fakes import FakeTaskInstance
 
 import airflow_provider_datarecs
-from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.compat import AIRFLOW_VERSION
+from airflow_provider_datarecs.polling import config
 
 # Its conftest needs what only some environments have.
 collect_ignore = [] if importlib.util.find_spec("playwright") else ["system/browser"]
@@ -80,6 +82,13 @@ def ipv6():
 
 
 @pytest.fixture
+def polling_config():
+    """Have other numbers tune polling, for one test."""
+    with contextlib.ExitStack() as stack:
+        yield lambda **changes: stack.enter_context(config.override(**changes))
+
+
+@pytest.fixture
 def ti():
     return FakeTaskInstance()
 
@@ -112,8 +121,8 @@ def started(simulator):
     """Start a run of the ledger job that goes by a plan, and give its id."""
 
     def started(plan):
-        job = simulator.world.owners[Kind.JOB]["job_ledger"]
+        job = simulator.world.owners[TargetKind.JOB]["job_ledger"]
         job.plan = plan
-        return simulator.world.start_run(Kind.JOB, job).id
+        return simulator.world.start_run(TargetKind.JOB, job).id
 
     return started

@@ -1,8 +1,9 @@
 """
 The DataRecs API as an async client: requests, answers, errors and retrying. Nothing here knows Airflow.
 
-``contract`` holds every assumed fact of the API, ``client`` sends the requests, ``answers`` reads what comes
-back, ``runs`` gives runs their meaning, ``errors`` says what went wrong and ``retry`` what is tried again.
+``contract`` holds every fact of the API, ``client`` has its calls, ``transport`` sends them, ``parsing``
+reads what comes back, ``runs`` gives runs their meaning, ``errors`` says what went wrong, ``retry`` what is
+tried again, and ``start`` starts a run once, whatever is lost.
 """
 
 from __future__ import annotations

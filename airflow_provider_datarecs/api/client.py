@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import logging
+import functools
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, AsyncIterator, Callable, Mapping, TypeVar
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, AsyncIterator, Callable, TypeVar
 
-import aiohttp
-from yarl import URL
-
-from airflow_provider_datarecs import __version__
-from airflow_provider_datarecs.api import answers, contract
-from airflow_provider_datarecs.api.bodies import ASKED_ENCODING, MAX_ANSWER
+from airflow_provider_datarecs.api import contract, parsing
 from airflow_provider_datarecs.api.errors import (
     AnsweredWithError,
     DataRecsError,
@@ -21,7 +15,6 @@ from airflow_provider_datarecs.api.errors import (
     InvalidInput,
     LimitUsedUp,
     MaybeArrived,
-    NeverArrived,
     Redirected,
     Rejected,
     RequestError,
@@ -29,11 +22,12 @@ from airflow_provider_datarecs.api.errors import (
     Unavailable,
     UnreadableAnswer,
 )
-from airflow_provider_datarecs.api.pages import MAX_PAGES, each_once, walk, whole_next_url
-from airflow_provider_datarecs.api.rate_limit import SeenLimit
-from airflow_provider_datarecs.api.retry import CONNECT_TIMEOUT, OPERATOR, REQUEST_TIMEOUT, Patience, retrying
-from airflow_provider_datarecs.api.runs import Run, Runnable, check_id, check_text, read_run
-from airflow_provider_datarecs.api.transport import Sending, make_connector, session_limits, tracing
+from airflow_provider_datarecs.api.pages import MAX_PAGES, each_once, iter_pages, whole_next_url
+from airflow_provider_datarecs.api.rate_limit import RateLimitState
+from airflow_provider_datarecs.api.retry import OPERATOR, RetryPolicy, retrying
+from airflow_provider_datarecs.api.runs import Run, read_run
+from airflow_provider_datarecs.api.targets import Target, check_id, check_text
+from airflow_provider_datarecs.api.transport import Request, Transport
 from airflow_provider_datarecs.api.urls import is_same_origin, with_query
 
 if TYPE_CHECKING:
@@ -44,26 +38,18 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-log = logging.getLogger(__name__)
-
 READ_AT_ONCE = 64 * 1024  # bytes of an answer that may be read on the event loop: some milliseconds
-EXPECTED = (aiohttp.ClientError, asyncio.TimeoutError, OSError)  # what a network does to a request
-USER_AGENT = f"apache-airflow-provider-datarecs/{__version__}"
 
 
 class DataRecsClient:
     """
     Talk to the DataRecs API: an async context manager, for one event loop.
 
-    Questions share connections, which are kept alive. What changes something gets a connection of its own: a
-    server closes one that was idle at any moment, and a request that was just being sent on it is lost, which
-    no answer tells from one that was carried out.
-
     :param settings: where the API is and how to be let in; may be replaced while the client is open
     :param tls: the trusted certificates, from ``settings.tls()``; None for plain http
-    :param patience: how long each call goes on trying
-    :param seen_limit: takes down what each answer says of the rate limit; while it is known to let nothing
-        through, nothing is sent. Default one of this client's own
+    :param policy: how long each call goes on trying
+    :param rate_limit_state: takes down what each answer says of the rate limit; while it is known to let
+        nothing through, nothing is sent. Default one of this client's own
     """
 
     def __init__(
@@ -71,60 +57,26 @@ class DataRecsClient:
         settings: ClientSettings,
         *,
         tls: ssl.SSLContext | None,
-        patience: Patience = OPERATOR,
-        seen_limit: SeenLimit | None = None,
+        policy: RetryPolicy = OPERATOR,
+        rate_limit_state: RateLimitState | None = None,
     ) -> None:
         self.settings = settings
-        self._tls = tls
-        self._patience = patience
-        self._seen_limit = seen_limit or SeenLimit()
-        self._session: aiohttp.ClientSession | None = None
-        self._session_for_posts: aiohttp.ClientSession | None = None
-        self._surprises: set[type[Exception]] = set()
+        self._policy = policy
+        self._rate_limit_state = rate_limit_state or RateLimitState()
+        self._transport = Transport(tls, self._rate_limit_state)
 
     async def __aenter__(self) -> DataRecsClient:
-        self._session = self._open_session()
+        self._transport.open()
         return self
-
-    def _session_of(self, method: str) -> aiohttp.ClientSession:
-        if self._session is None:
-            raise RuntimeError("DataRecsClient is not open; use it with 'async with'")
-        if method == "GET":
-            return self._session
-        if self._session_for_posts is None:
-            self._session_for_posts = self._open_session(is_kept_alive=False)
-        return self._session_for_posts
-
-    def _open_session(self, *, is_kept_alive: bool = True) -> aiohttp.ClientSession:
-        # Without a TLS context aiohttp would load certificates on the event loop.
-        tls: dict[str, Any] = {"ssl": self._tls} if self._tls else {}
-        return aiohttp.ClientSession(
-            connector=make_connector(force_close=not is_kept_alive, **tls),
-            timeout=aiohttp.ClientTimeout(total=REQUEST_TIMEOUT, sock_connect=CONNECT_TIMEOUT),
-            headers={
-                "User-Agent": USER_AGENT,
-                "Accept": "application/json",
-                "Accept-Encoding": ASKED_ENCODING,
-            },
-            cookie_jar=aiohttp.DummyCookieJar(),
-            # What aiohttp can decompress differs by what else is installed, and it does so on the event loop.
-            auto_decompress=False,
-            trace_configs=[tracing()],
-            **session_limits(),
-        )
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        for session in filter(None, (self._session, self._session_for_posts)):
-            try:
-                await session.close()
-            except Exception:  # noqa: PERF203 - whatever was asked has been answered
-                log.exception("The connections to %s cannot be closed", self.settings.base_url)
+        await self._transport.close(self.settings.base_url)
 
     async def list_workspaces(self) -> list[dict[str, Any]]:
         """List all workspaces that the API key can see, with keys in snake_case."""
-        return await self._list([contract.WORKSPACES], what="the list of workspaces")
+        return await self._list(self.settings.url(contract.WORKSPACES), "the list of workspaces")
 
     async def list_jobs(self, workspace_id: str | None = None) -> list[dict[str, Any]]:
         """
@@ -132,17 +84,19 @@ class DataRecsClient:
 
         :param workspace_id: the workspace whose jobs to list, default all
         """
+        url = self.settings.url(contract.JOBS)
         if workspace_id is None:
-            return await self._list([contract.JOBS], what="the list of jobs")
-        workspace_id = check_id("workspace_id", workspace_id)
-        query = {contract.WORKSPACE_ID: workspace_id}
-        jobs = await self._list([contract.JOBS], query, what=f"the jobs of workspace {workspace_id!r}")
+            return await self._list(url, "the list of jobs")
+        workspace_id = check_id(contract.WORKSPACE_ID, workspace_id)
+        url = with_query(url, {contract.WORKSPACE_ID: workspace_id})
+        jobs = await self._list(url, f"the jobs of workspace {workspace_id!r}")
         # A service that does not know the filter answers with the jobs of every workspace.
-        return [job for job in jobs if answers.id_text(job.get("workspace_id")) in (None, workspace_id)]
+        owners = (None, workspace_id)
+        return [job for job in jobs if parsing.id_text(job.get(contract.WORKSPACE_ID)) in owners]
 
     async def start_run(
         self,
-        runnable: Runnable,
+        target: Target,
         *,
         idempotency_key: str,
         run_label: str | None = None,
@@ -151,8 +105,8 @@ class DataRecsClient:
         """
         Start a run and give its id.
 
-        :param runnable: the job or job group
-        :param idempotency_key: the same for every attempt at the same wish
+        :param target: the job or job group
+        :param idempotency_key: the same for every attempt at the same start
         :param run_label: a label for the run, default none
         :param before_send: called each time the request is about to be sent, default nothing
         :raises InvalidInput: when the label is a template's None, or the key cannot be a header
@@ -160,98 +114,85 @@ class DataRecsClient:
             says that one with this key is being carried out
         """
         if run_label not in (None, ""):
-            run_label = check_text("run_label", run_label)
+            run_label = check_text(contract.RUN_LABEL, run_label)
         if not idempotency_key.isprintable():
             raise InvalidInput(f"idempotency_key is {idempotency_key!r}, which no HTTP header can carry")
+        request = Request(
+            "POST",
+            self._url(target, contract.RUN),
+            body={contract.RUN_LABEL: run_label} if run_label else None,
+            headers={contract.IDEMPOTENCY_HEADER: idempotency_key},
+        )
         try:
-            return await self._ask(
-                "POST",
-                self._url([runnable.kind.path, runnable.id, contract.RUN], runnable),
-                answers.new_run_id,
-                what=str(runnable),
-                body={contract.RUN_LABEL: run_label} if run_label else None,
-                headers={contract.IDEMPOTENCY_HEADER: idempotency_key},
-                before_send=before_send,
-            )
+            return await self._request(request, parsing.new_run_id, what=str(target), before_send=before_send)
         except (MaybeArrived, Unavailable) as error:
             if isinstance(error, Redirected) and error.status in contract.SENT_ELSEWHERE:
                 raise
-            raise RunMayHaveStarted(runnable, error) from error
+            raise RunMayHaveStarted(target, error) from error
         except Rejected as error:
             if error.status == contract.CONFLICT and contract.NAMES_A_KEY.search(error.problem):
-                raise RunMayHaveStarted(runnable, error) from error
+                raise RunMayHaveStarted(target, error) from error
             raise
 
-    async def list_runs(self, runnable: Runnable) -> list[dict[str, Any]]:
+    async def list_runs(self, target: Target) -> list[dict[str, Any]]:
         """
         List the run history of a job or job group, with keys in snake_case.
 
-        :param runnable: the job or job group
+        :param target: the job or job group
         """
-        query = {contract.WORKSPACE_ID: runnable.workspace_id}
-        return await self._list(
-            [runnable.kind.path, runnable.id, contract.RUNS], query, what=f"the runs of {runnable}"
-        )
+        return await self._list(self._url(target, contract.RUNS), f"the runs of {target}")
 
-    async def runs_page(self, runnable: Runnable, url: str | None = None) -> answers.Page:
+    async def runs_page(self, target: Target, url: str | None = None) -> parsing.Page:
         """
         Give one page of the run history of a job or job group; ``next_url`` in it is whole.
 
-        :param runnable: the job or job group
+        :param target: the job or job group
         :param url: the page's URL as another page names it, default that of the first page
         """
-        first = self._url([runnable.kind.path, runnable.id, contract.RUNS], runnable)
+        first = self._url(target, contract.RUNS)
         if url is not None and not is_same_origin(url, first):
             url = None  # from before the connection was changed: its host must not get the new key
-        return await self._page(first, url or first, f"the runs of {runnable}")
+        return await self._request_page(first, url or first, f"the runs of {target}")
 
-    def run_pages(self, runnable: Runnable, *, most: int) -> AsyncIterator[answers.Page]:
+    def iter_run_pages(self, target: Target, *, most: int) -> AsyncIterator[parsing.Page]:
         """
         Give the run history of a job or job group page by page, to its end.
 
-        :param runnable: the job or job group
+        :param target: the job or job group
         :param most: how many pages to read
         :raises EndlessList: when there are more, or they lead in a circle
         """
-        first = self._url([runnable.kind.path, runnable.id, contract.RUNS], runnable)
-        return self._pages(first, f"the runs of {runnable}", most)
+        return self._iter_pages(self._url(target, contract.RUNS), f"the runs of {target}", most)
 
-    async def get_run(self, runnable: Runnable, run_id: str) -> Run:
+    async def get_run(self, target: Target, run_id: str) -> Run:
         """
         Ask for one run.
 
-        :param runnable: the job or job group
+        :param target: the job or job group
         :param run_id: the run's id
         :raises UnreadableAnswer: when the answer is not about this very run
         """
-        run_id = check_id("run_id", run_id)
-        return await self._ask(
-            "GET",
-            self._url([runnable.kind.path, runnable.id, contract.RUNS, run_id], runnable),
-            lambda call, answer: read_run(call, answer, runnable, run_id),
-            what=f"run {run_id!r} of {runnable}",
+        run_id = check_id(contract.RUN_ID, run_id)
+        return await self._request(
+            Request("GET", self._url(target, contract.RUNS, run_id)),
+            lambda call, answer: read_run(call, answer, target, run_id),
+            what=f"run {run_id!r} of {target}",
         )
 
-    async def cancel_run(self, runnable: Runnable, run_id: str, *, reason: str) -> bool:
+    async def cancel_run(self, target: Target, run_id: str, *, reason: str) -> bool:
         """
         Ask DataRecs to cancel a run, which it does in its own time.
 
-        :param runnable: the job or job group
+        :param target: the job or job group
         :param run_id: the run's id
         :param reason: shown at DataRecs
         :return: False if DataRecs does not offer to cancel this run
         """
-        run_id = check_id("run_id", run_id)
+        run_id = check_id(contract.RUN_ID, run_id)
+        url = self._url(target, contract.RUNS, run_id, contract.CANCEL)
+        request = Request("POST", url, body={contract.REASON: reason})
         try:
-            await self._ask(
-                "POST",
-                self._url(
-                    [runnable.kind.path, runnable.id, contract.RUNS, run_id, contract.CANCEL], runnable
-                ),
-                lambda _call, _answer: None,
-                what=f"run {run_id!r} of {runnable}",
-                body={contract.REASON: reason},
-            )
+            await self._request(request, lambda _call, _answer: None, what=f"run {run_id!r} of {target}")
         except (AnsweredWithError, ForeignAnswer) as error:
             # Whoever says it: where there is no such call, a gateway may be what answers.
             if error.status in contract.CANCEL_NOT_OFFERED:
@@ -259,133 +200,72 @@ class DataRecsClient:
             raise
         return True
 
-    def _url(self, segments: list[str], runnable: Runnable | None = None) -> str:
-        url = self.settings.url(*segments)
-        return with_query(url, {contract.WORKSPACE_ID: runnable.workspace_id}) if runnable else url
+    def _url(self, target: Target, *segments: str) -> str:
+        url = self.settings.url(target.kind.path, target.id, *segments)
+        return with_query(url, {contract.WORKSPACE_ID: target.workspace_id})
 
-    async def _list(
-        self, segments: list[str], query: dict[str, str] | None = None, *, what: str
-    ) -> list[dict[str, Any]]:
-        items: list[dict[str, Any]] = []
-        async for page in self._pages(with_query(self._url(segments), query or {}), what, MAX_PAGES):
-            items += page.items
-        return each_once(items)
+    async def _list(self, first: str, what: str) -> list[dict[str, Any]]:
+        pages = self._iter_pages(first, what, MAX_PAGES)
+        return each_once([item async for page in pages for item in page.items])
 
-    def _pages(self, first: str, what: str, most: int) -> AsyncIterator[answers.Page]:
-        return walk(lambda url: self._page(first, url, what), first, what=what, most=most)
+    def _iter_pages(self, first: str, what: str, most: int) -> AsyncIterator[parsing.Page]:
+        return iter_pages(lambda url: self._request_page(first, url, what), first, what=what, most=most)
 
-    async def _page(self, first: str, url: str, what: str) -> answers.Page:
-        page = await self._ask("GET", url, answers.page, what=what)
+    async def _request_page(self, first: str, url: str, what: str) -> parsing.Page:
+        page = await self._request(Request("GET", url), parsing.page, what=what)
         return replace(page, next_url=whole_next_url(first, url, page))
 
-    async def _ask(
+    async def _request(
         self,
-        method: str,
-        url: str,
+        request: Request,
         parse: Callable[[str, Any], T],
         *,
         what: str,
-        body: dict[str, str] | None = None,
-        headers: dict[str, str] | None = None,
         before_send: Callable[[], None] = lambda: None,
     ) -> T:
         """Send a request, again where the policy says so, until ``parse`` accepts its answer."""
-        call = f"{method} {urlsplit(url).path}"
+        send = functools.partial(self._send_once, request, parse, what, before_send)
+        if self._policy.attempts == 1:
+            return await send()
+        return await retrying(self._policy, repeatable=request.method == "GET")(send)
 
-        async def once() -> T:
-            closed_for = self._seen_limit.closed_for()
-            if closed_for:
-                problem = f"not sent: the rate limit is used up and opens in {closed_for:.0f} s"
-                raise LimitUsedUp(call, problem, closed_for)
-            before_send()
-            status, answer_headers, answer = await self._exchange(call, method, url, body, headers)
+    async def _send_once(
+        self, request: Request, parse: Callable[[str, Any], T], what: str, before_send: Callable[[], None]
+    ) -> T:
+        call, closed_for = request.call, self._rate_limit_state.closed_for()
+        if closed_for:
+            problem = f"not sent: the rate limit is used up and opens in {closed_for:.0f} s"
+            raise LimitUsedUp(call, problem, closed_for)
+        before_send()
+        answer = await self._transport.exchange(request, self.settings)
 
-            def interpret(answer: bytes) -> T:
-                return parse(call, answers.read(call, what, status, answer_headers, answer))
+        def interpret(body: bytes) -> T:
+            return parse(call, parsing.read(call, what, answer.status, answer.headers, body))
 
-            is_small = len(answer) <= READ_AT_ONCE and "Content-Encoding" not in answer_headers
-            try:
-                if is_small:
-                    return self._without_key(interpret, answer)
-                loop = asyncio.get_running_loop()
-                return await loop.run_in_executor(None, self._without_key, interpret, answer)
-            except DataRecsError:
-                raise
-            except Exception as error:
-                raise UnreadableAnswer(
-                    call, f"the answer cannot be read: {self._surprise(call, error)}"
-                ) from error
-
-        if self._patience.attempts == 1:
-            return await once()
-        return await retrying(self._patience, repeatable=method == "GET")(once)
-
-    def _without_key(self, interpret: Callable[[bytes], T], answer: bytes) -> T:
-        """Interpret an answer; what goes wrong does not show the API key, even if the answer does."""
         try:
-            return interpret(answer)
+            if len(answer.body) <= READ_AT_ONCE and "Content-Encoding" not in answer.headers:
+                return self._without_key(interpret, answer.body)
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(None, self._without_key, interpret, answer.body)
+        except DataRecsError:
+            raise
+        except Exception as error:
+            reason = self._transport.unforeseen(call, error)
+            raise UnreadableAnswer(call, f"the answer cannot be read: {reason}") from error
+
+    def _without_key(self, interpret: Callable[[bytes], T], body: bytes) -> T:
+        """Interpret an answer's body; what goes wrong does not show the API key, even if the body does."""
+        try:
+            return interpret(body)
         except RequestError:
-            safe = _without(self.settings.api_key, answer)
-            if safe == answer:
+            safe = _without(self.settings.api_key, body)
+            if safe == body:
                 raise
         # The service echoes the API key: the error is made anew, with no trace of it in its causes.
         return interpret(safe)
-
-    async def _exchange(
-        self, call: str, method: str, url: str, body: dict[str, str] | None, headers: dict[str, str] | None
-    ) -> tuple[int, Mapping[str, str], bytes]:
-        session, sending = self._session_of(method), Sending()
-        try:
-            async with session.request(
-                method,
-                URL(url, encoded=True),
-                json=body,
-                skip_auto_headers=() if body else ("Content-Type",),
-                headers={**self.settings.headers(), **(headers or {})},
-                allow_redirects=False,
-                proxy=self.settings.proxy.url if self.settings.proxy else None,
-                proxy_headers=self.settings.proxy_headers(),
-                trace_request_ctx=sending,
-            ) as response:
-                self._seen_limit.note(response.headers)
-                return response.status, response.headers, await _read_body(call, response)
-        except DataRecsError:
-            raise
-        except aiohttp.ClientHttpProxyError as error:
-            # No tunnel was made. The error's own text has the proxy's URL, and a password with it.
-            refusal = f"{error.status} {error.message}"
-            raise NeverArrived(
-                call, f"the proxy refuses a connection to {self.settings.base_url}: {refusal}"
-            ) from None
-        except Exception as error:
-            reason = _reason(error) if isinstance(error, EXPECTED) else self._surprise(call, error)
-            if sending.is_begun:
-                raise MaybeArrived(call, f"no answer from {self.settings.base_url}: {reason}") from error
-            raise NeverArrived(call, f"no connection to {self.settings.base_url}: {reason}") from error
-
-    def _surprise(self, call: str, error: Exception) -> str:
-        """Name an error that nobody has foreseen, and log where it came from, once for each kind."""
-        if type(error) not in self._surprises:
-            self._surprises.add(type(error))
-            log.warning("%s: an error that this provider does not know, as no answer", call, exc_info=error)
-        return f"{type(error).__name__}: {error}"
-
-
-async def _read_body(call: str, response: aiohttp.ClientResponse) -> bytes:
-    body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > MAX_ANSWER:
-            body.clear()  # what has been read would live as long as the error's traceback
-            raise UnreadableAnswer(call, f"the answer is larger than {MAX_ANSWER} bytes")
-    return bytes(body)
 
 
 def _without(secret: str, answer: bytes) -> bytes:
     for form in (secret, secret.replace("/", "\\/")):
         answer = answer.replace(form.encode(), b"***")
     return answer
-
-
-def _reason(error: BaseException) -> str:
-    return str(error) or type(error).__name__

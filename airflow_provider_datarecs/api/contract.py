@@ -1,8 +1,6 @@
 """
 What this provider takes to be true of the DataRecs API, wherever the vendor's documents leave room.
 
-The plain field names that the documents give are spelled where they are read: ``answers`` and ``runs``.
-
 How sure each fact is: (D) documented by the vendor, (S) seen in the vendor's public repositories, (A)
 assumed.
 """
@@ -11,6 +9,9 @@ from __future__ import annotations
 
 import re
 from enum import Enum
+from typing import Final, Literal, Tuple
+
+from airflow_provider_datarecs.api.results import RunStatus
 
 # --- Host -------------------------------------------------------------------------------------------------
 EXAMPLE_HOST = "https://api.datarecs.io"  # D; https://api.datarecs.com/v1 is the other documented form
@@ -29,21 +30,44 @@ WORKSPACES = "workspaces"  # D
 JOBS = "jobs"  # D
 JOB_GROUPS = "job-groups"  # A
 RUN = "run"  # D: POST /jobs/{job_id}/run starts a run
-RUNS = "runs"  # D: GET /jobs/{job_id}/runs[/{run_id}]
+RUNS: Final = "runs"  # D: GET /jobs/{job_id}/runs[/{run_id}]
 CANCEL = "cancel"  # A: POST /jobs/{job_id}/runs/{run_id}/cancel, asynchronous
 
 # --- Query and body keys ----------------------------------------------------------------------------------
 WORKSPACE_ID = "workspace_id"  # A
 CURSOR = "cursor"  # A
-RUN_LABEL = "run_label"  # A
+RUN_LABEL = "run_label"  # A, and so is that a run shows it
 REASON = "reason"  # A
 
+# --- Fields of answers. Given in snake_case; camelCase is read as well (A) --------------------------------
+ID = "id"  # D
+NAME = "name"  # D
+RUN_ID = "run_id"  # D
+JOB_ID = "job_id"  # D
+JOB_GROUP_ID = "job_group_id"  # A
+STATUS: Final = "status"  # D
+ROWS_PROCESSED: Final = "rows_processed"  # D
+ROWS_MATCHED: Final = "rows_matched"  # D
+ROWS_UNMATCHED: Final = "rows_unmatched"  # D
+ROWS_COMPARED = "rows_compared"  # A: stands in for a missing rows_processed
+STARTED_AT: Final = "started_at"  # D
+COMPLETED_AT: Final = "completed_at"  # D
+ERROR: Final = "error"  # D
+COUNTS: Tuple[Literal["rows_processed", "rows_matched", "rows_unmatched"], ...]
+COUNTS = (ROWS_PROCESSED, ROWS_MATCHED, ROWS_UNMATCHED)
+RUN_ID_KEYS = (RUN_ID, ID)  # A: what a run's id is called; where there are both, either is taken for it
+JOB_RUN_KEYS = (RUNS, "job_runs")  # A: where a group run may carry its job runs
+RUN_ENVELOPES = (RUN, "data")  # A: where the answer to a start has the run's id, if not at the top
+LIST_KEYS = ("items", "data")  # items S, data A; a bare list is read too (A)
+NEXT_CURSOR = "next_cursor"  # A
+NEXT_URL = "next"  # A
 
-class Kind(Enum):
+
+class TargetKind(Enum):
     """Something that can be run: a job, or a group of jobs that run together."""
 
-    JOB = ("job", JOBS, "job_id")
-    JOB_GROUP = ("job group", JOB_GROUPS, "job_group_id")
+    JOB = ("job", JOBS, JOB_ID)
+    JOB_GROUP = ("job group", JOB_GROUPS, JOB_GROUP_ID)
 
     def __init__(self, noun: str, path: str, id_field: str) -> None:
         self.noun = noun
@@ -55,34 +79,25 @@ class Kind(Enum):
 # A: where the console at the connection's console_url shows a run, unless that has placeholders of its own
 CONSOLE_RUN = "/workspaces/{workspace_id}/{kind}/{id}/runs/{run_id}"
 
-# --- Answers. Keys are given in snake_case; camelCase is read as well (A) ---------------------------------
-LIST_KEYS = ("items", "data")  # items S, data A; a bare list is read too (A)
-NEXT_CURSOR = "next_cursor"  # A
-NEXT_URL = "next"  # A
-RUN_ENVELOPES = (
-    "run",
-    "data",
-)  # A: a trigger's answer has the new run's id at the top, or under one of these
-RUN_ID_KEYS = ("run_id", "id")  # A: what a run's id is called; where there are both, either is taken for it
-JOB_RUN_KEYS = ("runs", "job_runs")  # A: where a group run may carry its job runs
-COUNTS = ("rows_processed", "rows_matched", "rows_unmatched")  # D
-RESULT_FIELDS = frozenset({"status", *COUNTS, "started_at", "completed_at", "error"})  # D: of a whole result
-ROWS_COMPARED = "rows_compared"  # A: stands in for a missing rows_processed
-
-# --- Statuses, read without regard to case (A) ------------------------------------------------------------
-COMPLETED = "COMPLETED"  # D
-FAILED = "FAILED"  # D
-CANCELLED = "CANCELLED"  # D
+# --- Statuses, read without regard to case (A). Plain text, since results are stored as JSON ---------------
+COMPLETED = RunStatus.COMPLETED.value  # D
+FAILED = RunStatus.FAILED.value  # D
+CANCELLED = RunStatus.CANCELLED.value  # D
 TERMINAL = frozenset({COMPLETED, FAILED, CANCELLED})
 STATUS_SPELLINGS = {"ERRORED": FAILED, "CANCELED": CANCELLED}  # A
-RUNNING = "RUNNING"  # A
-STILL_GOING = frozenset({"PENDING", "QUEUED", "STARTING", RUNNING})  # A; any other status means the same
+RUNNING = RunStatus.RUNNING.value  # A
+STILL_GOING = frozenset(status.value for status in RunStatus) - TERMINAL  # A; any other means the same
 
 # --- Errors -----------------------------------------------------------------------------------------------
 UNAUTHORIZED_MESSAGE = "Invalid or expired API key"  # D
 NOT_FOUND_MESSAGE = "Resource not found"  # D
-# D, error_code S: an error of DataRecs's own is a JSON object with one of these
-ERROR_KEYS = ("message", "errors", "error_code", "status_code")
+MESSAGE = "message"  # D: of an error, and of each of its fields
+FIELD_ERRORS = "errors"  # D: a list of objects with a field and a message
+FIELD = "field"  # D
+CODE = "code"  # D: in a run's error that is an object, beside its message
+ERROR_CODE = "error_code"  # S
+# D: an error of DataRecs's own is a JSON object with one of these
+ERROR_KEYS = (MESSAGE, FIELD_ERRORS, ERROR_CODE, "status_code")
 SENT_ELSEWHERE = frozenset({301, 307, 308})  # HTTP's own: nothing was carried out here
 TRY_AGAIN_LATER = frozenset({408, 425})  # A: as 5xx
 CONFLICT = 409

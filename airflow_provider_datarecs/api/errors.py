@@ -1,4 +1,31 @@
-"""What can go wrong between this provider and DataRecs, told apart by what it means for a run."""
+"""
+What can go wrong between this provider and DataRecs, told apart by what it means for a run::
+
+    DataRecsError                   anything of the following
+        InvalidInput                nothing was sent: an argument cannot be right
+            InvalidSettings         nothing was sent: a field of the connection cannot be right
+        ConnectionUnreadable        nothing was sent: Airflow gives no connection just now; a run goes on
+        NameNotFound                nothing was started: there is no such workspace or job
+        NameNotUnique               nothing was started: several workspaces or jobs have the name
+        Unforeseen                  a mistake in this provider; says nothing of a run
+        RequestError                a request got no answer that helps
+            NeverArrived            DataRecs did not get it: a start has started nothing
+            MaybeArrived            DataRecs may have got it: a start may have started a run
+                UnreadableAnswer    the same, and something answered, in another way than DataRecs does
+                    ForeignAnswer   the same, with an error, as of a gateway
+                        Redirected  the same, to another address, which is not followed
+            EndlessList             not all of a list was read: whether a run is on it is unknown
+            AnsweredWithError       DataRecs got the request, and answered with an error
+                Unauthorized        401: no run can be started or seen with this API key
+                Forbidden           403: the API key may not do this to the run
+                NotFound            404: the run, or its job, does not exist or is not visible
+                Rejected            other 4xx: the request is refused, and would be again
+                RateLimited         429: nothing was done; later it may be
+                    LimitUsedUp     not even sent, since it would be met with a 429
+                Unavailable         5xx, 408, 425: a start may have started a run; later there is an answer
+        RunMayHaveStarted           a start is in doubt: the run may exist, and nobody knows its id
+        NothingStarted              a start got no answer, and the run history proves that there is no run
+"""
 
 from __future__ import annotations
 

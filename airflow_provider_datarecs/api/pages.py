@@ -1,4 +1,4 @@
-"""Walks over the pages of a list, by one rule: nothing but the absence of a next page is its end."""
+"""The pages of a list, by one rule: nothing but the absence of a next page is its end."""
 
 from __future__ import annotations
 
@@ -6,36 +6,36 @@ from typing import Any, AsyncIterator, Awaitable, Callable
 from urllib.parse import urlsplit
 
 from airflow_provider_datarecs.api import contract
-from airflow_provider_datarecs.api.answers import Page, id_text
 from airflow_provider_datarecs.api.errors import EndlessList
+from airflow_provider_datarecs.api.parsing import Page, id_text
 from airflow_provider_datarecs.api.urls import on_same_origin, with_query
 
 MAX_PAGES = 500  # of a list: five minutes, at 100 requests a minute
 
 
-async def walk(
-    ask: Callable[[str], Awaitable[Page]], first: str, *, what: str, most: int
+async def iter_pages(
+    request_page: Callable[[str], Awaitable[Page]], first: str, *, what: str, most: int
 ) -> AsyncIterator[Page]:
     """
     Give the pages of a list one after the other, to its end.
 
-    :param ask: asks for the page at a URL; ``next_url`` of what it gives is whole
+    :param request_page: requests the page at a URL; ``next_url`` of what it gives is whole
     :param first: the first page's URL
     :param what: the list, for messages
-    :param most: how many pages to ask for
+    :param most: how many pages to request
     :raises EndlessList: when there are more, or they lead in a circle
     """
     call = f"GET {urlsplit(first).path}"
     unknown = "so it is unknown whether that is all of it"
     url: str | None = first
-    asked: set[str] = set()
+    seen: set[str] = set()
     while url is not None:
-        if url in asked:
-            raise EndlessList(call, f"page {len(asked)} of {what} names an earlier one as next, {unknown}")
-        if len(asked) >= most:
+        if url in seen:
+            raise EndlessList(call, f"page {len(seen)} of {what} names an earlier one as next, {unknown}")
+        if len(seen) >= most:
             raise EndlessList(call, f"{what} still goes on after {most} pages, {unknown}")
-        asked.add(url)
-        page = await ask(url)
+        seen.add(url)
+        page = await request_page(url)
         yield page
         url = page.next_url
 
@@ -62,6 +62,6 @@ def each_once(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """
     kept: dict[Any, dict[str, Any]] = {}
     for place, item in enumerate(items):
-        item_id = id_text(item.get("id")) or id_text(item.get("run_id"))
-        kept.setdefault((id_text(item.get("workspace_id")), item_id) if item_id else place, item)
+        item_id = id_text(item.get(contract.ID)) or id_text(item.get(contract.RUN_ID))
+        kept.setdefault((id_text(item.get(contract.WORKSPACE_ID)), item_id) if item_id else place, item)
     return list(kept.values())

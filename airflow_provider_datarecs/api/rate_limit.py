@@ -7,14 +7,15 @@ import time
 from dataclasses import dataclass
 from typing import Any, Mapping
 
-from airflow_provider_datarecs.api import answers, contract
+from airflow_provider_datarecs.api import contract
 from airflow_provider_datarecs.api.errors import InvalidSettings
+from airflow_provider_datarecs.api.rate_limit_headers import seconds_to_reset
 
 MOST_REQUESTS = 1e6  # in a minute; whatever claims more has no limit
 
 
 @dataclass(frozen=True)
-class Limits:
+class RateLimitConfig:
     """
     How much the waits on a connection may ask; read from the connection's extra, by these names.
 
@@ -30,7 +31,7 @@ class Limits:
     max_concurrent_requests: int = 8
 
     @classmethod
-    def from_extra(cls, extra: Mapping[str, Any]) -> Limits:
+    def from_extra(cls, extra: Mapping[str, Any]) -> RateLimitConfig:
         """
         Read the limits from a connection's extra.
 
@@ -63,7 +64,7 @@ def _number(extra: Mapping[str, Any], name: str, default: float, least: float, m
     return number
 
 
-class SeenLimit:
+class RateLimitState:
     """
     Remember what the last answer said of the limit.
 
@@ -86,7 +87,7 @@ class SeenLimit:
         :param headers: read without regard to case
         """
         remaining = headers.get(contract.RATE_LIMIT_REMAINING, "").strip()
-        reset = answers.seconds_to_reset(headers)
+        reset = seconds_to_reset(headers)
         if re.fullmatch(r"\d{1,20}", remaining, re.ASCII) and reset is not None:
             self.remaining = min(int(remaining), int(MOST_REQUESTS))
             self.resets_at = time.monotonic() + min(reset, contract.RATE_LIMIT_WINDOW)

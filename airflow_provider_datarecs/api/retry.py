@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 REQUEST_TIMEOUT = 30.0  # seconds for one request, connecting and reading included
 CONNECT_TIMEOUT = 10.0  # seconds of them for the connection alone: beyond, the request provably never arrived
-START_ATTEMPTS = 3  # requests to start a run whose answers are lost, each with a look in the history after it
+START_ATTEMPTS = 3  # requests to start a run whose answers are lost, the run history being read after each
 MIN_LIMIT_WAIT = 1.0  # seconds to wait after a 429 that says "now": such answers are not counted as attempts
 MAX_LIMIT_WAIT = 900.0  # seconds after which to ask again, whatever a 429 says
 UNKNOWN_LIMIT_WAIT = 15.0  # seconds to wait after a 429 that does not say how long
@@ -34,7 +34,7 @@ _backoff = wait_exponential_jitter(initial=1, max=20)
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """
     How long a caller goes on trying.
 
@@ -48,24 +48,23 @@ class Patience:
     rate_limited_seconds: float
 
 
-OPERATOR = Patience(attempts=5, seconds=120, rate_limited_seconds=300)
-ONE_LOOK = Patience(attempts=1, seconds=0, rate_limited_seconds=0)  # for a wait, whose next look is the retry
+OPERATOR = RetryPolicy(attempts=5, seconds=120, rate_limited_seconds=300)
+# For a wait, whose next poll is the retry.
+ONE_POLL = RetryPolicy(attempts=1, seconds=0, rate_limited_seconds=0)
 
 
-def retrying(patience: Patience, *, repeatable: bool) -> AsyncRetrying:
+def retrying(policy: RetryPolicy, *, repeatable: bool) -> AsyncRetrying:
     """
     Make the retrying for one call.
 
-    :param patience: how long to go on
+    :param policy: how long to go on
     :param repeatable: whether the call may be sent again although an earlier one may have been carried out
     """
-    tries = _Tries(patience, repeatable=repeatable)
+    failures = _Failures(policy, repeatable=repeatable)
     return AsyncRetrying(
-        retry=tries.may_repeat,
-        wait=tries.pause,
-        stop=tries.are_over,
-        before_sleep=tries.announce,
-        reraise=True,
+        retry=failures.may_try_again,
+        wait=lambda _state: failures.pause,
+        before_sleep=lambda state: log.warning("%s; trying again in %.1f s", _error(state), failures.pause),
     )
 
 
@@ -86,46 +85,43 @@ def starting(*, may_repeat: bool) -> AsyncRetrying:
 
 
 def limit_wait(error: RateLimited) -> float:
-    """Give the seconds to wait after a 429."""
+    """
+    Give the seconds to wait after a 429.
+
+    :param error: the 429
+    """
     wait = UNKNOWN_LIMIT_WAIT if error.wait is None else error.wait
     return min(max(wait, MIN_LIMIT_WAIT), MAX_LIMIT_WAIT)
 
 
-class _Tries:
-    """What tenacity asks about the attempts at one call."""
+class _Failures:
+    """
+    The failures of one call so far, and what follows from the last of them.
 
-    def __init__(self, patience: Patience, *, repeatable: bool) -> None:
-        self.patience = patience
-        self.repeatable = repeatable
-        self.attempts = 0
-        self.rate_limited = 0.0  # seconds spent on waiting for the rate limit
-        self.pauses: dict[int, float] = {}
+    All is decided in ``may_try_again``, which every release of tenacity calls once for each attempt; they
+    differ in when and how often they call the rest.
+    """
 
-    def may_repeat(self, state: RetryCallState) -> bool:
-        error = _error(state)
-        always = isinstance(error, (NeverArrived, RateLimited))
-        return always or (self.repeatable and isinstance(error, (MaybeArrived, Unavailable)))
+    def __init__(self, policy: RetryPolicy, *, repeatable: bool) -> None:
+        self.pause = 0.0  # seconds before the next attempt
+        self._policy = policy
+        self._repeatable = repeatable
+        self._attempts = 0  # those that did not meet the rate limit
+        self._rate_limited = 0.0  # seconds spent on waiting for the rate limit
 
-    def pause(self, state: RetryCallState) -> float:
-        # Kept, since it is random, and releases of tenacity differ in whether they ask for it before
-        # are_over.
-        if state.attempt_number not in self.pauses:
-            error = _error(state)
-            pause = limit_wait(error) if isinstance(error, RateLimited) else _backoff(state)
-            self.pauses[state.attempt_number] = pause
-        return self.pauses[state.attempt_number]
-
-    def are_over(self, state: RetryCallState) -> bool:
-        spent, pause = state.seconds_since_start or 0.0, self.pause(state)
-        if isinstance(_error(state), RateLimited):
-            self.rate_limited += pause
-            return spent + pause > self.patience.rate_limited_seconds
-        self.attempts += 1
-        ends = spent - self.rate_limited + pause + REQUEST_TIMEOUT
-        return self.attempts >= self.patience.attempts or ends > self.patience.seconds
-
-    def announce(self, state: RetryCallState) -> None:
-        log.warning("%s; trying again in %.1f s", _error(state), self.pause(state))
+    def may_try_again(self, state: RetryCallState) -> bool:
+        error, spent = _error(state), state.seconds_since_start or 0.0
+        if isinstance(error, RateLimited):
+            self.pause = limit_wait(error)
+            self._rate_limited += self.pause
+            return spent + self.pause <= self._policy.rate_limited_seconds
+        is_lost = isinstance(error, (MaybeArrived, Unavailable))
+        if not (isinstance(error, NeverArrived) or (is_lost and self._repeatable)):
+            return False
+        self.pause = _backoff(state)
+        self._attempts += 1
+        ends = spent - self._rate_limited + self.pause + REQUEST_TIMEOUT
+        return self._attempts < self._policy.attempts and ends <= self._policy.seconds
 
 
 def _error(state: RetryCallState) -> BaseException | None:

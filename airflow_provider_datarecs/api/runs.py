@@ -1,111 +1,38 @@
-"""Jobs, job groups and their runs, in the terms that users see."""
+"""Runs of jobs and job groups: what an answer shows of one, in the terms that users see."""
 
 from __future__ import annotations
 
 import json
 import re
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
-from typing import Any, Callable, FrozenSet, Iterable, Mapping, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Iterable, Mapping, cast
 
 from airflow_provider_datarecs.api import contract
-from airflow_provider_datarecs.api.answers import id_text, run_ids, snake_keys
-from airflow_provider_datarecs.api.contract import Kind
-from airflow_provider_datarecs.api.errors import InvalidInput, UnreadableAnswer
+from airflow_provider_datarecs.api.contract import (
+    COMPLETED_AT,
+    ERROR,
+    ROWS_MATCHED,
+    ROWS_PROCESSED,
+    ROWS_UNMATCHED,
+    RUNS,
+    STARTED_AT,
+    STATUS,
+    TargetKind,
+)
+from airflow_provider_datarecs.api.errors import UnreadableAnswer
+from airflow_provider_datarecs.api.parsing import id_text, run_ids, snake_keys
+from airflow_provider_datarecs.api.results import UNREADABLE, JobRunResult, RunOfGroup, RunResult
+from airflow_provider_datarecs.api.times import read_time
+
+if TYPE_CHECKING:
+    from airflow_provider_datarecs.api.targets import Target
 
 LONGEST_ERROR = 10_000  # characters of a run's error that are kept
 DEEPEST_ERROR = 20  # levels of one that is an object
-UNREADABLE = "unreadable"  # in a result: the counts that are no whole numbers, and what they came as
 LONGEST_ODD = 60  # characters of one of these that are kept
 MOST_ROWS = 2**63 - 1  # more cannot be passed on by Airflow
 MOST_EXACT = 2**53  # beyond, a float is no longer exactly what was sent
 _WHOLE_NUMBER = re.compile(r"\s*\d{1,19}(?:\.0*)?\s*", re.ASCII)
-
-# The fields a run is shown with, and those of the job runs inside a group's.
-Shape = Tuple[FrozenSet[str], FrozenSet[FrozenSet[str]]]
-
-
-@dataclass(frozen=True)
-class Runnable:
-    """
-    A job or job group: what can be run.
-
-    :param kind: which of the two
-    :param id: its id
-    :param workspace_id: the id of its workspace
-    :raises InvalidInput: when an id cannot be one
-    """
-
-    kind: Kind
-    id: str
-    workspace_id: str
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "id", check_id(self.kind.id_field, self.id))
-        object.__setattr__(self, "workspace_id", check_id("workspace_id", self.workspace_id))
-
-    def __str__(self) -> str:
-        return f"{self.kind.noun} {self.id!r} in workspace {self.workspace_id!r}"
-
-
-def check_text(argument: str, value: Any) -> str:
-    """
-    Give a name, label or id as text if it can be one.
-
-    :param argument: the argument's name, for the message
-    :param value: what it holds; a whole number is taken as text, since that is what a template makes of
-        digits where Airflow renders it as a native object, and as what some services send ids
-    :raises InvalidInput: when it is no text, blank, cut amid a character, or what a template gives that found
-        nothing
-    """
-    if value is None or value == "None":
-        raise InvalidInput(
-            f"{argument} is {value!r}: its template found nothing. Check the task id and key it pulls, and "
-            "whether the task it pulls from ran before this one"
-        )
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    if not isinstance(value, str):
-        raise InvalidInput(f"{argument} must be text, not {value!r} ({type(value).__name__})")
-    if any("\ud800" <= character <= "\udfff" for character in value):
-        raise InvalidInput(f"{argument} is {value!r}, which holds half a character; give what DataRecs shows")
-    if not value.strip():
-        raise InvalidInput(f"{argument} is empty ({value!r}); give what DataRecs shows")
-    return value
-
-
-def check_choice(argument: str, value: Any, choices: tuple[str, ...]) -> None:
-    """
-    Refuse what is none of the choices.
-
-    :param argument: the argument's name, for the message
-    :param value: what it holds
-    :param choices: what it may hold
-    :raises InvalidInput: naming the argument and the choices
-    """
-    if value not in choices:
-        raise InvalidInput(f"{argument} is {value!r}; it can be {', '.join(map(repr, choices))}")
-
-
-def check_id(argument: str, value: Any) -> str:
-    """
-    Give an id as text if it can be one; the parameters are those of :func:`check_text`.
-
-    Each id becomes a part of a path, and a template can carry text from outside: what some server or proxy
-    on the way might read as another path is not sent, in whatever way it could be quoted.
-
-    :raises InvalidInput: for what no text can be, for a dot segment, and for what no id holds
-    """
-    text = check_text(argument, value)
-    if text in (".", ".."):
-        raise InvalidInput(f"{argument} is {text!r}, which is no id; give the id that DataRecs shows")
-    for character in text:
-        if character in contract.NOT_IN_IDS or character.isspace() or not character.isprintable():
-            raise InvalidInput(
-                f"{argument} is {text!r}, which is no id, since it holds {character!r}; give the id that "
-                "DataRecs shows"
-            )
-    return text
 
 
 @dataclass(frozen=True)
@@ -121,7 +48,7 @@ class Run:
 
     id: str
     status: str
-    result: dict[str, Any] = field(compare=False)
+    result: RunResult = field(compare=False)
     item: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -130,114 +57,102 @@ class Run:
         return self.status in contract.TERMINAL
 
     @property
-    def shape(self) -> Shape:
-        """Say which fields the run was shown with."""
-        return frozenset(self.item), frozenset(frozenset(snake_keys(entry)) for entry in _job_runs(self.item))
-
-    @property
     def is_whole(self) -> bool:
-        """Say whether all fields of a result were there, as they may not be in a list."""
-        fields, jobs = self.shape
-        if "runs" not in self.result:
-            return fields >= contract.RESULT_FIELDS
-        return bool(jobs) and all(job_fields >= contract.RESULT_FIELDS for job_fields in jobs)
+        """Say whether a list shows all of how this run has ended, so that nobody need ask for it alone."""
+        if RUNS not in self.result:
+            return _is_whole(self.item, self.result)
+        job_runs = map(snake_keys, _job_runs(self.item))
+        return (
+            _is_whole(self.item, self.result)
+            and bool(self.result[RUNS])
+            and all(map(_is_whole, job_runs, self.result[RUNS]))
+        )
 
 
-def read_run(call: str, answer: Any, runnable: Runnable, run_id: str) -> Run:
+def read_run(call: str, answer: Any, target: Target, run_id: str) -> Run:
     """
     Read the answer to a question about one run.
 
     :param call: the request in short, for messages
     :param answer: the answer's JSON
-    :param runnable: the job or job group that was asked about
+    :param target: the job or job group that was asked about
     :param run_id: the run that was asked about
     :raises UnreadableAnswer: when the answer is not about that very run
     """
     if not isinstance(answer, dict):
         raise UnreadableAnswer(call, f"an object was expected, not a {type(answer).__name__}")
     item = snake_keys(answer)
-    run = run_from(item, runnable, run_id)
+    run = run_from(item, target, run_id)
     if run is None:
         ids = " or ".join(map(repr, run_ids(item))) or None
         raise UnreadableAnswer(
             call,
-            f"the answer is about run {ids} of {runnable.kind.noun} "
-            f"{id_text(item.get(runnable.kind.id_field))!r}, not {run_id!r} of {runnable}",
+            f"the answer is about run {ids} of {target.kind.noun} "
+            f"{id_text(item.get(target.kind.id_field))!r}, not {run_id!r} of {target}",
         )
     return run
 
 
-def run_from(item: Mapping[str, Any], runnable: Runnable, run_id: str | None = None) -> Run | None:
+def run_from(item: Mapping[str, Any], target: Target, run_id: str | None = None) -> Run | None:
     """
     Read a run, None where it is not the one that is meant or has no id.
 
     :param item: the run as an answer shows it, with keys in snake_case
-    :param runnable: the job or job group that was asked about
+    :param target: the job or job group that was asked about
     :param run_id: the run that is meant, default any of them
     """
-    ids, owner = run_ids(item), item.get(runnable.kind.id_field)
-    if not ids or run_id not in (None, *ids) or id_text(owner) not in (None, runnable.id):
+    ids, owner = run_ids(item), item.get(target.kind.id_field)
+    if not ids or run_id not in (None, *ids) or id_text(owner) not in (None, target.id):
         return None
-    result = _job_result(item) if runnable.kind is Kind.JOB else _group_result(item)
-    return Run(id=run_id or ids[0], status=result["status"], result=result, item=item)
+    is_job = target.kind is TargetKind.JOB
+    result = cast("RunResult", _job_result(item)) if is_job else _group_result(item)
+    return Run(id=run_id or ids[0], status=result[STATUS], result=result, item=item)
 
 
-def epoch(moment: Any) -> float | None:
-    """
-    Give a time as epoch seconds, None where it is not one.
-
-    :param moment: ISO 8601, as ``started_at`` of a result
-    """
-    try:
-        return _moment(moment).timestamp() if isinstance(moment, str) else None
-    except ValueError:
-        return None
+def _is_whole(item: Mapping[str, Any], result: JobRunResult) -> bool:
+    if result[STATUS] == contract.COMPLETED:
+        # Lists may leave out the counts, or give them only later.
+        return all(result[name] is not None for name in contract.COUNTS)
+    return result[STATUS] in contract.TERMINAL and ERROR in item
 
 
-def shown(moment: float) -> str:
-    """
-    Give a time as messages show it: ISO 8601 in UTC, to the second.
-
-    :param moment: epoch seconds
-    """
-    return datetime.fromtimestamp(moment, timezone.utc).isoformat(timespec="seconds")
-
-
-def _job_result(item: Mapping[str, Any]) -> dict[str, Any]:
-    given = {name: item.get(name) for name in contract.COUNTS}
-    if _count(given["rows_processed"]) is None and item.get(contract.ROWS_COMPARED) is not None:
-        given["rows_processed"] = item[contract.ROWS_COMPARED]
+def _job_result(item: Mapping[str, Any]) -> JobRunResult:
+    given: dict[str, Any] = {name: item.get(name) for name in contract.COUNTS}
+    if _count(given[ROWS_PROCESSED]) is None and item.get(contract.ROWS_COMPARED) is not None:
+        given[ROWS_PROCESSED] = item[contract.ROWS_COMPARED]
     counts = {name: _count(value) for name, value in given.items()}
+    result = JobRunResult(
+        status=_status(item.get(STATUS)),
+        rows_processed=counts[ROWS_PROCESSED],
+        rows_matched=counts[ROWS_MATCHED],
+        rows_unmatched=counts[ROWS_UNMATCHED],
+        started_at=_time_as_given(item.get(STARTED_AT)),
+        completed_at=_time_as_given(item.get(COMPLETED_AT)),
+        error=_error_as_given(item.get(ERROR)),
+    )
     odd = {name: _odd(value) for name, value in given.items() if value is not None and counts[name] is None}
-    return {
-        "status": _status(item.get("status")),
-        **counts,
-        "started_at": _moment_as_given(item.get("started_at")),
-        "completed_at": _moment_as_given(item.get("completed_at")),
-        "error": _error_as_given(item.get("error")),
-        **({UNREADABLE: odd} if odd else {}),
-    }
+    if odd:
+        result[UNREADABLE] = odd
+    return result
 
 
-def _group_result(item: Mapping[str, Any]) -> dict[str, Any]:
+def _group_result(item: Mapping[str, Any]) -> RunResult:
     own = _job_result(item)
-    runs = [
-        {
-            "job_id": entry.get("job_id"),
-            "run_id": next(iter(run_ids(entry)), None),
-            **_job_result(entry),
-        }
-        for entry in map(snake_keys, _job_runs(item))
-    ]
+    runs = [_run_of_group(snake_keys(entry)) for entry in _job_runs(item)]
     for name in contract.COUNTS:
-        counts = [run[name] for run in runs]
-        if own[name] is None and counts and None not in counts:
+        counts = [count for count in (run[name] for run in runs) if count is not None]
+        if own[name] is None and counts and len(counts) == len(runs):
             own[name] = _count(sum(counts))
-    own["status"] = own["status"] or _derived_status([run["status"] for run in runs])
-    own["started_at"] = own["started_at"] or _pick(min, (run["started_at"] for run in runs))
-    own["completed_at"] = own["completed_at"] or _pick(max, (run["completed_at"] for run in runs))
-    own["error"] = own["error"] or next((run["error"] for run in runs if run["error"]), None)
-    return {**own, "runs": runs}
+    own[STATUS] = own[STATUS] or _derived_status([run[STATUS] for run in runs])
+    own[STARTED_AT] = own[STARTED_AT] or _pick(min, (run[STARTED_AT] for run in runs))
+    own[COMPLETED_AT] = own[COMPLETED_AT] or _pick(max, (run[COMPLETED_AT] for run in runs))
+    own[ERROR] = own[ERROR] or next((run[ERROR] for run in runs if run[ERROR]), None)
+    return RunResult(**own, runs=runs)
+
+
+def _run_of_group(item: Mapping[str, Any]) -> RunOfGroup:
+    run_id = next(iter(run_ids(item)), None)
+    return RunOfGroup(job_id=item.get(contract.JOB_ID), run_id=run_id, **_job_result(item))
 
 
 def _job_runs(item: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -259,7 +174,7 @@ def _derived_status(statuses: list[str]) -> str:
     return contract.COMPLETED if set(statuses) == {contract.COMPLETED} else contract.RUNNING
 
 
-def _moment_as_given(value: Any) -> Any:
+def _time_as_given(value: Any) -> Any:
     return value if isinstance(value, (str, int, float)) else None
 
 
@@ -295,39 +210,7 @@ def _odd(value: Any) -> str:
 def _pick(choose: Callable[..., Any], times: Iterable[Any]) -> str | None:
     texts = [time for time in times if isinstance(time, str)]
     try:
-        picked = choose(texts, key=_moment, default=None)
+        picked = choose(texts, key=read_time, default=None)
     except ValueError:  # some time is no RFC 3339; as text they still sort by the clock
         picked = choose(texts, default=None)
     return picked if picked is None else str(picked)
-
-
-# What each Python's own reader of ISO 8601 takes differs, but for this form.
-_RFC_3339 = re.compile(
-    r"\s*(\d{4}-\d\d-\d\d)"
-    r"(?:[Tt ]((?:[01]\d|2[0-3]):[0-5]\d)(?:(:[0-5]\d|:60)(?:[.,](\d+))?)?"
-    r"\s*(?:[Zz]|([+-](?:[01]\d|2[0-3])):?([0-5]\d)?)?)?\s*",
-    re.ASCII,
-)
-_LEAP_SECOND = ":60"
-
-
-def _moment(text: str) -> datetime:
-    """
-    Read a time of RFC 3339, and what is nearly one: without a zone (taken as UTC), a second, or a time.
-
-    :param text: the time, with any number of digits after the second
-    :raises ValueError: when it is none
-    """
-    found = _RFC_3339.fullmatch(text)
-    if not found:
-        raise ValueError(text)
-    date, minute, second, fraction, hours_ahead, minutes_ahead = found.groups("")
-    is_leap = second == _LEAP_SECOND
-    moment = datetime.fromisoformat(
-        f"{date}T{minute or '00:00'}{':59' if is_leap else second or ':00'}.{fraction[:6]:0<6}"
-        f"{hours_ahead or '+00'}:{minutes_ahead or '00'}"
-    )
-    try:
-        return moment + timedelta(seconds=1) if is_leap else moment
-    except OverflowError as error:
-        raise ValueError(text) from error

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from airflow_provider_datarecs.api import contract, tls
 from airflow_provider_datarecs.api.errors import InvalidSettings
 from airflow_provider_datarecs.api.proxies import Proxy, proxy_for
-from airflow_provider_datarecs.api.rate_limit import Limits
+from airflow_provider_datarecs.api.rate_limit import RateLimitConfig
 from airflow_provider_datarecs.api.urls import DEFAULT_PORTS, MAX_PORT, ascii_host
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ KEY = "API Key (the connection's password)"
 # "y" is what Airflow 2 sends for a ticked box when the form is tested.
 TRUE_WORDS = frozenset({"true", "1", "yes", "on", "y"})
 FALSE_WORDS = frozenset({"false", "0", "no", "off", "n", "none", ""})
-EXTRAS = ("tenant", "allow_insecure_http", "console_url", *(limit.name for limit in fields(Limits)))
+EXTRAS = ("tenant", "allow_insecure_http", "console_url", *(one.name for one in fields(RateLimitConfig)))
 # What Airflow before 2.3 put before their names, and Airflow 2 still does when the form is tested.
 EXTRA_PREFIX = "extra__datarecs__"
 
@@ -37,7 +37,7 @@ class ClientSettings:
     :param api_key: the API key; in no repr
     :param tenant: the tenant's slug, or None
     :param proxy: the proxy that the environment names for the API's host, or None
-    :param limits: how much the waits on the connection may ask
+    :param rate_limit: how much the waits on the connection may ask
     :param console_url: where users look at runs, as the connection has it, or None
     :param notes: what of the connection has no effect, in words
     """
@@ -46,7 +46,7 @@ class ClientSettings:
     api_key: str = field(repr=False)
     tenant: str | None = None
     proxy: Proxy | None = None
-    limits: Limits = field(default_factory=Limits)
+    rate_limit: RateLimitConfig = field(default_factory=RateLimitConfig)
     console_url: str | None = None
     notes: tuple[str, ...] = field(default=(), compare=False)
 
@@ -70,7 +70,7 @@ class ClientSettings:
         :param port: for a host without a port
         :param login: must be empty, since DataRecs has no logins
         :param extra: the connection's extra, as a mapping or JSON: ``tenant``, ``allow_insecure_http``,
-            ``console_url`` and the fields of :class:`Limits` are read
+            ``console_url`` and the fields of :class:`RateLimitConfig` are read
         :raises InvalidSettings: naming the field, when one cannot be right
         """
         if _text("Login", login):
@@ -84,18 +84,14 @@ class ClientSettings:
         if not _is_true(options, "allow_insecure_http") and is_insecure:
             raise InvalidSettings(
                 f"Host {host!r} is plain http, so the API key would cross the network in the clear and is "
-                "not sent; "
-                'use https, or set "allow_insecure_http": true in the extra of the connection'
+                'not sent; use https, or set "allow_insecure_http": true in the extra of the connection'
             )
-        tenant = options.get("tenant")
-        if tenant is not None and not (isinstance(tenant, str) and tenant.isascii() and tenant.isprintable()):
-            raise InvalidSettings(f'the extra "tenant" must be a slug of plain text, not {tenant!r}')
         return cls(
             base_url=base_url,
             api_key=key,
-            tenant=tenant or None,
+            tenant=_tenant(options.get("tenant")),
             proxy=_proxy_for(base_url),
-            limits=Limits.from_extra(options),
+            rate_limit=RateLimitConfig.from_extra(options),
             # Checked where a link is made of it, since it is no reason to start or see no run.
             console_url=str(options.get("console_url") or "").strip() or None,
             notes=tuple(_notes(options)),
@@ -148,6 +144,12 @@ def _api_key(value: Any) -> str:
             f"{KEY} has a space or a character that no HTTP header can carry; paste it again, alone"
         )
     return key
+
+
+def _tenant(value: Any) -> str | None:
+    if value is not None and not (isinstance(value, str) and value.isascii() and value.isprintable()):
+        raise InvalidSettings(f'the extra "tenant" must be a slug of plain text, not {value!r}')
+    return value or None
 
 
 def _port(value: Any) -> int | None:

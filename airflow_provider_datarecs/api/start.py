@@ -1,4 +1,4 @@
-"""Starts one run for one wish, whatever is lost: looks in the run history before anything is sent again."""
+"""Starts one run for one start request, whatever is lost: reads the run history before it sends again."""
 
 from __future__ import annotations
 
@@ -9,40 +9,44 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, AsyncIterator, Callable, Mapping
 
 from airflow_provider_datarecs.api import contract
-from airflow_provider_datarecs.api.answers import run_ids
 from airflow_provider_datarecs.api.errors import (
+    AnsweredWithError,
     DataRecsError,
     EndlessList,
     Forbidden,
+    ForeignAnswer,
     NotFound,
     NothingStarted,
     Rejected,
     RunMayHaveStarted,
     Unauthorized,
 )
+from airflow_provider_datarecs.api.parsing import run_ids
 from airflow_provider_datarecs.api.retry import starting
-from airflow_provider_datarecs.api.runs import epoch, run_from, shown
+from airflow_provider_datarecs.api.runs import run_from
+from airflow_provider_datarecs.api.times import epoch_seconds, iso_utc
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.client import DataRecsClient
-    from airflow_provider_datarecs.api.runs import Runnable
+    from airflow_provider_datarecs.api.targets import Target
 
 log = logging.getLogger(__name__)
 
 CLOCK_SKEW = 300.0  # seconds that DataRecs' clock may be behind this machine's
 MAX_PAGES = 100  # of a run history that are read; at 100 requests a minute more would take too long
-NO_HISTORY = (Forbidden, NotFound, Rejected)  # no later look will see more
+ANSWERS = (AnsweredWithError, ForeignAnswer)  # that have an HTTP status
+NO_HISTORY = (Forbidden, NotFound, Rejected)  # that a later request would meet as well
 
 
 @dataclass(frozen=True)
-class Wish:
+class StartRequest:
     """
     What a task instance wants started, once.
 
     :param key: the Idempotency-Key of every attempt
     :param label: the run's label, None for none
-    :param is_label_unique: whether no other wish has this label, so that it proves whose a run is
-    :param since: epoch seconds before which no run of this wish can have begun, None where that is unknown
+    :param is_label_unique: whether no other start request has this label, so that it proves whose a run is
+    :param since: epoch seconds before which no run of this request can have begun, None where unknown
     """
 
     key: str
@@ -52,16 +56,16 @@ class Wish:
 
     @property
     def not_before(self) -> float:
-        """The earliest time, by DataRecs' clock, at which a run of this wish can have begun."""
+        """The earliest time, by DataRecs' clock, at which a run of this request can have begun."""
         return float("-inf") if self.since is None else self.since - CLOCK_SKEW
 
 
 @dataclass(frozen=True)
-class Finding:
+class HistoryMatch:
     """
-    What the run history tells of a wish; that nothing was started, where it has neither of these.
+    What the run history tells of a start request: with neither of these, that nothing was started.
 
-    :param run_id: the one run of this wish
+    :param run_id: the one run of this request
     :param doubt: why nobody can say whether there is one
     """
 
@@ -71,19 +75,19 @@ class Finding:
 
 async def start_once(
     client: DataRecsClient,
-    runnable: Runnable,
-    wish: Wish,
+    target: Target,
+    request: StartRequest,
     *,
     sent_at: float | None,
     may_repeat: bool,
     before_send: Callable[[], None] = lambda: None,
 ) -> str:
     """
-    Start a run unless this wish already has one, and give its id.
+    Start a run unless this start request already has one, and give its id.
 
     :param client: an open client
-    :param runnable: the job or job group
-    :param wish: what the task instance wants
+    :param target: the job or job group
+    :param request: what the task instance wants
     :param sent_at: epoch seconds until which an earlier try of the task may have sent the request, None if it
         cannot have
     :param may_repeat: whether to send again where the run history cannot tell whether there is a run
@@ -91,7 +95,7 @@ async def start_once(
     :raises RunMayHaveStarted: where it cannot tell, unless ``may_repeat``
     :raises NothingStarted: when answers were lost, and the history proves that nothing was started
     """
-    start = _Start(client, runnable, wish, before_send)
+    start = _Start(client, target, request, before_send)
     run_id = None if sent_at is None else await start.find(sent_at, may_repeat=may_repeat)
     if run_id is not None:
         return run_id
@@ -101,25 +105,29 @@ async def start_once(
 
 class _Start:
     """
-    The attempts at one wish.
+    The attempts at one start request.
 
     ``_doubt`` is why there may be a run of what was sent so far, None if not; ``_was_sent`` says whether
     there was a request at all whose answer nobody knows.
     """
 
     def __init__(
-        self, client: DataRecsClient, runnable: Runnable, wish: Wish, before_send: Callable[[], None]
+        self,
+        client: DataRecsClient,
+        target: Target,
+        request: StartRequest,
+        before_send: Callable[[], None],
     ) -> None:
         self._client = client
-        self._runnable = runnable
-        self._wish = wish
+        self._target = target
+        self._start_request = request
         self._before_send = before_send
         self._doubt: str | None = None
         self._was_sent = False
 
     async def find(self, sent_at: float, *, may_repeat: bool) -> str | None:
         self._was_sent = True
-        found = await _look_before_start(self._client, self._runnable, self._wish, sent_at)
+        found = await _find_before_start(self._client, self._target, self._start_request, sent_at)
         if found.doubt:
             self._doubt = f"an earlier try of this task may have sent the request, and {found.doubt}"
             if not may_repeat:
@@ -127,79 +135,81 @@ class _Start:
         return found.run_id
 
     async def attempt(self) -> str:
-        sent, wish = time.time(), self._wish
+        sent, request = time.time(), self._start_request
         try:
             run_id = await self._client.start_run(
-                self._runnable,
-                idempotency_key=wish.key,
-                run_label=wish.label,
+                self._target,
+                idempotency_key=request.key,
+                run_label=request.label,
                 before_send=self._before_send,
             )
         except RunMayHaveStarted as lost:
             return await self._find_lost(lost, sent)
         except DataRecsError as error:
-            if self._was_sent and getattr(error, "status", None) == contract.CONFLICT:
+            if self._was_sent and isinstance(error, ANSWERS) and error.status == contract.CONFLICT:
                 # In conflict with what was sent before, perhaps, which is still being carried out.
-                return await self._find_lost(RunMayHaveStarted(self._runnable, error), sent)
+                return await self._find_lost(RunMayHaveStarted(self._target, error), sent)
             if self._doubt is None:
                 raise
             again = str(error).rstrip(".")
             raise self._uncertain(f". It was sent again, without success: {again}") from error
-        label = f", label {wish.label!r}" if wish.label else ""
-        log.info("Started run %s of %s%s", run_id, self._runnable, label)
+        label = f", label {request.label!r}" if request.label else ""
+        log.info("Started run %s of %s%s", run_id, self._target, label)
         return run_id
 
     async def _find_lost(self, lost: RunMayHaveStarted, sent: float) -> str:
-        runnable, self._was_sent = self._runnable, True
-        log.warning("The answer to a start of %s is lost (%s); looking in its runs", runnable, lost.why)
+        target, self._was_sent = self._target, True
+        log.warning("The answer to a start of %s is lost (%s); looking in its runs", target, lost.why)
         try:
-            found = await look_for_run(self._client, runnable, self._wish, sent)
+            found = await find_in_history(self._client, target, self._start_request, sent)
         except DataRecsError as error:
-            found = Finding(doubt=f"its run history cannot be read ({error})")
+            found = HistoryMatch(doubt=f"its run history cannot be read ({error})")
         if found.run_id is not None:
             return found.run_id
         self._doubt = f"{lost.why}, and {found.doubt}" if found.doubt else None
         if self._doubt is None:
-            raise NothingStarted(runnable, lost.why) from lost
+            raise NothingStarted(target, lost.why) from lost
         raise self._uncertain() from lost
 
     def _uncertain(self, more: str = "") -> RunMayHaveStarted:
-        return RunMayHaveStarted(self._runnable, f"{self._doubt}{more}. {_advice(self._wish)}")
+        return RunMayHaveStarted(self._target, f"{self._doubt}{more}. {_advice(self._start_request)}")
 
 
-async def look_for_run(client: DataRecsClient, runnable: Runnable, wish: Wish, sent_at: float) -> Finding:
+async def find_in_history(
+    client: DataRecsClient, target: Target, request: StartRequest, sent_at: float
+) -> HistoryMatch:
     """
-    Look for the run of a wish in the run history.
+    Find the run of a start request in the run history.
 
     A history without it proves nothing until the time is over in which a new run may not show.
 
     :param client: an open client
-    :param runnable: the job or job group
-    :param wish: what was wanted
+    :param target: the job or job group
+    :param request: what the task instance wants
     :param sent_at: epoch seconds at which the request was sent
     """
-    found = await _look(client, runnable, wish)
+    found = await _read_history(client, target, request)
     unseen_for = sent_at + contract.NOT_VISIBLE_GRACE - time.time()
     # Its own label would tell this run from others that could be it.
-    may_clear_up = found == Finding() or (wish.is_label_unique and found.run_id is None)
+    may_clear_up = found == HistoryMatch() or (request.is_label_unique and found.run_id is None)
     if may_clear_up and unseen_for > 0:
-        log.info("No run of %s shows yet that is this one; looking again in %.0f s", runnable, unseen_for)
+        log.info("No run of %s shows yet that is this one; looking again in %.0f s", target, unseen_for)
         await asyncio.sleep(unseen_for)
-        found = await _look(client, runnable, wish)
+        found = await _read_history(client, target, request)
     if found.run_id is not None:
-        log.info("Run %s of %s carries this task's label: adopted", found.run_id, runnable)
+        log.info("Run %s of %s carries this task's label: adopted", found.run_id, target)
     return found
 
 
-async def _look_before_start(
-    client: DataRecsClient, runnable: Runnable, wish: Wish, sent_at: float
-) -> Finding:
+async def _find_before_start(
+    client: DataRecsClient, target: Target, request: StartRequest, sent_at: float
+) -> HistoryMatch:
     try:
-        return await look_for_run(client, runnable, wish, sent_at)
+        return await find_in_history(client, target, request, sent_at)
     except NO_HISTORY as error:
-        return Finding(doubt=f"its run history is refused ({error})")
+        return HistoryMatch(doubt=f"its run history is refused ({error})")
     except DataRecsError as error:
-        unseen = f"whether an earlier try of this task started a run of {runnable} could not be seen"
+        unseen = f"whether an earlier try of this task started a run of {target} could not be seen"
         if isinstance(error, Unauthorized):
             raise Unauthorized(error.call, error.status, f"{error.problem}; {unseen}") from error
         # Not an end of the task: its next try looks again.
@@ -209,46 +219,50 @@ async def _look_before_start(
         ) from error
 
 
-async def _look(client: DataRecsClient, runnable: Runnable, wish: Wish) -> Finding:
-    """Read the history as far as this wish's run can be, and say what it tells."""
+async def _read_history(client: DataRecsClient, target: Target, request: StartRequest) -> HistoryMatch:
+    """Read the history as far back as this request's run can be, and say what it tells."""
     # By their ids: what moves while the history is read can be on two pages.
     mine: dict[str, None] = {}
     others: dict[str, None] = {}
-    history = _History(client, runnable, wish)
+    history = _History(client, target, request)
     async for item in history.runs():
         run_id = next(iter(run_ids(item)), None)
-        is_mine = wish.is_label_unique and wish.label and item.get(contract.RUN_LABEL) == wish.label
+        is_mine = request.is_label_unique and request.label and item.get(contract.RUN_LABEL) == request.label
         (mine if is_mine and run_id else others)[run_id or "one without an id"] = None
     if len(mine) == 1:
-        return Finding(run_id=next(iter(mine)))
+        return HistoryMatch(run_id=next(iter(mine)))
     if mine:
-        return Finding(doubt=f"several runs carry its label: {', '.join(mine)}")
+        return HistoryMatch(doubt=f"several runs carry its label: {', '.join(mine)}")
     if others:
-        return Finding(doubt=f"of its runs since then each could be it: {', '.join(list(others)[:10])}")
-    return Finding() if history.is_complete else Finding(doubt="its run history cannot be read to the end")
+        return HistoryMatch(doubt=f"of its runs since then each could be it: {', '.join(list(others)[:10])}")
+    return (
+        HistoryMatch()
+        if history.is_complete
+        else HistoryMatch(doubt="its run history cannot be read to the end")
+    )
 
 
 class _History:
     """
-    Give the runs, newest first, that can be of a wish; ``is_complete`` says whether none is left out.
+    Give the runs, newest first, that can be of a start request; ``is_complete`` says whether none is missing.
 
-    The order is an assumption, so the walk ends early only where all it has read is in that order.
+    The order is an assumption, so reading ends early only where all that was read is in that order.
     """
 
-    def __init__(self, client: DataRecsClient, runnable: Runnable, wish: Wish) -> None:
+    def __init__(self, client: DataRecsClient, target: Target, request: StartRequest) -> None:
         self.is_complete = False
         self._client = client
-        self._runnable = runnable
-        self._wish = wish
+        self._target = target
+        self._start_request = request
         self._begun: list[float] = []
 
     async def runs(self) -> AsyncIterator[dict[str, Any]]:
         try:
-            async for page in self._client.run_pages(self._runnable, most=MAX_PAGES):
+            async for page in self._client.iter_run_pages(self._target, most=MAX_PAGES):
                 for item in page.items:
                     begun = self._begin_of(item)
                     self._begun.append(begun)
-                    if begun >= self._wish.not_before:
+                    if begun >= self._start_request.not_before:
                         yield item
                 if self._rest_is_older():
                     break
@@ -258,19 +272,20 @@ class _History:
             self.is_complete = True
 
     def _begin_of(self, item: Mapping[str, Any]) -> float:
-        run = run_from(item, self._runnable)
-        times = [epoch(run.result[name]) for name in ("started_at", "completed_at")] if run else []
-        return next((time for time in times if time is not None), float("inf"))  # it has not begun
+        run = run_from(item, self._target)
+        shown = (run.result[contract.STARTED_AT], run.result[contract.COMPLETED_AT]) if run else ()
+        times = (time for time in map(epoch_seconds, shown) if time is not None)
+        return next(times, float("inf"))  # it has not begun
 
     def _rest_is_older(self) -> bool:
         begun = self._begun
         in_order = bool(begun) and begun[0] > begun[-1] and all(a >= b for a, b in zip(begun, begun[1:]))
-        return in_order and begun[-1] < self._wish.not_before
+        return in_order and begun[-1] < self._start_request.not_before
 
 
-def _advice(wish: Wish) -> str:
-    since = "" if wish.since is None else f" begun after {shown(wish.not_before)}"
-    label = f" with the label {wish.label!r}" if wish.label else ""
+def _advice(request: StartRequest) -> str:
+    since = "" if request.since is None else f" begun after {iso_utc(request.not_before)}"
+    label = f" with the label {request.label!r}" if request.label else ""
     return (
         f"Look at DataRecs for a run{since}{label}. If there is none, clear the task, which starts one; if "
         "there is one, wait for it by its id, or cancel it first."

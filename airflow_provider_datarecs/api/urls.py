@@ -11,7 +11,7 @@ from airflow_provider_datarecs.api import contract
 from airflow_provider_datarecs.api.errors import InvalidSettings, UnreadableAnswer
 
 if TYPE_CHECKING:
-    from airflow_provider_datarecs.api.runs import Runnable
+    from airflow_provider_datarecs.api.targets import Target
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 SYNTAX = ":/?#[]@!$&'()*+,;=%~"  # of URLs; what is none of it, a letter or a digit, is quoted where it is not
@@ -38,27 +38,32 @@ def ascii_host(host: str) -> str:
 
 
 def with_query(url: str, query: dict[str, str]) -> str:
-    """Give a URL with these parameters after those it has."""
+    """
+    Give a URL with these parameters after those it has.
+
+    :param url: the URL
+    :param query: the parameters
+    """
     if not query:
         return url
     return f"{url}{'&' if urlsplit(url).query else '?'}{urlencode(query, quote_via=quote)}"
 
 
-def console_link(console_url: str, runnable: Runnable, run_id: str) -> str:
+def console_link(console_url: str, target: Target, run_id: str) -> str:
     """
     Give the URL at which users look at a run.
 
     :param console_url: the console's, or a run's with placeholders
-    :param runnable: the job or job group
+    :param target: the job or job group
     :param run_id: the run's id
     :raises InvalidSettings: when that makes no URL of a web page
     """
     link = console_url if "{" in console_url else f"{console_url.rstrip('/')}{contract.CONSOLE_RUN}"
     values = {
-        "workspace_id": runnable.workspace_id,
-        "kind": runnable.kind.path,
-        "id": runnable.id,
-        "run_id": run_id,
+        contract.WORKSPACE_ID: target.workspace_id,
+        "kind": target.kind.path,
+        contract.ID: target.id,
+        contract.RUN_ID: run_id,
     }
     for name, value in values.items():
         link = link.replace(f"{{{name}}}", quote(value, safe=""))
@@ -96,7 +101,12 @@ def on_same_origin(url: str, next_url: str) -> str:
 
 
 def is_same_origin(url: str, other: str) -> bool:
-    """Say whether two whole URLs lead to the same server."""
+    """
+    Say whether two whole URLs lead to the same server.
+
+    :param url: the one
+    :param other: the other
+    """
     return _origin(url) == _origin(other)
 
 

@@ -15,8 +15,8 @@ from airflow_provider_datarecs.compat import (
     BaseHook,
 )
 from airflow_provider_datarecs.exceptions import as_airflow_exceptions, message_of
+from airflow_provider_datarecs.hooks.calls import ApiCalls
 from airflow_provider_datarecs.provider_info import (
-    CONN_FIELDS,
     CONN_TYPE,
     DEFAULT_CONN_ID,
     HOOK_NAME,
@@ -25,12 +25,11 @@ from airflow_provider_datarecs.provider_info import (
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.client import DataRecsClient
-    from airflow_provider_datarecs.api.contract import Kind
-    from airflow_provider_datarecs.api.rate_limit import SeenLimit
-    from airflow_provider_datarecs.api.retry import Patience
-    from airflow_provider_datarecs.api.runs import Run, Runnable
+    from airflow_provider_datarecs.api.contract import TargetKind
+    from airflow_provider_datarecs.api.rate_limit import RateLimitState
+    from airflow_provider_datarecs.api.retry import RetryPolicy
     from airflow_provider_datarecs.api.settings import ClientSettings
-    from airflow_provider_datarecs.api.start import Wish
+    from airflow_provider_datarecs.api.targets import Target
 
 T = TypeVar("T")
 
@@ -43,7 +42,7 @@ def _warn_once(conn_id: str, note: str) -> None:
     log.warning("Connection %s: %s", conn_id, note)
 
 
-class DataRecsHook(BaseHook):
+class DataRecsHook(ApiCalls, BaseHook):
     """
     Read a DataRecs connection and make blocking calls with it.
 
@@ -61,7 +60,7 @@ class DataRecsHook(BaseHook):
     def __init__(self, conn_id: str = default_conn_name) -> None:
         super().__init__()
         self.conn_id = conn_id
-        self._seen_limit: SeenLimit | None = None
+        self._rate_limit_state: RateLimitState | None = None
         self._settings: ClientSettings | None = None
 
     @property
@@ -82,8 +81,8 @@ class DataRecsHook(BaseHook):
 
     def read_settings(self) -> ClientSettings:
         """Do what :meth:`get_settings` does, but raise the API client's ``InvalidSettings``."""
-        from airflow_provider_datarecs.api.runs import check_text
         from airflow_provider_datarecs.api.settings import ClientSettings
+        from airflow_provider_datarecs.api.targets import check_text
 
         self.conn_id = check_text("conn_id", self.conn_id)
         try:
@@ -112,14 +111,17 @@ class DataRecsHook(BaseHook):
             _warn_once(self.conn_id, note)
         return self._settings
 
-    def reread_settings(self) -> ClientSettings:
+    def reread_settings(self, *, anew: bool = True) -> ClientSettings:
         """
         Do what :meth:`read_settings` does for a wait that has seen the connection before.
 
+        :param anew: read it even if it was read before, default True
         :raises ConnectionUnreadable: when Airflow cannot give it just now
         :raises InvalidSettings: naming the field, when one cannot be right
         """
         before = self._settings
+        if before is not None and not anew:
+            return before
         try:
             settings = self.read_settings()
         except (DataRecsError, AirflowTaskTimeout):
@@ -133,39 +135,39 @@ class DataRecsHook(BaseHook):
                 f"Airflow could not give connection {self.conn_id!r}: {type(error).__name__}: {error}"
             ) from error
         if settings != before:
-            self._seen_limit = None  # it may be another key's
+            self._rate_limit_state = None  # it may be another key's
         return settings
 
-    def run_url(self, runnable: Runnable, run_id: str) -> str | None:
+    def run_url(self, target: Target, run_id: str) -> str | None:
         """
         Give the URL at which users look at a run, None where the connection's extra has no usable
         ``console_url``.
 
-        :param runnable: the job or job group
+        :param target: the job or job group
         :param run_id: the run's id
         """
         from airflow_provider_datarecs.api.urls import console_link
 
         console_url = self.settings.console_url
         try:
-            return console_link(console_url, runnable, run_id) if console_url else None
+            return console_link(console_url, target, run_id) if console_url else None
         except InvalidSettings as error:
             self.log.warning("Connection %s makes no link to run %s: %s", self.conn_id, run_id, error)
             return None
 
-    def runnable(self, kind: Kind, runnable_id: str, workspace_id: str) -> Runnable:
+    def target(self, kind: TargetKind, target_id: str, workspace_id: str) -> Target:
         """
         Name a job or job group.
 
         :param kind: which of the two
-        :param runnable_id: its id
+        :param target_id: its id
         :param workspace_id: the id of its workspace
         :raises AirflowFailException: naming the argument, when an id cannot be one
         """
-        from airflow_provider_datarecs.api.runs import Runnable
+        from airflow_provider_datarecs.api.targets import Target
 
         with as_airflow_exceptions(self.conn_id):
-            return Runnable(kind, runnable_id, workspace_id)
+            return Target(kind, target_id, workspace_id)
 
     def check_text(self, argument: str, value: Any) -> str:
         """
@@ -176,7 +178,7 @@ class DataRecsHook(BaseHook):
         :param value: what it holds
         :raises AirflowFailException: naming the argument
         """
-        from airflow_provider_datarecs.api.runs import check_text
+        from airflow_provider_datarecs.api.targets import check_text
 
         with as_airflow_exceptions(self.conn_id):
             return check_text(argument, value)
@@ -193,126 +195,18 @@ class DataRecsHook(BaseHook):
         with as_airflow_exceptions(self.conn_id):
             return self._run(ask)
 
-    def list_workspaces(self) -> list[dict[str, Any]]:
-        """List all workspaces that the API key can see."""
-        return self.call(lambda client: client.list_workspaces())
-
-    def list_jobs(self, workspace_id: str | None = None) -> list[dict[str, Any]]:
-        """
-        List jobs.
-
-        :param workspace_id: the workspace whose jobs to list, default all
-        """
-        return self.call(lambda client: client.list_jobs(workspace_id))
-
-    def find_job(self, *, workspace_name: str, job_name: str) -> Runnable:
-        """
-        Find a job by names, both exact and case-sensitive.
-
-        :param workspace_name: the workspace's name
-        :param job_name: the job's name
-        :raises AirflowException: when a name is missing or not unique
-        """
-        from airflow_provider_datarecs.api.lookup import find_job
-
-        return self.call(lambda client: find_job(client, workspace_name=workspace_name, job_name=job_name))
-
-    def start_run(self, runnable: Runnable, *, idempotency_key: str, run_label: str | None = None) -> str:
-        """
-        Start a run and give its id.
-
-        :param runnable: the job or job group
-        :param idempotency_key: the same for every attempt at the same wish
-        :param run_label: a label for the run, default none
-        :raises DataRecsRunUncertain: when the answer is lost, so that the run may or may not exist
-        """
-        return self.call(
-            lambda client: client.start_run(runnable, idempotency_key=idempotency_key, run_label=run_label)
-        )
-
-    def start_run_once(
-        self,
-        runnable: Runnable,
-        wish: Wish,
-        *,
-        sent_at: float | None,
-        may_repeat: bool,
-        before_send: Callable[[], None] = lambda: None,
-    ) -> str:
-        """
-        Start a run unless this wish already has one, and give its id.
-
-        :param runnable: the job or job group
-        :param wish: what the task instance wants
-        :param sent_at: epoch seconds until which an earlier try of the task may have sent the request, None
-            if it cannot have
-        :param may_repeat: whether to send again where nobody can say whether there is a run
-        :param before_send: called each time the request is about to be sent, default nothing
-        :raises DataRecsRunUncertain: where nobody can say, unless ``may_repeat``
-        """
-        from airflow_provider_datarecs.api.start import start_once
-
-        return self.call(
-            lambda client: start_once(
-                client, runnable, wish, sent_at=sent_at, may_repeat=may_repeat, before_send=before_send
-            )
-        )
-
-    def get_run(self, runnable: Runnable, run_id: str) -> Run:
-        """
-        Ask for one run.
-
-        :param runnable: the job or job group
-        :param run_id: the run's id
-        """
-        return self.call(lambda client: client.get_run(runnable, run_id))
-
-    def look(self, runnable: Runnable, run_id: str, *, anew: bool = False) -> Run | DataRecsError:
-        """
-        Ask for one run with a single request, and give what went wrong rather than raise it.
-
-        The connection is read for the first look, and again where DataRecs refuses the API key (401); if it
-        has changed, it is asked with at once.
-
-        :param runnable: the job or job group
-        :param run_id: the run's id
-        :param anew: read the connection again first, default False; where that fails, so does the look
-        """
-        from airflow_provider_datarecs.api.errors import Unauthorized, Unforeseen
-        from airflow_provider_datarecs.api.retry import ONE_LOOK
-
-        def ask(settings: ClientSettings) -> Run:
-            return self._run(lambda client: client.get_run(runnable, run_id), ONE_LOOK, settings)
-
-        try:
-            settings = self.reread_settings() if anew or self._settings is None else self._settings
-            try:
-                return ask(settings)
-            except Unauthorized:
-                # Keys are rotated while tasks wait.
-                renewed = settings if anew else self.reread_settings()
-                if renewed == settings:
-                    raise
-                return ask(renewed)
-        except DataRecsError as error:
-            return error
-        except AirflowException:  # with which Airflow 2.7 ends a task
-            raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, it says nothing about the run
-            return Unforeseen(error, [self._settings.api_key] if self._settings else ())
-
     def test_connection(self) -> tuple[bool, str]:
         """Say whether the connection works, and why not."""
-        from airflow_provider_datarecs.api.contract import Kind
-        from airflow_provider_datarecs.api.retry import ONE_LOOK
-        from airflow_provider_datarecs.api.runs import Runnable
+        from airflow_provider_datarecs.api.contract import TargetKind
+        from airflow_provider_datarecs.api.retry import ONE_POLL
+        from airflow_provider_datarecs.api.targets import Target
         from airflow_provider_datarecs.api.urls import console_link
 
         try:
             settings = self.read_settings()
-            workspaces = self._run(lambda client: client.list_workspaces(), ONE_LOOK)
+            workspaces = self._run(lambda client: client.list_workspaces(), ONE_POLL)
             if settings.console_url:
-                console_link(settings.console_url, Runnable(Kind.JOB, "job", "workspace"), "run")
+                console_link(settings.console_url, Target(TargetKind.JOB, "job", "workspace"), "run")
         except DataRecsError as error:
             return False, message_of(error, None)  # Airflow tests a connection under an id of its own
         except AirflowException as error:
@@ -323,19 +217,22 @@ class DataRecsHook(BaseHook):
     def _run(
         self,
         ask: Callable[[DataRecsClient], Awaitable[T]],
-        patience: Patience | None = None,
+        policy: RetryPolicy | None = None,
         settings: ClientSettings | None = None,
     ) -> T:
         from airflow_provider_datarecs.api.client import DataRecsClient
-        from airflow_provider_datarecs.api.rate_limit import SeenLimit
+        from airflow_provider_datarecs.api.rate_limit import RateLimitState
         from airflow_provider_datarecs.api.retry import OPERATOR
 
         settings = settings or self.settings
-        self._seen_limit = self._seen_limit or SeenLimit()  # for all that a task asks
+        self._rate_limit_state = self._rate_limit_state or RateLimitState()  # for all that a task asks
 
         async def open_and_ask() -> T:
             async with DataRecsClient(
-                settings, tls=settings.tls(), patience=patience or OPERATOR, seen_limit=self._seen_limit
+                settings,
+                tls=settings.tls(),
+                policy=policy or OPERATOR,
+                rate_limit_state=self._rate_limit_state,
             ) as client:
                 return await ask(client)
 
@@ -349,19 +246,6 @@ class DataRecsHook(BaseHook):
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
         """Give the form fields for the connection's extras to Airflow before 3.2."""
-        # Airflow 3 has neither package of its own, so they are imported only when it asks.
-        from wtforms import BooleanField, StringField  # type: ignore[import-untyped]
+        from airflow_provider_datarecs.hooks.form import form_widgets
 
-        # Numbers are text here: Airflow 3.1 knows no decimal field, and an empty one must stay empty.
-        kinds = {
-            "boolean": BooleanField,
-            "string": StringField,
-            "number": StringField,
-            "integer": StringField,
-        }
-        return {
-            name: kinds[conn_field["schema"]["type"][0]](
-                conn_field["label"], description=conn_field["description"]
-            )
-            for name, conn_field in CONN_FIELDS.items()
-        }
+        return form_widgets()

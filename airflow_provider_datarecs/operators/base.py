@@ -4,73 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.provider.datarecs.links.run import XCOM_KEY, DataRecsRunLink
+from airflow.provider.datarecs.links.run import DataRecsRunLink
 
-from airflow_provider_datarecs.api.contract import Kind
-from airflow_provider_datarecs.api.runs import check_choice
-from airflow_provider_datarecs.compat import AirflowException, AirflowTaskTimeout, BaseOperator
+from airflow_provider_datarecs.api.contract import TargetKind
+from airflow_provider_datarecs.api.targets import check_choice
+from airflow_provider_datarecs.choices import FAIL, ON_UNCERTAIN, RETRY
+from airflow_provider_datarecs.compat import AirflowException, BaseOperator
 from airflow_provider_datarecs.exceptions import DataRecsRunUncertain, as_airflow_exceptions
-from airflow_provider_datarecs.lineage import HasLineage
-from airflow_provider_datarecs.operators.wish import Memory, Try
+from airflow_provider_datarecs.mixins.hook import HookMixin
+from airflow_provider_datarecs.mixins.lineage import LineageMixin
+from airflow_provider_datarecs.operators.start_state import StartState, Try
 from airflow_provider_datarecs.provider_info import DEFAULT_CONN_ID
 
 if TYPE_CHECKING:
-    from airflow_provider_datarecs.api.runs import Runnable
-    from airflow_provider_datarecs.api.start import Wish
+    from airflow_provider_datarecs.api.start import StartRequest
+    from airflow_provider_datarecs.api.targets import Target
     from airflow_provider_datarecs.compat import Context
-    from airflow_provider_datarecs.hooks.datarecs import DataRecsHook
 
-FAIL, RETRY = "fail", "retry"
 LABEL_PART = 60  # characters of a DAG's or task's id that go into a label
 
 
-class HasHook:
-    """Give a task the hook on its connection, made when it is first used."""
-
-    conn_id: str
-
-    # What the link leads to, None where an earlier process of the task has kept it.
-    run_url: str | None = ""
-    _hook: DataRecsHook | None = None
-
-    @property
-    def hook(self) -> DataRecsHook:
-        """The hook on this task's connection."""
-        from airflow_provider_datarecs.hooks.datarecs import DataRecsHook
-
-        # A DAG file may ask for it before templates are rendered.
-        if self._hook is None or self._hook.conn_id != str(self.conn_id):
-            self._hook = DataRecsHook(conn_id=self.conn_id)
-        return self._hook
-
-    def push_link(self, context: Context, runnable: Runnable, run_id: str) -> None:
-        """
-        Keep the URL of the task's run for the link on its page, where the connection has a ``console_url``.
-
-        :param context: the task's context
-        :param runnable: the job or job group
-        :param run_id: the run's id
-        """
-        self.run_url = self.url_of(runnable, run_id)
-        if self.run_url:
-            context["ti"].xcom_push(key=XCOM_KEY, value=self.run_url)
-
-    def url_of(self, runnable: Runnable, run_id: str) -> str:
-        """
-        Give the URL at which users look at a run, empty where there is none.
-
-        :param runnable: the job or job group
-        :param run_id: the run's id
-        """
-        try:
-            return self.hook.run_url(runnable, run_id) or ""
-        except AirflowTaskTimeout:
-            raise
-        except Exception:  # noqa: BLE001 - a connection that cannot be read; no link is worth a task's failure
-            return ""
-
-
-class DataRecsOperator(HasHook, BaseOperator):
+class DataRecsOperator(HookMixin, BaseOperator):
     """
     Hold the connection of an operator.
 
@@ -82,9 +36,9 @@ class DataRecsOperator(HasHook, BaseOperator):
         self.conn_id = conn_id
 
 
-class StartRunOperator(HasLineage, DataRecsOperator):
+class StartRunOperator(LineageMixin, DataRecsOperator):
     """
-    Start a run and push its ids: one run for each wish of a task instance, whatever is lost on the way.
+    Start a run and push its ids: one run for all tries of a task instance, whatever is lost on the way.
 
     :param run_label: a label for the run (templated), default none
     :param unique_label: the run's label is that of no other task instance, so that a run can be told by it.
@@ -93,7 +47,7 @@ class StartRunOperator(HasLineage, DataRecsOperator):
         without Airflow's retries, or ``retry``, which sends the request again
     """
 
-    kind: ClassVar[Kind] = Kind.JOB
+    kind: ClassVar[TargetKind] = TargetKind.JOB
     operator_extra_links = (DataRecsRunLink(),)
 
     def __init__(
@@ -122,47 +76,52 @@ class StartRunOperator(HasLineage, DataRecsOperator):
         :param context: the task's context
         """
         with as_airflow_exceptions(self.conn_id):
-            check_choice("on_uncertain", self.on_uncertain, (FAIL, RETRY))
-        memory = Memory(context, Try(context, self.retries or 0))
-        wish = self._wish(context, memory.key)
-        ids = memory.ids
+            check_choice("on_uncertain", self.on_uncertain, ON_UNCERTAIN)
+        start_state = StartState(context, Try(context, self.retries or 0))
+        request = self._start_request(context, start_state.key)
+        ids = start_state.ids
         if ids:
             self.log.info("Run %s was started by an earlier try of this task: %s", ids["run_id"], ids)
         else:
-            ids = self._start(wish, memory)
-            memory.keep(ids)
+            ids = self._start(request, start_state)
+            start_state.keep(ids)
         for key, value in ids.items():
             context["ti"].xcom_push(key=key, value=value)
-        runnable = self.hook.runnable(self.kind, ids[self.kind.id_field], ids["workspace_id"])
-        self.push_link(context, runnable, ids["run_id"])
-        self.note_run(runnable, ids["run_id"])
+        target = self.hook.target(self.kind, ids[self.kind.id_field], ids["workspace_id"])
+        self.push_link(context, target, ids["run_id"])
+        self.note_run(target, ids["run_id"])
         return ids["run_id"]
 
-    def _start(self, wish: Wish, memory: Memory) -> dict[str, str]:
-        sent_at = memory.sent_at
+    def _start(self, request: StartRequest, start_state: StartState) -> dict[str, str]:
+        from airflow_provider_datarecs.api.start import start_once
+
+        sent_at = start_state.sent_at
         try:
-            runnable = self._find()
-            run_id = self.hook.start_run_once(
-                runnable,
-                wish,
-                sent_at=sent_at,
-                may_repeat=self.on_uncertain == RETRY,
-                before_send=memory.note_sent,
+            target = self._find()
+            run_id = self.hook.call(
+                lambda client: start_once(
+                    client,
+                    target,
+                    request,
+                    sent_at=sent_at,
+                    may_repeat=self.on_uncertain == RETRY,
+                    before_send=start_state.note_sent,
+                )
             )
         except DataRecsRunUncertain:
             raise
         except AirflowException:
             if sent_at is None:  # else an earlier try may have started one
-                memory.forget()
+                start_state.forget()
             raise
-        return {"run_id": run_id, runnable.kind.id_field: runnable.id, "workspace_id": runnable.workspace_id}
+        return {"run_id": run_id, target.kind.id_field: target.id, "workspace_id": target.workspace_id}
 
-    def _find(self) -> Runnable:
+    def _find(self) -> Target:
         """Give the job or job group to run."""
         raise NotImplementedError
 
-    def _wish(self, context: Context, key: str) -> Wish:
-        from airflow_provider_datarecs.api.start import Wish
+    def _start_request(self, context: Context, key: str) -> StartRequest:
+        from airflow_provider_datarecs.api.start import StartRequest
 
         ti: Any = context["ti"]
         label = self.run_label
@@ -171,7 +130,7 @@ class StartRunOperator(HasLineage, DataRecsOperator):
         elif self.unique_label:
             label = f"{ti.dag_id[:LABEL_PART]}.{ti.task_id[:LABEL_PART]} {key}"
         started: Any = getattr(context.get("dag_run"), "start_date", None)
-        return Wish(
+        return StartRequest(
             key=key,
             label=label or None,
             is_label_unique=self.unique_label,

@@ -6,18 +6,20 @@ from typing import TYPE_CHECKING, Any, Sequence
 
 from airflow.provider.datarecs.links.run import DataRecsRunLink
 
-from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.contract import TargetKind
+from airflow_provider_datarecs.choices import FAIL
 from airflow_provider_datarecs.compat import AirflowException
-from airflow_provider_datarecs.lineage import HasLineage
+from airflow_provider_datarecs.mixins.lineage import LineageMixin
+from airflow_provider_datarecs.mixins.results import ResultMixin
 from airflow_provider_datarecs.operators.base import DataRecsOperator
-from airflow_provider_datarecs.results import FAIL, GivesResult
-from airflow_provider_datarecs.waits import events
+from airflow_provider_datarecs.polling import events
 
 if TYPE_CHECKING:
+    from airflow_provider_datarecs.api.results import RunResult
     from airflow_provider_datarecs.compat import Context
 
 
-class GetJobRunResultOperator(HasLineage, GivesResult, DataRecsOperator):
+class GetJobRunResultOperator(LineageMixin, ResultMixin, DataRecsOperator):
     """
     Get the result of a run that is finished, whatever its outcome: look at ``status`` in it.
 
@@ -75,17 +77,23 @@ class GetJobRunResultOperator(HasLineage, GivesResult, DataRecsOperator):
         self.max_unmatched_ratio = max_unmatched_ratio
         self.on_unmatched = on_unmatched
 
-    def execute(self, context: Context) -> dict[str, Any]:
-        """Get the result."""
+    def execute(self, context: Context) -> RunResult:
+        """
+        Get the result, push it as an XCom, judge it and return it.
+
+        :param context: the task's context
+        :raises AirflowException: when the run is not finished
+        """
         self.read_limits()  # before a request is spent
-        job = self.hook.runnable(Kind.JOB, self.job_id, self.workspace_id)
-        run = self.hook.get_run(job, self.run_id)
+        job = self.hook.target(TargetKind.JOB, self.job_id, self.workspace_id)
+        run = self.hook.call(lambda client: client.get_run(job, self.run_id))
         self.push_link(context, job, run.id)
-        self.note_run(job, run.id, run.result)
+        result: Any = run.result
+        self.note_run(job, run.id, result)
         if not run.is_finished:
             raise AirflowException(
                 f"Run {run.id!r} of {job} is not finished (status {run.status or 'unknown'}), so it has "
                 "no result yet. Wait for it with a JobRunSensor first."
             )
-        self.log.info("Run %s of %s is %s", run.id, job, events.describe(run.result))
-        return self.give(context, job, run.id, run.result)
+        self.log.info("Run %s of %s is %s", run.id, job, events.describe(result))
+        return self.give(context, job, run.id, result)

@@ -34,9 +34,13 @@ class ListJobsOperator(DataRecsOperator):
         self.all_workspaces = workspace_id is None
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
-        """List the jobs."""
+        """
+        List the jobs, push them as an XCom and return them.
+
+        :param context: the task's context
+        """
         if not self.all_workspaces:
-            # Of a template that found nothing, None is no wish for the jobs of all workspaces.
+            # None from a template that found nothing does not ask for the jobs of all workspaces.
             self.hook.check_text("workspace_id", self.workspace_id)
         jobs = self.hook.list_jobs(self.workspace_id)
         self.log.info("Found %d jobs in workspace %s", len(jobs), self.workspace_id or "(all)")

@@ -27,7 +27,11 @@ class ListWorkspacesOperator(DataRecsOperator):
     template_fields: Sequence[str] = ("conn_id",)
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
-        """List the workspaces."""
+        """
+        List the workspaces, push them as an XCom and return them.
+
+        :param context: the task's context
+        """
         workspaces = self.hook.list_workspaces()
         self.log.info("Found %d workspaces", len(workspaces))
         context["ti"].xcom_push(key="workspaces", value=workspaces)

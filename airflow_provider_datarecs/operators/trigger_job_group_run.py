@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Sequence
 
-from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.operators.base import StartRunOperator
 
 if TYPE_CHECKING:
-    from airflow_provider_datarecs.api.runs import Runnable
+    from airflow_provider_datarecs.api.targets import Target
 
 
 class TriggerJobGroupRunOperator(StartRunOperator):
@@ -35,12 +35,12 @@ class TriggerJobGroupRunOperator(StartRunOperator):
     """
 
     template_fields: Sequence[str] = ("job_group_id", "workspace_id", "run_label", "conn_id")
-    kind = Kind.JOB_GROUP
+    kind = TargetKind.JOB_GROUP
 
     def __init__(self, *, job_group_id: str, workspace_id: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.job_group_id = job_group_id
         self.workspace_id = workspace_id
 
-    def _find(self) -> Runnable:
-        return self.hook.runnable(self.kind, self.job_group_id, self.workspace_id)
+    def _find(self) -> Target:
+        return self.hook.target(self.kind, self.job_group_id, self.workspace_id)

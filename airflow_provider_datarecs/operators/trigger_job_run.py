@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Sequence
 from airflow_provider_datarecs.operators.base import StartRunOperator
 
 if TYPE_CHECKING:
-    from airflow_provider_datarecs.api.runs import Runnable
+    from airflow_provider_datarecs.api.targets import Target
 
 
 class TriggerJobRunOperator(StartRunOperator):
@@ -40,5 +40,5 @@ class TriggerJobRunOperator(StartRunOperator):
         self.job_id = job_id
         self.workspace_id = workspace_id
 
-    def _find(self) -> Runnable:
-        return self.hook.runnable(self.kind, self.job_id, self.workspace_id)
+    def _find(self) -> Target:
+        return self.hook.target(self.kind, self.job_id, self.workspace_id)

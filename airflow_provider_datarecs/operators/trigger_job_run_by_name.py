@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Sequence
 from airflow_provider_datarecs.operators.base import StartRunOperator
 
 if TYPE_CHECKING:
-    from airflow_provider_datarecs.api.runs import Runnable
+    from airflow_provider_datarecs.api.targets import Target
 
 
 class TriggerJobRunByNameOperator(StartRunOperator):
@@ -41,7 +41,8 @@ class TriggerJobRunByNameOperator(StartRunOperator):
         self.workspace_name = workspace_name
         self.job_name = job_name
 
-    def _find(self) -> Runnable:
-        job = self.hook.find_job(workspace_name=self.workspace_name, job_name=self.job_name)
+    def _find(self) -> Target:
+        ids = self.hook.find_job(workspace_name=self.workspace_name, job_name=self.job_name)
+        job = self.hook.target(self.kind, ids["job_id"], ids["workspace_id"])
         self.log.info("Job %r in workspace %r is %s", self.job_name, self.workspace_name, job)
         return job

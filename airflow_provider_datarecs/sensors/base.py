@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import sys
-import threading
 import time
 from contextlib import contextmanager
 from datetime import timedelta
@@ -13,9 +11,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Iterator, NoReturn
 
 from airflow.provider.datarecs.links.run import DataRecsRunLink
 
-from airflow_provider_datarecs.api.runs import Runnable, check_id, shown
+from airflow_provider_datarecs.api.targets import Target, check_id
+from airflow_provider_datarecs.api.times import iso_utc
+from airflow_provider_datarecs.choices import FAIL
 from airflow_provider_datarecs.compat import (
-    KILLED_TASKS_GO_ON,
     AirflowException,
     AirflowRescheduleException,
     AirflowSensorTimeout,
@@ -25,37 +24,27 @@ from airflow_provider_datarecs.compat import (
     PokeReturnValue,
     first_reschedule,
     is_deferral_timeout,
-    note_try,
     resume_margin,
 )
 from airflow_provider_datarecs.exceptions import as_airflow_exceptions
-from airflow_provider_datarecs.lineage import HasLineage
+from airflow_provider_datarecs.mixins.lineage import LineageMixin
+from airflow_provider_datarecs.mixins.results import ResultMixin
+from airflow_provider_datarecs.polling import events
 from airflow_provider_datarecs.provider_info import DEFAULT_CONN_ID
-from airflow_provider_datarecs.results import FAIL, GivesResult
-from airflow_provider_datarecs.waits import events
-from airflow_provider_datarecs.waits.watch import Watch
+from airflow_provider_datarecs.sensors.poke import InProcessWait, WaitEnded
 
 if TYPE_CHECKING:
-    from airflow_provider_datarecs.api.contract import Kind
+    from airflow_provider_datarecs.api.contract import TargetKind
+    from airflow_provider_datarecs.api.results import RunResult
     from airflow_provider_datarecs.compat import Context
     from airflow_provider_datarecs.triggers.base import RunTrigger
 
 # The trigger ends the wait at its deadline; Airflow's own timeout is for when no triggerer runs the trigger
 # any more.
 BACKSTOP = timedelta(minutes=10)
-ON_KILL_WITHIN = 30.0  # seconds; Airflow 2 gives a task a minute
-CANCEL_WITHIN = 20.0  # seconds of these
 
 
-class _Ended(AirflowSkipException):
-    """Carries the end of a wait out of Airflow's poke loop, which changes every exception but a skip."""
-
-    def __init__(self, error: BaseException) -> None:
-        super().__init__(str(error))
-        self.error = error
-
-
-class RunSensor(HasLineage, GivesResult, BaseSensorOperator):
+class RunSensor(LineageMixin, ResultMixin, BaseSensorOperator):
     """
     Wait for a run and push its result.
 
@@ -72,12 +61,9 @@ class RunSensor(HasLineage, GivesResult, BaseSensorOperator):
     :param conn_id: the DataRecs connection (templated), default ``datarecs_default``
     """
 
-    kind: ClassVar[Kind]
+    kind: ClassVar[TargetKind]
     operator_extra_links = (DataRecsRunLink(),)
-    _watch: Watch | None = None
-    _began: float | None = None  # epoch seconds, as are the next ones
-    _first_look: float | None = None  # of an earlier process, in reschedule mode
-    _waiting: Any = None  # the task instance, while this process waits
+    _wait: InProcessWait | None = None
 
     def __init__(
         self,
@@ -111,34 +97,37 @@ class RunSensor(HasLineage, GivesResult, BaseSensorOperator):
         with self._outcome():
             # What cannot be right, be it a limit or the connection, is refused here, not hours later.
             self.read_limits()
-            runnable = self._runnable()  # which makes text of a number that a template gave
+            target = self._target()  # which makes text of a number that a template gave
             self._take_times()
+            first_poll = None
             if self.reschedule and not self.deferrable:
-                self._first_look = first_reschedule(self, context)
-            if self._first_look is None:
-                # After that, one that cannot be read is a failed look, as it is to a trigger.
+                first_poll = first_reschedule(self, context)
+            if first_poll is None:
+                # After that, one that cannot be read is a failed poll, as it is to a trigger.
                 self.hook.get_settings()
-            self.push_link(context, runnable, self.run_id)
+            self.push_link(context, target, self.run_id)
             if self.deferrable:
                 self._defer(context)
-            self._began = time.time()
-            self._waiting = context["ti"]
+            since = first_poll or time.time()
+            if first_poll is None:  # else an earlier process of reschedule mode has said so
+                self._tell_wait(f"in mode {self.mode}", since, since + self.timeout, events.TIMEOUT)
+            self._wait = self._wait_from(since, context["ti"])
             # Airflow's guard around it, from 2.9 on, warns in the task's log of one that a subclass calls.
             return inspect.unwrap(BaseSensorOperator.execute)(self, context)
 
-    def execute_complete(self, context: Context, event: Any = None) -> dict[str, Any]:
+    def execute_complete(self, context: Context, event: Any = None) -> RunResult:
         """
         Turn the event that ended the wait into this task's outcome.
 
         :param context: the task's context
         :param event: what the wait ended with; nothing but a COMPLETED for this very run succeeds
         """
-        runnable = self._runnable()
-        is_ours = events.is_about(event, runnable, self.run_id)
-        self.note_run(runnable, self.run_id, event.get("result") if is_ours else None)
-        result = events.result_of(event, runnable, self.run_id)
-        self.log.info("Run %s of %s is %s", self.run_id, runnable, events.describe(result))
-        return self.give(context, runnable, self.run_id, result)
+        target = self._target()
+        is_ours = events.is_about(event, target, self.run_id)
+        self.note_run(target, self.run_id, event.get("result") if is_ours else None)
+        result: Any = events.result_of(event, target, self.run_id)
+        self.log.info("Run %s of %s is %s", self.run_id, target, events.describe(result))
+        return self.give(context, target, self.run_id, result)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """
@@ -147,6 +136,7 @@ class RunSensor(HasLineage, GivesResult, BaseSensorOperator):
         :param next_method: as it was given to ``defer``, or Airflow's own for a deferral that failed
         :param next_kwargs: the event, or why the deferral failed
         :param context: the task's context
+        :raises AirflowSensorTimeout: when Airflow has ended the deferral, since no triggerer did
         """
         with self._outcome():
             self.run_url = None
@@ -157,89 +147,41 @@ class RunSensor(HasLineage, GivesResult, BaseSensorOperator):
                 if not is_deferral_timeout(error):
                     raise
                 raise AirflowSensorTimeout(
-                    f"Run {self.run_id!r} of {self._runnable()}: no triggerer has ended this wait in time, "
+                    f"Run {self.run_id!r} of {self._target()}: no triggerer has ended this wait in time, "
                     "so nobody knows how the run stands. Look at DataRecs, and whether a triggerer runs."
                 ) from error
 
     def on_kill(self) -> None:
         """Cancel the run if a user has ended the task, for ``deferrable=False``."""
         is_timeout = isinstance(sys.exc_info()[1], AirflowTaskTimeout)
-        if not self.cancel_run_on_kill or self._waiting is None or is_timeout:
-            return
-        # This comes as a signal in the midst of anything, be it a request or a talk with Airflow.
-        thread = threading.Thread(target=self._cancel_if_killed, args=(self._waiting,), name="cancel-run")
-        self._waiting = None
-        thread.start()
-        if not KILLED_TASKS_GO_ON:
-            thread.join(ON_KILL_WITHIN)
-
-    def _cancel_if_killed(self, ti: Any) -> None:
-        from airflow_provider_datarecs.waits.kill import cancel_if_killed
-
-        # In the process that is being killed there are but seconds.
-        asyncio.run(
-            cancel_if_killed(
-                self._runnable(),
-                self.run_id,
-                conn_id=self.conn_id,
-                ti=ti,
-                trigger_id=None,
-                log=self.log,
-                within=CANCEL_WITHIN,
-            )
-        )
+        if self.cancel_run_on_kill and self._wait and not is_timeout:
+            self._wait.cancel_if_killed()
 
     def poke(self, context: Context) -> bool | PokeReturnValue:
         """
-        Look once, for ``deferrable=False``.
+        Poll once, for ``deferrable=False``.
 
         :param context: the task's context
+        :raises WaitEnded: with what the task is to end with, for :meth:`execute` to raise
         """
         try:
-            return self._look(context)
+            self._wait = self._wait or self._wait_from(time.time())
+            event = self._wait.poll(None if self.exponential_backoff else self.poke_interval)
+            if event is None:
+                return False
+            return PokeReturnValue(is_done=True, xcom_value=self.execute_complete(context, event))
         except (AirflowException, AirflowTaskTimeout) as error:
-            raise _Ended(error) from error
+            raise WaitEnded(error) from error
 
-    def _look(self, context: Context) -> bool | PokeReturnValue:
-        runnable = self._runnable()
-        if self._watch is None:
-            since = self._first_look or self._began or time.time()
-            self._watch = Watch(
-                runnable,
-                self.run_id,
-                conn_id=self.conn_id,
-                log=self.log,
-                since=since,
-                deadline=since + self.timeout,
-                first_look=since,
-            )
-            if since == self._began:  # else an earlier process of reschedule mode has said so
-                self._tell_wait(f"in mode {self.mode}", since, since + self.timeout, events.TIMEOUT)
-        event = self._look_until_sure(self._watch, runnable)
-        if event is None:
-            return False
-        return PokeReturnValue(is_done=True, xcom_value=self.execute_complete(context, event))
+    def _wait_from(self, since: float, ti: Any = None) -> InProcessWait:
+        return InProcessWait(
+            self.hook, self._target(), self.run_id, log=self.log, since=since, timeout=self.timeout, ti=ti
+        )
 
     def _take_times(self) -> None:
         # A cluster's policy may set them after __init__, where Airflow takes them in either form.
         self.timeout, self.poke_interval = _seconds(self.timeout), _seconds(self.poke_interval)
         self.max_wait = timedelta(seconds=_seconds(self.max_wait)) if self.max_wait else None
-
-    def _look_until_sure(self, watch: Watch, runnable: Runnable) -> events.Event | None:
-        """Look once, and again where that look needs another soon, whatever the interval."""
-        next_look = None if self.exponential_backoff else (self.poke_interval, self.poke_interval)
-        pause = watch.pause
-        if pause > 0 and watch.left > 0:
-            return None
-        if pause > watch.last_look_within:
-            return watch.give_up()
-        while True:
-            time.sleep(pause)
-            look = self.hook.look(runnable, self.run_id, anew=watch.doubts_the_connection)
-            event = watch.judge(look, next_look)
-            if event is not None or watch.again_in is None:
-                return event
-            pause = watch.again_in
 
     @contextmanager
     def _outcome(self) -> Iterator[None]:
@@ -247,7 +189,7 @@ class RunSensor(HasLineage, GivesResult, BaseSensorOperator):
         error: BaseException
         try:
             yield
-        except _Ended as ended:
+        except WaitEnded as ended:
             error = ended.error
             ended.__cause__ = ended.__context__ = None  # Airflow 2.7 walks in circles otherwise
             if isinstance(error, AirflowSkipException):
@@ -258,16 +200,18 @@ class RunSensor(HasLineage, GivesResult, BaseSensorOperator):
             error = raised
         else:
             return
-        if isinstance(error, AirflowTaskTimeout) and self._watch:
-            error = AirflowTaskTimeout(self._watch.timeout_message(events.EXECUTION_TIMEOUT))
+        if isinstance(error, AirflowTaskTimeout) and self._wait:
+            error = AirflowTaskTimeout(self._wait.timeout_message())
         if self.soft_fail or getattr(self, "never_fail", False):  # the latter since Airflow 2.10
             self.log.error("The task is skipped where it would fail: %s", error)
             raise AirflowSkipException(str(error)) from error
         raise error from error.__cause__  # not in the context of what carried it here
 
     def _defer(self, context: Context) -> NoReturn:
-        runnable = self._runnable()
+        target = self._target()
         if self.cancel_run_on_kill:
+            from airflow_provider_datarecs.compat.task_states import note_try
+
             note_try(context["ti"])
         now = time.time()
         deadline, limit = now + self.timeout, events.TIMEOUT
@@ -280,8 +224,8 @@ class RunSensor(HasLineage, GivesResult, BaseSensorOperator):
         self._tell_wait("on the triggerer", now, deadline, limit)
         self.defer(
             trigger=self._trigger_class()(
-                **{runnable.kind.id_field: runnable.id},
-                workspace_id=runnable.workspace_id,
+                **{target.kind.id_field: target.id},
+                workspace_id=target.workspace_id,
                 run_id=self.run_id,
                 conn_id=self.hook.conn_id,
                 poke_interval=self.poke_interval,
@@ -301,16 +245,16 @@ class RunSensor(HasLineage, GivesResult, BaseSensorOperator):
             "Waiting %s for run %s of %s, until %s at the latest (%s, the task's %s)",
             how,
             self.run_id,
-            self._runnable(),
-            shown(deadline),
+            self._target(),
+            iso_utc(deadline),
             timedelta(seconds=round(deadline - since)),
             limit,
         )
 
-    def _runnable(self) -> Runnable:
+    def _target(self) -> Target:
         with as_airflow_exceptions(self.conn_id):
             self.run_id = check_id("run_id", self.run_id)
-            return Runnable(self.kind, getattr(self, self.kind.id_field), self.workspace_id)
+            return Target(self.kind, getattr(self, self.kind.id_field), self.workspace_id)
 
     def _trigger_class(self) -> type[RunTrigger]:
         # Imported by each sensor only when it defers, which keeps DAG parsing light.

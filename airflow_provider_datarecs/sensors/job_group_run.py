@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Sequence
 
-from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.sensors.base import RunSensor
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ class JobGroupRunSensor(RunSensor):
     :param outlets: assets, or datasets before Airflow 3, which are updated when the task succeeds; the event
         has the result as its extra from Airflow 2.10 on
     :param conn_id: the DataRecs connection (templated), default ``datarecs_default``
-    :param poke_interval: seconds or timedelta between two looks, at least 1 s, default 60 s
-    :param timeout: seconds or timedelta after which the wait ends, with one last look, default that of
+    :param poke_interval: seconds or timedelta between two polls, at least 1 s, default 60 s
+    :param timeout: seconds or timedelta after which the wait ends, with one last poll, default that of
         Airflow's sensors, 7 days; counted anew for each try
     :param mode: ``poke`` or ``reschedule``, for ``deferrable=False``; accepted and without effect otherwise
     :raises AirflowSensorTimeout: when the time is over; the run goes on, and the task is not retried
@@ -61,7 +61,7 @@ class JobGroupRunSensor(RunSensor):
         "max_unmatched_ratio",
         "conn_id",
     )
-    kind = Kind.JOB_GROUP
+    kind = TargetKind.JOB_GROUP
 
     def __init__(self, *, job_group_id: str, workspace_id: str, run_id: str, **kwargs: Any) -> None:
         super().__init__(workspace_id=workspace_id, run_id=run_id, **kwargs)

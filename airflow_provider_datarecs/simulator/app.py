@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Awaitable, Callable
 from aiohttp import web
 
 from airflow_provider_datarecs.api import contract
-from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.simulator.sending import SpoiltAnswer
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class SimulatorApp:
         for prefix in PREFIXES:
             app.router.add_get(f"{prefix}/{contract.WORKSPACES}", self._list_workspaces)
             app.router.add_get(f"{prefix}/{contract.JOBS}", self._list_jobs)
-            for kind in Kind:
+            for kind in TargetKind:
                 base = f"{prefix}/{kind.path}/{{owner_id}}"
                 run = f"{base}/{contract.RUNS}/{{run_id}}"
                 app.router.add_post(f"{base}/{contract.RUN}", self._for(kind, self._start_run))
@@ -151,12 +151,12 @@ class SimulatorApp:
         wanted = request.query.get(contract.WORKSPACE_ID) if self.world.behaviour.filters_jobs else None
         jobs = [
             {"id": job.id, "name": job.name, "workspace_id": job.workspace_id}
-            for job in self.world.owners[Kind.JOB].values()
+            for job in self.world.owners[TargetKind.JOB].values()
             if wanted in (None, job.workspace_id)
         ]
         return self._page(request, jobs)
 
-    async def _start_run(self, request: web.Request, kind: Kind, owner: Job) -> web.StreamResponse:
+    async def _start_run(self, request: web.Request, kind: TargetKind, owner: Job) -> web.StreamResponse:
         try:
             body = json.loads(await request.read() or "{}")
             label = body.get(contract.RUN_LABEL)
@@ -180,13 +180,13 @@ class SimulatorApp:
         }
         return _json(self._styled(answers[place]), status=201)
 
-    async def _list_runs(self, request: web.Request, kind: Kind, owner: Job) -> web.StreamResponse:
+    async def _list_runs(self, request: web.Request, kind: TargetKind, owner: Job) -> web.StreamResponse:
         return self._page(request, self.world.history(kind, owner), lambda run: self._shown(kind, run))
 
-    async def _get_run(self, request: web.Request, kind: Kind, owner: Job) -> web.StreamResponse:
+    async def _get_run(self, request: web.Request, kind: TargetKind, owner: Job) -> web.StreamResponse:
         return _json(self._styled(self._shown(kind, self._run(request, kind, owner))))
 
-    async def _cancel_run(self, request: web.Request, kind: Kind, owner: Job) -> web.StreamResponse:
+    async def _cancel_run(self, request: web.Request, kind: TargetKind, owner: Job) -> web.StreamResponse:
         if not self.world.behaviour.offers_cancel:
             raise web.HTTPNotImplemented
         self.world.cancel(self._run(request, kind, owner))
@@ -195,7 +195,9 @@ class SimulatorApp:
     # --- shared by the calls ---
 
     def _for(
-        self, kind: Kind, handler: Callable[[web.Request, Kind, Job], Awaitable[web.StreamResponse]]
+        self,
+        kind: TargetKind,
+        handler: Callable[[web.Request, TargetKind, Job], Awaitable[web.StreamResponse]],
     ) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
             workspace_id = request.query.get(contract.WORKSPACE_ID)
@@ -209,13 +211,13 @@ class SimulatorApp:
 
         return handle
 
-    def _run(self, request: web.Request, kind: Kind, owner: Job) -> Run:
+    def _run(self, request: web.Request, kind: TargetKind, owner: Job) -> Run:
         for run in self.world.history(kind, owner):
             if run.id == request.match_info["run_id"]:
                 return run
         raise web.HTTPNotFound
 
-    def _shown(self, kind: Kind, run: Run) -> dict[str, Any]:
+    def _shown(self, kind: TargetKind, run: Run) -> dict[str, Any]:
         run.count_poll(self.world.clock())
         return self.world.show(kind, run)
 

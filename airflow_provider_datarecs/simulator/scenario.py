@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, Callable, TypeVar
 
-from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.simulator.faults import Fault
 from airflow_provider_datarecs.simulator.rate_limit import RateLimit
 from airflow_provider_datarecs.simulator.world import ApiKey, Behaviour, Plan, World
@@ -81,7 +81,7 @@ def _add_workspace(world: World, workspace: dict[str, Any]) -> None:
         world.add_job(job_id, job_name, workspace_id, plan)
     for group in map(dict, groups):
         group_id, name, job_ids = _take("a job group", group, "id", "name", "jobs", only=True)
-        unknown = [job_id for job_id in job_ids if job_id not in world.owners[Kind.JOB]]
+        unknown = [job_id for job_id in job_ids if job_id not in world.owners[TargetKind.JOB]]
         if unknown:
             raise ScenarioError(f"job group {group_id!r} names jobs that do not exist: {unknown}")
         world.add_job_group(group_id, name, workspace_id, job_ids)

@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from typing import Any, Callable
 
 from airflow_provider_datarecs.api import contract
-from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.simulator.rate_limit import RateLimit
 
 DERIVED: Any = "derived"  # a count that follows from the others
@@ -196,8 +196,8 @@ class World:
         self.behaviour = behaviour or Behaviour()
         self.clock = clock
         self.workspaces: dict[str, dict[str, Any]] = {}
-        self.owners: dict[Kind, dict[str, Job]] = {Kind.JOB: {}, Kind.JOB_GROUP: {}}
-        self.runs: dict[Kind, list[Run]] = {Kind.JOB: [], Kind.JOB_GROUP: []}
+        self.owners: dict[TargetKind, dict[str, Job]] = {TargetKind.JOB: {}, TargetKind.JOB_GROUP: {}}
+        self.runs: dict[TargetKind, list[Run]] = {TargetKind.JOB: [], TargetKind.JOB_GROUP: []}
         self._by_idempotency_key: dict[str, Run] = {}
         self._numbers = itertools.count(1)
 
@@ -207,12 +207,12 @@ class World:
 
     def add_job(self, job_id: str, name: str, workspace_id: str, plan: Plan | None = None) -> None:
         """Add a job whose runs go by a plan."""
-        self.owners[Kind.JOB][job_id] = Job(job_id, name, workspace_id, plan or Plan())
+        self.owners[TargetKind.JOB][job_id] = Job(job_id, name, workspace_id, plan or Plan())
 
     def add_job_group(self, job_group_id: str, name: str, workspace_id: str, job_ids: list[str]) -> None:
         """Add a group of jobs that exist."""
         group = Job(job_group_id, name, workspace_id, job_ids=job_ids)
-        self.owners[Kind.JOB_GROUP][job_group_id] = group
+        self.owners[TargetKind.JOB_GROUP][job_group_id] = group
 
     def plan_runs(self, job_id: str, plan: Plan) -> None:
         """
@@ -222,18 +222,18 @@ class World:
         :param plan: how they go
         :raises LookupError: when there is no such job
         """
-        job = self.owners[Kind.JOB].get(job_id)
+        job = self.owners[TargetKind.JOB].get(job_id)
         if job is None:
-            raise LookupError(f"there is no job {job_id!r}, only {', '.join(self.owners[Kind.JOB])}")
+            raise LookupError(f"there is no job {job_id!r}, only {', '.join(self.owners[TargetKind.JOB])}")
         job.plan = plan
 
-    def owner(self, kind: Kind, owner_id: str, workspace_id: str | None) -> Job | None:
+    def owner(self, kind: TargetKind, owner_id: str, workspace_id: str | None) -> Job | None:
         """Give a job or job group of a workspace, None if there is none."""
         found = self.owners[kind].get(owner_id)
         return found if found and workspace_id in (None, found.workspace_id) else None
 
     def start_run(
-        self, kind: Kind, owner: Job, *, label: str | None = None, idempotency_key: str | None = None
+        self, kind: TargetKind, owner: Job, *, label: str | None = None, idempotency_key: str | None = None
     ) -> Run:
         """Start a run, or give the one that an idempotency key has started before."""
         if idempotency_key and self.behaviour.honours_idempotency_key:
@@ -241,7 +241,8 @@ class World:
             if known:
                 return known
         parts = [
-            self.start_run(Kind.JOB, self.owners[Kind.JOB][job_id], label=label) for job_id in owner.job_ids
+            self.start_run(TargetKind.JOB, self.owners[TargetKind.JOB][job_id], label=label)
+            for job_id in owner.job_ids
         ]
         run = Run(
             f"run_{next(self._numbers):06d}",
@@ -257,7 +258,7 @@ class World:
             self._by_idempotency_key[idempotency_key] = run
         return run
 
-    def history(self, kind: Kind, owner: Job) -> list[Run]:
+    def history(self, kind: TargetKind, owner: Job) -> list[Run]:
         """Give the runs of a job or job group that can be seen, newest first."""
         now = self.clock()
         return [
@@ -268,7 +269,7 @@ class World:
 
     def finish_runs(self, job_id: str) -> None:
         """End all runs of a job now, as their plan says."""
-        for run in self.runs[Kind.JOB]:
+        for run in self.runs[TargetKind.JOB]:
             if run.owner.id == job_id:
                 run.end(self.clock())
 
@@ -277,7 +278,7 @@ class World:
         for part in (run, *run.parts):
             part.cancelled_at = part.cancelled_at or self.clock()
 
-    def show(self, kind: Kind, run: Run) -> dict[str, Any]:
+    def show(self, kind: TargetKind, run: Run) -> dict[str, Any]:
         """Give a run as an answer shows it, with keys in snake_case; this counts as no poll."""
         now = self.clock()
         status, plan = run.status(now), run.plan
@@ -291,7 +292,7 @@ class World:
         if self.behaviour.echoes_label:
             shown["run_label"] = run.label
         if run.parts:
-            shown["runs"] = [self.show(Kind.JOB, part) for part in run.parts]
+            shown["runs"] = [self.show(TargetKind.JOB, part) for part in run.parts]
             if not self.behaviour.group_totals:
                 return shown
         shown["status"] = status

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Sequence
 
+from airflow_provider_datarecs.agreement import check_unmatched_arguments
+from airflow_provider_datarecs.choices import FAIL
 from airflow_provider_datarecs.compat import TaskGroup
 from airflow_provider_datarecs.operators.get_job_run_result import GetJobRunResultOperator
 from airflow_provider_datarecs.operators.trigger_job_run import TriggerJobRunOperator
 from airflow_provider_datarecs.operators.trigger_job_run_by_name import TriggerJobRunByNameOperator
-from airflow_provider_datarecs.results import FAIL, check_unmatched_arguments
 from airflow_provider_datarecs.sensors.job_run import JobRunSensor
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def reconcile(
         ``warn``
     :param outlets: assets, or datasets before Airflow 3, which ``result`` updates when it succeeds, default
         none
-    :param poke_interval: seconds or timedelta between two looks, at least 1 s, default 60 s
+    :param poke_interval: seconds or timedelta between two polls, at least 1 s, default 60 s
     :param timeout: seconds or timedelta after which the wait ends, default that of Airflow's sensors, 7 days
     :param conn_id: the DataRecs connection (templated), default ``datarecs_default``
     :param kwargs: what any task group takes, such as ``default_args``

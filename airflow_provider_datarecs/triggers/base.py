@@ -6,26 +6,24 @@ import asyncio
 import random
 import time
 from datetime import timedelta
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, AsyncIterator, ClassVar
+from typing import TYPE_CHECKING, Any, AsyncIterator, Awaitable, Callable, ClassVar
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from asgiref.sync import sync_to_async
 
-from airflow_provider_datarecs.api.runs import Runnable
+from airflow_provider_datarecs.api.targets import Target
 from airflow_provider_datarecs.compat import TRIGGERS_ARE_TOLD_OF_KILLS
-from airflow_provider_datarecs.waits.events import TIMEOUT
-from airflow_provider_datarecs.waits.watch import Watch, heartbeat_interval
+from airflow_provider_datarecs.polling import config
+from airflow_provider_datarecs.polling.events import TIMEOUT
+from airflow_provider_datarecs.polling.monitor import RunMonitor, WaitSpec
+from airflow_provider_datarecs.polling.progress import heartbeat_interval
 
 if TYPE_CHECKING:
-    from airflow_provider_datarecs.api.contract import Kind
+    from airflow_provider_datarecs.api.contract import TargetKind
+    from airflow_provider_datarecs.polling.events import Event
 
-# Seconds until the first look on a triggerer. An event that comes within a second or two of deferring races
-# the executor's report that the worker has exited, and Airflow then fails the task. Spread, so that a
-# restarted triggerer does not burst.
-FIRST_LOOK = (8.0, 12.0)
-POLLER = "airflow_provider_datarecs.waits.poller"
-KILL = "airflow_provider_datarecs.waits.kill"
+    WaitFor = Callable[[RunMonitor, Callable[[int], float], float], Awaitable[Event]]
+    CancelIfKilled = Callable[..., Awaitable[None]]
 
 _at_work: set[asyncio.Task[None]] = set()  # the event loop alone keeps no task alive
 
@@ -38,26 +36,26 @@ class RunTrigger(BaseTrigger):
     The arguments are stored with the deferred task and outlive upgrades: they are only ever added, with
     defaults.
 
-    :param runnable_id: the id of the job or job group
+    :param target_id: the id of the job or job group
     :param workspace_id: the id of its workspace
     :param run_id: the run's id
     :param conn_id: the connection's id
-    :param poke_interval: seconds between two looks, at least 1
+    :param poke_interval: seconds between two polls, at least 1
     :param since: epoch seconds at which the wait began
-    :param deadline: epoch seconds at which it ends, after one last look
-    :param exponential_backoff: double the interval after each look, default False
+    :param deadline: epoch seconds at which it ends, after one last poll
+    :param exponential_backoff: double the interval after each poll, default False
     :param max_wait: the longest interval that this leads to in seconds, default no limit
     :param limit: which of the task's limits the deadline comes from, default its ``timeout``
     :param cancel_run_on_kill: cancel the run when a user kills, clears or marks the task, default False
     """
 
-    kind: ClassVar[Kind]
-    _poller: ClassVar[Any] = None
+    kind: ClassVar[TargetKind]
+    _wait_for: ClassVar[WaitFor | None] = None  # the poller's, once it is loaded
 
     def __init__(
         self,
         *,
-        runnable_id: str,
+        target_id: str,
         workspace_id: str,
         run_id: str,
         conn_id: str,
@@ -70,7 +68,7 @@ class RunTrigger(BaseTrigger):
         cancel_run_on_kill: bool = False,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.runnable_id = runnable_id
+        self.target_id = target_id
         self.workspace_id = workspace_id
         self.run_id = run_id
         self.conn_id = conn_id
@@ -86,7 +84,7 @@ class RunTrigger(BaseTrigger):
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Give the class path and the arguments that make this trigger again; no secret is among them."""
         return f"{type(self).__module__}.{type(self).__qualname__}", {
-            self.kind.id_field: self.runnable_id,
+            self.kind.id_field: self.target_id,
             "workspace_id": self.workspace_id,
             "run_id": self.run_id,
             "conn_id": self.conn_id,
@@ -126,9 +124,9 @@ class RunTrigger(BaseTrigger):
         await asyncio.shield(work)
 
     async def _ask_and_cancel(self) -> None:
-        kill = await sync_to_async(import_module)(KILL)
-        await kill.cancel_if_killed(
-            Runnable(self.kind, self.runnable_id, self.workspace_id),
+        cancel_if_killed = await sync_to_async(_load_cancel_if_killed)()
+        await cancel_if_killed(
+            self._target,
             self.run_id,
             conn_id=self.conn_id,
             ti=self.task_instance,
@@ -136,47 +134,56 @@ class RunTrigger(BaseTrigger):
             log=self.log,
         )
 
-    async def _wait(self) -> dict[str, Any]:
+    async def _wait(self) -> Event:
         # Off the event loop: the first wait of a triggerer imports aiohttp and the hook here, which
         # takes tenths of a second and reads files. Not at the top, since a worker that defers needs none
         # of it. Not from sys.modules either, where it is before it is whole.
-        if RunTrigger._poller is None:
-            RunTrigger._poller = await sync_to_async(_load_poller)()
-        poller = RunTrigger._poller
-        runnable = Runnable(self.kind, self.runnable_id, self.workspace_id)
-        pause = max(0.0, min(self._until_first_look(), self.deadline - time.time()))
+        if RunTrigger._wait_for is None:
+            RunTrigger._wait_for = await sync_to_async(_load_wait_for)()
+        pause = max(0.0, min(self._until_first_poll(), self.deadline - time.time()))
         self.log.info(
-            "A triggerer has taken up the wait for run %s of %s, which began %s ago; first look in %.0f s",
+            "A triggerer has taken up the wait for run %s of %s, which began %s ago; first poll in %.0f s",
             self.run_id,
-            runnable,
+            self._target,
             timedelta(seconds=max(0, round(time.time() - self.since))),
             pause,
         )
-        watch = Watch(
-            runnable,
+        wait = WaitSpec(
+            self._target,
             self.run_id,
             conn_id=self.conn_id,
             log=self.log,
             since=self.since,
             deadline=self.deadline,
             limit=self.limit,
-            first_look=time.time() + pause,
         )
-        event: dict[str, Any] = await poller.wait_for(watch, self._interval, pause)
-        return event
+        monitor = RunMonitor(wait, first_poll=time.time() + pause)
+        return await RunTrigger._wait_for(monitor, self._interval, pause)
 
-    def _until_first_look(self) -> float:
+    @property
+    def _target(self) -> Target:
+        return Target(self.kind, self.target_id, self.workspace_id)
+
+    def _until_first_poll(self) -> float:
         # Every triggerer tells a trigger of its task. Where nobody does, dag.test() runs it in the task's own
         # process, and no executor takes part that an event could race.
-        return 0.0 if self.task_instance is None else random.uniform(*FIRST_LOOK)
+        return 0.0 if self.task_instance is None else random.uniform(*config.current().first_poll)
 
-    def _interval(self, looks: int) -> float:
+    def _interval(self, polls: int) -> float:
         if not self.exponential_backoff:
             return self.poke_interval
-        interval = self.poke_interval * 2.0 ** min(looks, 32)
+        interval = self.poke_interval * 2.0 ** min(polls, 32)
         return min(interval, self.max_wait) if self.max_wait else interval
 
 
-def _load_poller() -> Any:
+def _load_wait_for() -> WaitFor:
     heartbeat_interval()  # read from files, and kept
-    return import_module(POLLER)
+    from airflow_provider_datarecs.polling.poller import wait_for
+
+    return wait_for
+
+
+def _load_cancel_if_killed() -> CancelIfKilled:
+    from airflow_provider_datarecs.polling.kill import cancel_if_killed
+
+    return cancel_if_killed

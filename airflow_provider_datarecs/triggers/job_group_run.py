@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.triggers.base import RunTrigger
 
 
@@ -15,7 +15,7 @@ class JobGroupRunTrigger(RunTrigger):
     :param job_group_id: the job group's id; the other arguments are those of :class:`.RunTrigger`
     """
 
-    kind = Kind.JOB_GROUP
+    kind = TargetKind.JOB_GROUP
 
     def __init__(self, *, job_group_id: str, **kwargs: Any) -> None:
-        super().__init__(runnable_id=job_group_id, **kwargs)
+        super().__init__(target_id=job_group_id, **kwargs)

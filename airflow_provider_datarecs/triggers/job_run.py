@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.triggers.base import RunTrigger
 
 
@@ -15,7 +15,7 @@ class JobRunTrigger(RunTrigger):
     :param job_id: the job's id; the other arguments are those of :class:`.RunTrigger`
     """
 
-    kind = Kind.JOB
+    kind = TargetKind.JOB
 
     def __init__(self, *, job_id: str, **kwargs: Any) -> None:
-        super().__init__(runnable_id=job_id, **kwargs)
+        super().__init__(target_id=job_id, **kwargs)

@@ -10,13 +10,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from airflow_provider_datarecs.api import answers
-from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api import parsing
+from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.api.errors import AnsweredWithError, ForeignAnswer, UnreadableAnswer
-from airflow_provider_datarecs.api.runs import Runnable, epoch, read_run, run_from
+from airflow_provider_datarecs.api.runs import read_run, run_from
+from airflow_provider_datarecs.api.targets import Target
+from airflow_provider_datarecs.api.times import epoch_seconds
 
-JOB = Runnable(Kind.JOB, "j1", "w1")
-GROUP = Runnable(Kind.JOB_GROUP, "g1", "w1")
+JOB = Target(TargetKind.JOB, "j1", "w1")
+GROUP = Target(TargetKind.JOB_GROUP, "g1", "w1")
 RUNNABLES = st.sampled_from([JOB, GROUP])
 DAY = timedelta(hours=23, minutes=59)
 IDS = st.sampled_from(["r1", "r2", "", "j1", "j2", "g1", "g2", 1, 0, 2**70, True, None, [], {}])
@@ -82,13 +84,13 @@ NESTS = st.sampled_from([
 
 
 def answer_of(body):
-    return answers.read("GET /x", "it", 200, {}, body)
+    return parsing.read("GET /x", "it", 200, {}, body)
 
 
 @given(BODIES, RUNNABLES)
-def test_a_run_is_the_one_that_was_asked_for_or_unreadable(check_storable, body, runnable):
+def test_a_run_is_the_one_that_was_asked_for_or_unreadable(check_storable, body, target):
     try:
-        run = read_run("GET /x", answer_of(body), runnable, "r1")
+        run = read_run("GET /x", answer_of(body), target, "r1")
     except UnreadableAnswer as error:
         str(error).encode()
         return
@@ -97,27 +99,27 @@ def test_a_run_is_the_one_that_was_asked_for_or_unreadable(check_storable, body,
     assert set(run.result) - {"runs", "unreadable"} == {
         "status", "rows_processed", "rows_matched", "rows_unmatched", "started_at", "completed_at", "error",
     }  # fmt: skip
-    assert answers.id_text(run.item.get(runnable.kind.id_field)) in (None, runnable.id)
+    assert parsing.id_text(run.item.get(target.kind.id_field)) in (None, target.id)
 
 
 @given(RUNS.map(lambda run: {**run, "id": "r1"}), RUNNABLES)
-def test_a_run_of_another_job_or_group_is_none_of_it(run, runnable):
-    item = answers.snake_keys(run)
-    owner = item.get(runnable.kind.id_field)
-    read = run_from(item, runnable, "r1")
-    if isinstance(owner, str) and owner not in ("", runnable.id):
+def test_a_run_of_another_job_or_group_is_none_of_it(run, target):
+    item = parsing.snake_keys(run)
+    owner = item.get(target.kind.id_field)
+    read = run_from(item, target, "r1")
+    if isinstance(owner, str) and owner not in ("", target.id):
         assert read is None
     elif read is not None:
         assert read.id == "r1"
-        epoch(read.result["started_at"])
-        hash(read.shape)
+        epoch_seconds(read.result["started_at"])
+        assert read.is_whole in (True, False)
         assert read.is_finished == (read.status in ("COMPLETED", "FAILED", "CANCELLED"))
 
 
 @given(BODIES)
 def test_a_page_is_a_list_of_objects_or_unreadable(check_storable, body):
     try:
-        page = answers.page("GET /x", answer_of(body))
+        page = parsing.page("GET /x", answer_of(body))
     except UnreadableAnswer as error:
         str(error).encode()
         return
@@ -126,15 +128,15 @@ def test_a_page_is_a_list_of_objects_or_unreadable(check_storable, body):
     for pointer in (page.cursor, page.next_url):
         assert pointer is None or pointer.encode()
     for item in page.items:
-        for runnable in (JOB, GROUP):
-            run = run_from(item, runnable)
+        for target in (JOB, GROUP):
+            run = run_from(item, target)
             assert run is None or run.id
 
 
 @given(BODIES)
 def test_a_new_runs_id_is_text_or_the_answer_unreadable(body):
     try:
-        run_id = answers.new_run_id("POST /x", answer_of(body))
+        run_id = parsing.new_run_id("POST /x", answer_of(body))
     except UnreadableAnswer as error:
         str(error).encode()
         return
@@ -143,7 +145,7 @@ def test_a_new_runs_id_is_text_or_the_answer_unreadable(body):
 
 @given(BODIES, st.integers(100, 599).filter(lambda status: not 200 <= status < 300))
 def test_the_body_of_an_error_can_be_told_whatever_it_is(body, status):
-    error = answers.error_for("GET /x", "it", status, {}, body)
+    error = parsing.error_for("GET /x", "it", status, {}, body)
     assert isinstance(error, (AnsweredWithError, ForeignAnswer))
     assert error.status == status
     str(error).encode()
@@ -151,17 +153,17 @@ def test_the_body_of_an_error_can_be_told_whatever_it_is(body, status):
 
 @given(NESTS, st.integers(1, 3000), st.sampled_from([b"", b"1", b'"x"', b'{"id":"r1"}']), RUNNABLES)
 @example((b'{"id":"r1","runs":[', b"]}"), 900, b"", GROUP)
-def test_however_deep_an_answer_is_nested(nest, depth, core, runnable):
+def test_however_deep_an_answer_is_nested(nest, depth, core, target):
     opening, closing = nest
     body = opening * depth + core + closing * depth
     for read in (
-        lambda answer: hash(read_run("GET /x", answer, runnable, "r1").shape),
-        lambda answer: answers.page("GET /x", answer),
-        lambda answer: answers.new_run_id("POST /x", answer),
+        lambda answer: read_run("GET /x", answer, target, "r1").is_whole,
+        lambda answer: parsing.page("GET /x", answer),
+        lambda answer: parsing.new_run_id("POST /x", answer),
     ):
         with suppress(UnreadableAnswer):
             read(answer_of(body))
-    answers.error_for("GET /x", "it", 500, {}, body)
+    parsing.error_for("GET /x", "it", 500, {}, body)
 
 
 @pytest.mark.parametrize("depth", range(100, 1100, 20))

@@ -8,13 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.api.errors import NotFound
-from airflow_provider_datarecs.api.runs import Run, Runnable
+from airflow_provider_datarecs.api.runs import Run
+from airflow_provider_datarecs.api.targets import Target
 from airflow_provider_datarecs.compat import AirflowException, AirflowTaskTimeout
-from airflow_provider_datarecs.waits import events
+from airflow_provider_datarecs.polling import events
 
-RUNNABLES = [Runnable(Kind.JOB, "j", "w"), Runnable(Kind.JOB_GROUP, "j", "w"), Runnable(Kind.JOB, "r", "w")]
+RUNNABLES = [
+    Target(TargetKind.JOB, "j", "w"),
+    Target(TargetKind.JOB_GROUP, "j", "w"),
+    Target(TargetKind.JOB, "r", "w"),
+]
 RUN_IDS = ["r", "r2", "j"]
 STATUSES = ["COMPLETED", "FAILED", "CANCELLED", "RUNNING", "completed", ""]
 RESULTS = st.fixed_dictionaries(
@@ -39,15 +44,15 @@ JUNK = st.recursive(
 
 @st.composite
 def real_events(draw):
-    runnable, run_id = draw(st.sampled_from(RUNNABLES)), draw(st.sampled_from(RUN_IDS))
+    target, run_id = draw(st.sampled_from(RUNNABLES)), draw(st.sampled_from(RUN_IDS))
     result = draw(RESULTS)
     return draw(
         st.sampled_from([
-            events.finished(runnable, Run(run_id, result["status"], result)),
-            events.timed_out(runnable, run_id, "too long"),
-            events.timed_out(runnable, run_id, "too long", limit=events.EXECUTION_TIMEOUT),
-            events.timed_out(runnable, run_id, "too long", seen=False),
-            events.refused(runnable, run_id, NotFound("GET /x", 404, "no"), "c"),
+            events.finished(target, Run(run_id, result["status"], result)),
+            events.timed_out(target, run_id, "too long"),
+            events.timed_out(target, run_id, "too long", limit=events.EXECUTION_TIMEOUT),
+            events.timed_out(target, run_id, "too long", seen=False),
+            events.refused(target, run_id, NotFound("GET /x", 404, "no"), "c"),
         ])
     )  # fmt: skip
 
@@ -71,42 +76,42 @@ def mutated_events(draw):
     return event
 
 
-def says_completed(event, runnable, run_id):
+def says_completed(event, target, run_id):
     result = event.get("result") if isinstance(event, dict) else None
     return (
         isinstance(result, dict)
         and result.get("status") == "COMPLETED"
         and event.get("outcome") == "finished"
-        and event.get("kind") == runnable.kind.noun
+        and event.get("kind") == target.kind.noun
         and [event.get(name) for name in ("id", "workspace_id", "run_id")]
-        == [runnable.id, runnable.workspace_id, run_id]
+        == [target.id, target.workspace_id, run_id]
     )
 
 
-def check(event, runnable, run_id):
+def check(event, target, run_id):
     before = copy.deepcopy(event)
-    if says_completed(event, runnable, run_id):
-        assert events.result_of(event, runnable, run_id) == event["result"]
+    if says_completed(event, target, run_id):
+        assert events.result_of(event, target, run_id) == event["result"]
     else:
         with pytest.raises((AirflowException, AirflowTaskTimeout)):
-            events.result_of(event, runnable, run_id)
+            events.result_of(event, target, run_id)
     assert event == before
 
 
 @settings(max_examples=150)
 @given(mutated_events(), st.sampled_from(RUNNABLES), st.sampled_from(RUN_IDS))
-def test_an_event_that_was_tampered_with(event, runnable, run_id):
-    check(event, runnable, run_id)
+def test_an_event_that_was_tampered_with(event, target, run_id):
+    check(event, target, run_id)
 
 
 @settings(max_examples=150)
 @given(real_events())
 def test_an_event_for_the_one_who_waits(event):
-    runnable = next(one for one in RUNNABLES if (one.kind.noun, one.id) == (event["kind"], event["id"]))
-    check(event, runnable, event["run_id"])
+    target = next(one for one in RUNNABLES if (one.kind.noun, one.id) == (event["kind"], event["id"]))
+    check(event, target, event["run_id"])
 
 
 @settings(max_examples=150)
 @given(JUNK, st.sampled_from(RUNNABLES), st.sampled_from(RUN_IDS))
-def test_anything_for_an_event(event, runnable, run_id):
-    check(event, runnable, run_id)
+def test_anything_for_an_event(event, target, run_id):
+    check(event, target, run_id)

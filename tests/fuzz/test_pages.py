@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_datarecs.api.client import DataRecsClient
-from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.api.errors import EndlessList
-from airflow_provider_datarecs.api.runs import Runnable
 from airflow_provider_datarecs.api.settings import ClientSettings
+from airflow_provider_datarecs.api.targets import Target
 
 MOST = 6
-JOB = Runnable(Kind.JOB, "j1", "w1")
+JOB = Target(TargetKind.JOB, "j1", "w1")
 POINTERS = st.one_of(
     st.none(), st.tuples(st.sampled_from(["cursor", "relative", "whole"]), st.integers(0, MOST))
 )

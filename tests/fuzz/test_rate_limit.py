@@ -10,9 +10,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_datarecs.api import answers
+from airflow_provider_datarecs.api import parsing
 from airflow_provider_datarecs.api.errors import RateLimited
-from airflow_provider_datarecs.api.rate_limit import SeenLimit
+from airflow_provider_datarecs.api.rate_limit import RateLimitState
+from airflow_provider_datarecs.api.rate_limit_headers import rate_limit_wait, seconds_to_reset
 from airflow_provider_datarecs.api.retry import MAX_LIMIT_WAIT, MIN_LIMIT_WAIT, limit_wait
 
 NOW = 1_767_225_600.0  # 2026-01-01T00:00:00Z
@@ -53,9 +54,9 @@ def _frozen(monkeypatch):
 @example({"Retry-After": "9" * 400})
 @example({"X-RateLimit-Reset": "9" * 400, "Date": "Mon, 01 Jan 0001 00:00:00 +2359"})
 def test_a_waiting_time_is_none_or_one(headers):
-    for wait in (answers.rate_limit_wait(headers), answers.seconds_to_reset(headers)):
+    for wait in (rate_limit_wait(headers), seconds_to_reset(headers)):
         assert wait is None or wait >= 0.0
-    error = answers.error_for("GET /x", "it", 429, headers, b"")
+    error = parsing.error_for("GET /x", "it", 429, headers, b"")
     assert isinstance(error, RateLimited)
     assert MIN_LIMIT_WAIT <= limit_wait(error) <= MAX_LIMIT_WAIT
 
@@ -65,15 +66,15 @@ def test_a_waiting_time_is_none_or_one(headers):
 def test_seconds_dates_and_epochs_mean_the_same(seconds, skew):
     service = NOW + skew
     date = {"Date": http_date(service)}
-    assert answers.rate_limit_wait({"Retry-After": str(seconds), **date}) == seconds
-    assert answers.rate_limit_wait({"Retry-After": http_date(service + seconds), **date}) == seconds
-    assert answers.seconds_to_reset({"X-RateLimit-Reset": f"{service + seconds:.0f}", **date}) == seconds
+    assert rate_limit_wait({"Retry-After": str(seconds), **date}) == seconds
+    assert rate_limit_wait({"Retry-After": http_date(service + seconds), **date}) == seconds
+    assert seconds_to_reset({"X-RateLimit-Reset": f"{service + seconds:.0f}", **date}) == seconds
 
 
 @settings(max_examples=150)
 @given(st.lists(HEADERS, max_size=5))
 def test_a_limit_that_was_seen_never_closes_for_longer_than_its_window(answered):
-    limit = SeenLimit()
+    limit = RateLimitState()
     for headers in answered:
         limit.note(headers)
         assert 0.0 <= limit.closed_for() <= 60.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from support.stories import telling
 from support.stories.story import FAULTS
-from support.stories.verdict import LAGGED, OUTCOMES, RUNS, WAITS, WISHES
+from support.stories.verdict import LAGGED, OUTCOMES, RUNS, STARTS, WAITS
 
 pytestmark = pytest.mark.stories
 
@@ -20,7 +20,7 @@ def test_stories(pytestconfig, capsys):
     if one is not None:
         return
     # All of it was really met.
-    assert told.figures[WISHES] >= count
+    assert told.figures[STARTS] >= count
     assert told.figures[WAITS] > count // 4
     assert told.figures[LAGGED] <= told.figures[RUNS] // 50
     if count >= 1000:

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.contract import TargetKind
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.simulator import Simulator
@@ -75,8 +75,8 @@ class Board:
         for cell in cells:
             world = self.services[cell.row.conn_id].world
             world.add_job(cell.task_id, cell.task_id, "ws_production", cell.row.plan)
-            job = world.owners[Kind.JOB][cell.task_id]
-            self.runs[cell.task_id] = world.start_run(Kind.JOB, job)
+            job = world.owners[TargetKind.JOB][cell.task_id]
+            self.runs[cell.task_id] = world.start_run(TargetKind.JOB, job)
         conf = {task_id: run.id for task_id, run in self.runs.items()}
         self.airflow.trigger_dag(self.dag_id, "run", conf)
 
@@ -105,10 +105,10 @@ class Board:
 
     def wait_for_looks(self, cell: Cell, count: int = 1) -> None:
         """Wait until the cell's run was asked for so many times more."""
-        seen = len(self.looks(cell))
-        self.airflow.wait_until(lambda: len(self.looks(cell)) >= seen + count, f"{cell.task_id} is looked at")
+        seen = len(self.polls(cell))
+        self.airflow.wait_until(lambda: len(self.polls(cell)) >= seen + count, f"{cell.task_id} is looked at")
 
-    def looks(self, cell: Cell) -> list[Any]:
+    def polls(self, cell: Cell) -> list[Any]:
         """Give the requests about the cell's run so far."""
         requests = self.services[cell.row.conn_id].requests
         return [seen for seen in requests if seen.path.startswith(f"/jobs/{cell.task_id}/runs")]

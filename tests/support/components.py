@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from support import ROOT
 
 PACKAGE = ROOT / "airflow_provider_datarecs"
-HELPERS = {"__init__", "base", "wish"}  # modules of what components share
-INNER = {"api", "simulator", "waits"}  # folders of what components are made of, and of what tests use
+HELPERS = {"__init__", "base", "poke", "start_state", "calls", "form"}  # modules of what components share
+INNER = {"api", "compat", "mixins", "polling", "simulator"}  # folders of no components
 
 
 @dataclass(frozen=True)

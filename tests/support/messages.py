@@ -70,9 +70,10 @@ def _is_prose(part):
 
 def _docstrings_and_pieces(tree):
     for node in ast.walk(tree):
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
-            if ast.get_docstring(node) is not None:
-                yield node.body[0].value
+        if isinstance(node, ast.ClassDef) and "Enum" in [getattr(base, "id", "") for base in node.bases]:
+            yield from (part.value for part in node.body if isinstance(part, ast.Assign))
+        elif isinstance(node, ast.Expr):
+            yield node.value
         elif isinstance(node, ast.JoinedStr):
             yield from (part for part in node.values if isinstance(part, ast.Constant))
 

@@ -7,7 +7,7 @@ import json
 import pytest
 from support.airflow import IS_AIRFLOW_3
 
-from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.compat import AIRFLOW_VERSION
 from airflow_provider_datarecs.simulator import Plan
 
@@ -50,7 +50,7 @@ def test_an_asset_is_updated_only_when_the_data_agree(airflow, live_simulator):
     world = live_simulator.world
     plan = Plan(queued=0, running=0, rows_matched=994, rows_unmatched=6)
     world.add_job("job_unmatched", "unmatched", "ws_production", plan)
-    run_id = world.start_run(Kind.JOB, world.owners[Kind.JOB]["job_unmatched"]).id
+    run_id = world.start_run(TargetKind.JOB, world.owners[TargetKind.JOB]["job_unmatched"]).id
     (airflow.dags / "agreements.py").write_text(DAG.format(limits=LIMITS))
     airflow.trigger_dag("agreements", "run", {"run_id": run_id})
     airflow.wait_until(lambda: airflow.run_state("agreements", "run") == "failed", "the DAG run has ended")

@@ -49,12 +49,12 @@ def test_a_deferred_wait_holds_no_process_and_survives_a_killed_triggerer(airflo
     airflow.wait_until(lambda: pid not in airflow.pids(), "the process of wait has ended", seconds=15)
     assert airflow.tasks(DAG_ID, "slow")["wait"]["state"] == "deferred"
 
-    looks = lambda: [  # noqa: E731
+    polls = lambda: [  # noqa: E731
         seen for seen in live_simulator.requests if seen.path.startswith("/jobs/job_slow/runs")
     ]
-    airflow.wait_until(looks, "the trigger has looked")
+    airflow.wait_until(polls, "the trigger has looked")
     (start,) = (seen for seen in live_simulator.requests if seen.path == "/jobs/job_slow/run")
-    assert looks()[0].at - start.at > 4.0 + 8.0  # unlike in dag.test(), an executor takes part
+    assert polls()[0].at - start.at > 4.0 + 8.0  # unlike in dag.test(), an executor takes part
     metrics = {"airflow.datarecs.requests", "airflow.datarecs.waits", "airflow.datarecs.budget_used"}
     airflow.wait_until(lambda: metrics <= statsd.names(), "the triggerer has sent its metrics")
     airflow.stop("triggerer", signal.SIGKILL)

@@ -20,7 +20,7 @@ from support.airflow import COMPONENTS, Airflow
 from support.debian import Services
 
 from airflow_provider_datarecs import __version__
-from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.simulator import ApiKey, Plan, RateLimit, Simulator, default_world
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def test_every_wait_ends_right_and_every_run_is_started_once(tmp_path, capsys):
         requests = list(simulator.requests)
         print_requests(requests)
     check_states(states)
-    assert len(world.runs[Kind.JOB]) == WAITS
+    assert len(world.runs[TargetKind.JOB]) == WAITS
     assert [seen for seen in requests if seen.status == 401] == []
 
 
@@ -133,7 +133,7 @@ def run(airflow: Deployment, world: World) -> None:
         return airflow.run_state(DAG_ID, "run") in ("success", "failed")
 
     airflow.wait_until(
-        lambda: len(world.runs[Kind.JOB]) >= STARTED_BEFORE_WORKER_DIES or has_ended(),
+        lambda: len(world.runs[TargetKind.JOB]) >= STARTED_BEFORE_WORKER_DIES or has_ended(),
         "some runs are started", PATIENCE,
     )  # fmt: skip
     print("killing worker.1 with all its tasks; it is started again")
@@ -167,7 +167,7 @@ def print_requests(requests: list[SeenRequest]) -> None:
     for seen in requests:
         host = seen.headers.get("Host", "").partition(":")[0]
         by_process[named.get(host, "others")].append(seen)
-    titles = ("process", "requests", "starts", "looks", "refused (429)", "most in a minute")
+    titles = ("process", "requests", "starts", "polls", "refused (429)", "most in a minute")
     lines = [titles, *(line_of(name, seen) for name, seen in (*by_process.items(), ("all", requests)))]
     print(f"\nAirflow {airflow_version}, provider {__version__}, limit 100 requests a minute")
     for line in lines:

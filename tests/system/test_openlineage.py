@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.simulator import Plan
 
 pytestmark = pytest.mark.airflow
@@ -83,7 +83,7 @@ def test_a_started_run_is_told_with_its_id(completed):
 def test_a_run_that_failed_is_told_with_the_failure_of_its_task(airflow, live_simulator, told):
     world = live_simulator.world
     world.add_job("job_broken", "broken", "ws_production", Plan(queued=0, running=0, status="FAILED"))
-    run = world.start_run(Kind.JOB, world.owners[Kind.JOB]["job_broken"])
+    run = world.start_run(TargetKind.JOB, world.owners[TargetKind.JOB]["job_broken"])
     (airflow.dags / "in_vain.py").write_text(FAILING)
     airflow.trigger_dag("reconcile_in_vain", "broken", {"run_id": run.id})
     facets = told("reconcile_in_vain", "broken", "wait", "FAIL")["run"]["facets"]

@@ -18,7 +18,7 @@ from support import ROOT
 from support.debian import Services
 from support.upgrade import DAG_ID, JOBS
 
-from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.simulator import ApiKey, Plan, Simulator, default_world
 
 pytestmark = pytest.mark.upgrade
@@ -80,4 +80,4 @@ def test_waits_go_on_and_nothing_is_started_anew(run_part, simulator):
     simulator.world.finish_runs("ends_after")
     run_part(sys.executable, "after")
     starts = [seen for seen in simulator.requests if seen.method == "POST"]
-    assert (len(starts), len(simulator.world.runs[Kind.JOB])) == (len(JOBS), len(JOBS))
+    assert (len(starts), len(simulator.world.runs[TargetKind.JOB])) == (len(JOBS), len(JOBS))

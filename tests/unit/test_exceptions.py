@@ -6,8 +6,8 @@ import airflow.exceptions
 import pytest
 
 from airflow_provider_datarecs.api import errors
-from airflow_provider_datarecs.api.contract import Kind
-from airflow_provider_datarecs.api.runs import Runnable
+from airflow_provider_datarecs.api.contract import TargetKind
+from airflow_provider_datarecs.api.targets import Target
 from airflow_provider_datarecs.compat import CONFIG_EXCEPTIONS, AirflowException, AirflowFailException
 from airflow_provider_datarecs.exceptions import (
     DataRecsConfigException,
@@ -20,7 +20,7 @@ from airflow_provider_datarecs.exceptions import (
 
 pytestmark = pytest.mark.compat
 
-JOB = Runnable(Kind.JOB, "j", "w")
+JOB = Target(TargetKind.JOB, "j", "w")
 CALL = "GET /jobs/j/runs/r"
 MEANINGS = [
     (errors.NothingStarted(JOB, "no answer"), AirflowException),

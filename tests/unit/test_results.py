@@ -12,7 +12,7 @@ import pytest
 from airflow.decorators import task_group
 from airflow.models.dag import DAG
 
-from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.compat import AIRFLOW_VERSION, AirflowFailException, AirflowSkipException
 from airflow_provider_datarecs.exceptions import DataRecsCountsMissing, DataRecsRowsUnmatched
 from airflow_provider_datarecs.operators.get_job_run_result import GetJobRunResultOperator
@@ -48,10 +48,10 @@ def group_finished(simulator):
     """Start a run of the nightly group whose jobs go by these plans, and give its id."""
 
     def finished(balance, ledger):
-        simulator.world.owners[Kind.JOB]["job_daily_balance"].plan = balance
-        simulator.world.owners[Kind.JOB]["job_ledger"].plan = ledger
-        group = simulator.world.owners[Kind.JOB_GROUP]["grp_nightly"]
-        return simulator.world.start_run(Kind.JOB_GROUP, group).id
+        simulator.world.owners[TargetKind.JOB]["job_daily_balance"].plan = balance
+        simulator.world.owners[TargetKind.JOB]["job_ledger"].plan = ledger
+        group = simulator.world.owners[TargetKind.JOB_GROUP]["grp_nightly"]
+        return simulator.world.start_run(TargetKind.JOB_GROUP, group).id
 
     return finished
 

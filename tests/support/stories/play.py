@@ -10,7 +10,7 @@ from importlib import import_module
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Callable
 
-from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.compat import (
     AIRFLOW_VERSION,
     AirflowFailException,
@@ -86,7 +86,7 @@ class Play:
         self.story = story
         self.conn_id = conn_id
         self.simulator = simulator
-        self.kind = Kind.JOB_GROUP if story.start == "group" else Kind.JOB
+        self.kind = TargetKind.JOB_GROUP if story.start == "group" else TargetKind.JOB
         self.ends: list[End] = []
         self._store = FakeStore()
         self._ti = FakeTaskInstance(dag_id=f"story-{story.number}", task_id="start")
@@ -104,7 +104,7 @@ class Play:
 
     def _set_up(self) -> None:
         story, world = self.story, self.simulator.world
-        if self.kind is Kind.JOB:
+        if self.kind is TargetKind.JOB:
             world.add_job(story.owner_id, story.owner_id, WORKSPACE, story.plan)
         else:
             parts = [f"{story.owner_id}-{part}" for part in "ab"]
@@ -119,7 +119,7 @@ class Play:
         self.simulator.faults.extend(mishap.fault for mishap in story.mishaps)
 
     def _start(self) -> None:
-        """Run the operator with its retries: one wish."""
+        """Run the operator with its retries: one start."""
         first = self._tries + 1
         self._ti.max_tries = self._tries + self.story.retries
 
@@ -180,7 +180,7 @@ class Play:
     async def _wait(self, loop: asyncio.AbstractEventLoop, workers: Executor) -> None:
         """Run the sensor once: its trigger on this event loop, together with those of all other stories."""
         story, started = self.story, self.ends[-1].xcoms
-        sensor_class = JobGroupRunSensor if self.kind is Kind.JOB_GROUP else JobRunSensor
+        sensor_class = JobGroupRunSensor if self.kind is TargetKind.JOB_GROUP else JobRunSensor
         ti = FakeTaskInstance(
             dag_id=f"story-{story.number}", task_id="wait", start_date=datetime.now(timezone.utc)
         )
@@ -188,7 +188,7 @@ class Play:
             task_id="wait",
             conn_id=self.conn_id,
             poke_interval=0.1,
-            timeout=story.patience,
+            timeout=story.policy,
             workspace_id=started["workspace_id"],
             run_id=started["run_id"],
             **{self.kind.id_field: started[self.kind.id_field]},

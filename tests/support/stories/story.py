@@ -71,7 +71,7 @@ class Story:
     :param start: ``ids``, ``names`` or ``group``
     :param deaths: for each try that starts a run, where its worker dies, or None
     :param strangers: runs of the same job that others have started, and how many seconds ago
-    :param patience: the sensor's timeout
+    :param policy: the sensor's timeout
     :param is_cleared: whether somebody clears the task once it has started its run or failed
     """
 
@@ -86,7 +86,7 @@ class Story:
     has_store: bool
     deaths: list[str | None]
     strangers: list[float]
-    patience: float
+    policy: float
     is_cleared: bool
     plan: Plan
     mishaps: list[Mishap] = field(default_factory=list)
@@ -124,7 +124,7 @@ def draw(seed: int, number: int, services: int) -> Story:
         has_store=dice.random() < 0.6,
         deaths=[dice.choice(DEATHS) if dice.random() < 0.12 else None for _ in range(6)],
         strangers=[dice.choice([0.0, 7200.0]) for _ in range(dice.choice([0, 0, 0, 1, 3]))],
-        patience=dice.choices([0.3, 20.0], [10, 90])[0],
+        policy=dice.choices([0.3, 20.0], [10, 90])[0],
         is_cleared=dice.random() < 0.3,
         plan=_plan(dice),
     )

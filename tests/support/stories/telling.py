@@ -122,22 +122,25 @@ def services() -> Iterator[list[Simulator]]:
 @contextlib.contextmanager
 def impatient() -> Iterator[None]:
     """Make minutes of waiting into moments."""
+    from airflow_provider_datarecs.polling import config
     from support.stories.story import GRACE, TIMEOUT
 
     quick = {
-        "api.client.REQUEST_TIMEOUT": TIMEOUT,
+        "api.transport.REQUEST_TIMEOUT": TIMEOUT,
         "api.retry.REQUEST_TIMEOUT": TIMEOUT,
         "api.retry._backoff": lambda _state: 0.0,
         "api.retry.MIN_LIMIT_WAIT": 0.01,
         "api.contract.NOT_VISIBLE_GRACE": GRACE,
-        "triggers.base.FIRST_LOOK": (0.0, 0.05),
-        "waits.doubt.CONFIRM_AFTER": 0.05,
-        "waits.watch.LAST_LOOK_AGAIN": 0.05,
-        "waits.watch.LAST_LOOK_WITHIN": 1.0,
-        "waits.watch.MIN_POKE_INTERVAL": 0.05,
-        "waits.looks.DOUBT": 0.05,
     }
+    quick_polls = config.override(
+        first_poll=(0.0, 0.05),
+        confirm_after=0.05,
+        last_poll_again=0.05,
+        last_poll_within=1.0,
+        min_poke_interval=0.05,
+    )
     with ExitStack() as stack:
+        stack.enter_context(quick_polls)
         for name, value in quick.items():
             stack.enter_context(mock.patch(f"{PACKAGE}.{name}", value))
         logging.disable(logging.CRITICAL)

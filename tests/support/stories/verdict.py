@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_datarecs.api.contract import COMPLETED, COUNTS, Kind
+from airflow_provider_datarecs.api.contract import COMPLETED, COUNTS, TargetKind
 from airflow_provider_datarecs.compat import AirflowException, AirflowSensorTimeout
 from airflow_provider_datarecs.exceptions import DataRecsRunUncertain
 from support.stories.play import WorkerDied
@@ -21,14 +21,14 @@ SAYS_NOT_SEEN = "whether an earlier try of this task started a run"
 
 STARTED = "succeeded: the answer had the run's id"
 ADOPTED = "succeeded: the run was found by its label"
-REMEMBERED = "succeeded: an earlier try had stored the run's id"
+STORED = "succeeded: an earlier try had stored the run's id"
 UNCERTAIN = "failed with `DataRecsRunUncertain`, and there is a run"
 UNCERTAIN_FOR_NOTHING = "failed with `DataRecsRunUncertain`, and there is none"
 NOT_SEEN = "failed in its last try, which could not see whether there is a run, and says so"
 NOTHING = "failed, and said that nothing was started"
 DIED = "lost its worker in its last try"
-OUTCOMES = (STARTED, ADOPTED, REMEMBERED, UNCERTAIN, UNCERTAIN_FOR_NOTHING, NOT_SEEN, NOTHING, DIED)
-WISHES = "tasks that start a run"
+OUTCOMES = (STARTED, ADOPTED, STORED, UNCERTAIN, UNCERTAIN_FOR_NOTHING, NOT_SEEN, NOTHING, DIED)
+STARTS = "tasks that start a run"
 SENT = "their requests to start it"
 RUNS = "runs that these have started"
 SECOND_ON_DEMAND = 'second runs, with `on_uncertain="retry"`'
@@ -38,13 +38,13 @@ WAITS = "waits that ended as their run did"
 WAITS_FAILED = "waits that failed for another reason, and say which"
 WAITS_TIMED_OUT = "waits that timed out"
 SECONDS = (SECOND_ON_DEMAND, SECOND_TOO_LATE)
-FIGURES = (WISHES, SENT, RUNS, *OUTCOMES, *SECONDS, LAGGED, WAITS, WAITS_FAILED, WAITS_TIMED_OUT)
+FIGURES = (STARTS, SENT, RUNS, *OUTCOMES, *SECONDS, LAGGED, WAITS, WAITS_FAILED, WAITS_TIMED_OUT)
 
 
 @dataclass
-class Wish:
+class Start:
     """
-    What became of one wish for a run: a task that starts one, with its retries.
+    What became of one start of a run: a task that starts one, with its retries.
 
     :param end: how the task ended
     :param posts: its requests to start one
@@ -71,7 +71,7 @@ class Wish:
         """How its task ended, one of ``OUTCOMES``."""
         error = self.end.error
         if error is None and not self.asked:
-            return REMEMBERED
+            return STORED
         if error is None:
             return STARTED if self.asked[-1].method == "POST" else ADOPTED
         if isinstance(error, WorkerDied):
@@ -100,11 +100,11 @@ class Verdict:
         starts = [end for end in play.ends if end.task == "start"]
         untils = [end.began for end in starts[1:]] + [float("inf")]
         for end, until in zip(starts, untils):
-            self._judge_start(self._wish(end, until))
+            self._judge_start(self._start(end, until))
         for end in play.ends[len(starts) :]:
             self._judge_wait(end)
 
-    def _wish(self, end: End, until: float) -> Wish:
+    def _start(self, end: End, until: float) -> Start:
         base, path = self.story.base + "/", self.story.base + "/run"
         seen = [one for one in self.play.simulator.requests if one.path.startswith(base)]
         seen = sorted((one for one in seen if end.began <= one.at < until), key=lambda one: one.at)
@@ -112,29 +112,31 @@ class Verdict:
         keys = {one.headers["Idempotency-Key"] for one in posts}
         runs = self.play.simulator.world.runs[self.play.kind]
         if len(keys) > 1:
-            self.wrong.append(f"one wish has several keys: {keys}")
+            self.wrong.append(f"one start has several keys: {keys}")
         last = [one for one in seen if end.last_began <= one.at <= end.ended]
-        return Wish(end, posts, last, [run for run in runs if run.idempotency_key in keys])
+        return Start(end, posts, last, [run for run in runs if run.idempotency_key in keys])
 
-    def _judge_start(self, wish: Wish) -> None:
-        error, ids = wish.end.error, [run.id for run in wish.runs]
-        self.figures.update({WISHES: 1, SENT: len(wish.posts), RUNS: len(ids), wish.outcome: 1})
-        self.offers.update([(self._offer(), group_of(wish.outcome)), (self._offer(), "tasks")])
-        if wish.is_shown_too_late and self.story.plan.hidden < GRACE:
+    def _judge_start(self, start: Start) -> None:
+        error, ids = start.end.error, [run.id for run in start.runs]
+        self.figures.update({STARTS: 1, SENT: len(start.posts), RUNS: len(ids), start.outcome: 1})
+        self.offers.update([(self._offer(), group_of(start.outcome)), (self._offer(), "tasks")])
+        if start.is_shown_too_late and self.story.plan.hidden < GRACE:
             self.figures[LAGGED] += 1
         if len(ids) > 1:
             on_demand = self.story.on_uncertain == "retry"
             self.figures[SECOND_ON_DEMAND if on_demand else SECOND_TOO_LATE] += len(ids) - 1
             self.offers[self._offer(), "second runs"] += len(ids) - 1
-            if self._must_be_one(wish):
-                self.wrong.append(f"{len(ids)} runs for one wish: {ids}")
+            if self._must_be_one(start):
+                self.wrong.append(f"{len(ids)} runs for one start: {ids}")
         self._check_kind(error)
         if error is None:
-            if wish.end.xcoms.get("run_id") not in ids:
-                self.wrong.append(f"the run that was pushed is not of this wish: {wish.end.xcoms}, not {ids}")
-            if wish.end.xcoms.get(self.play.kind.id_field) != self.story.owner_id:
-                self.wrong.append(f"wrong ids were pushed: {wish.end.xcoms}")
-        elif wish.outcome == NOTHING and ids and not wish.is_shown_too_late:
+            if start.end.xcoms.get("run_id") not in ids:
+                self.wrong.append(
+                    f"the run that was pushed is not of this start: {start.end.xcoms}, not {ids}"
+                )
+            if start.end.xcoms.get(self.play.kind.id_field) != self.story.owner_id:
+                self.wrong.append(f"wrong ids were pushed: {start.end.xcoms}")
+        elif start.outcome == NOTHING and ids and not start.is_shown_too_late:
             self.wrong.append(f"there is {ids}, but the task says {error!r}")
 
     def _check_kind(self, error: BaseException | None) -> None:
@@ -150,13 +152,13 @@ class Verdict:
         by_label = self.behaviour.echoes_label and self.story.unique_label
         return self.behaviour.honours_idempotency_key, by_label, self.story.on_uncertain
 
-    def _must_be_one(self, wish: Wish) -> bool:
+    def _must_be_one(self, start: Start) -> bool:
         if self.behaviour.honours_idempotency_key:
             return True
         by_label = self.behaviour.echoes_label and self.story.unique_label
         return (
             (by_label and self._is_undisturbed) or self.story.on_uncertain == "fail"
-        ) and not wish.is_shown_too_late
+        ) and not start.is_shown_too_late
 
     def _judge_wait(self, end: End) -> None:
         story, world = self.story, self.play.simulator.world
@@ -172,7 +174,7 @@ class Verdict:
         told = {"FAILED": " FAILED. ", "CANCELLED": " was CANCELLED. "}.get(story.plan.status)
         is_told = told is not None and run_id in str(end.error) and told in str(end.error)
         self.figures[WAITS if is_told else WAITS_TIMED_OUT if timed_out else WAITS_FAILED] += 1
-        in_time = run.plan.hidden < GRACE and story.patience > GRACE
+        in_time = run.plan.hidden < GRACE and story.policy > GRACE
         if self._is_undisturbed and in_time and not is_told:
             self.wrong.append(f"the run is {story.plan.status}, but the wait says {end.error!r}")
 
@@ -182,11 +184,11 @@ class Verdict:
         truth = {name: None if count is None else count * parts for name, count in counts.items()}
         shown = {name: result.get(name) for name in COUNTS}
         is_end = result.get("status") == plan.status == COMPLETED and result.get("error") is None
-        group = self.play.kind is Kind.JOB_GROUP
+        group = self.play.kind is TargetKind.JOB_GROUP
         return not is_end or shown != truth or group != ("runs" in result)
 
 
 def group_of(outcome: str) -> str:
     """Give the coarse name of an outcome."""
     coarse = {UNCERTAIN: "uncertain", UNCERTAIN_FOR_NOTHING: "uncertain", NOT_SEEN: "uncertain"}
-    return coarse.get(outcome, "succeeded" if outcome in (STARTED, ADOPTED, REMEMBERED) else "other")
+    return coarse.get(outcome, "succeeded" if outcome in (STARTED, ADOPTED, STORED) else "other")

@@ -11,7 +11,7 @@ import pytest
 from support.cells import Board, Cell
 from support.rows import DISRUPTED
 
-from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.simulator import Fault, Plan
 
 pytestmark = pytest.mark.semantics
@@ -128,7 +128,7 @@ def test_a_worker_that_dies_between_start_and_xcom_starts_no_second_run(airflow,
 
 
 def runs_of(world, job_id):
-    return [run for run in world.runs[Kind.JOB] if run.owner.id == job_id]
+    return [run for run in world.runs[TargetKind.JOB] if run.owner.id == job_id]
 
 
 def kill_worker(pid):

@@ -9,7 +9,7 @@ import pytest
 from support.cells import Board, Cell, raised, words_of
 from support.rows import COLUMNS, ENDS, MODES
 
-from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.simulator import ApiKey, Fault
 
 pytestmark = pytest.mark.semantics
@@ -55,14 +55,14 @@ def board(request, airflow, services):
     for name, happen in HAPPENINGS.items():
         about = [cell for cell in chosen if cell.row.name == name]
         for cell in about:
-            board.airflow.wait_until(lambda cell=cell: board.looks(cell), f"{cell.task_id} is looked at", 300)
+            board.airflow.wait_until(lambda cell=cell: board.polls(cell), f"{cell.task_id} is looked at", 300)
         if about:
             happen(board)
     return board
 
 
 def delete_runs(board):
-    runs = board.services["semantics"].world.runs[Kind.JOB]
+    runs = board.services["semantics"].world.runs[TargetKind.JOB]
     runs[:] = [run for run in runs if not run.owner.id.startswith("run_deleted__")]
 
 
@@ -76,7 +76,7 @@ def rotate_key(board):
     simulator.world.api_keys.append(new)
     board.airflow.set_connection("rotated", simulator.url, new.key, requests_per_minute=10**6)
     simulator.world.api_keys = [new]
-    for run in simulator.world.runs[Kind.JOB]:
+    for run in simulator.world.runs[TargetKind.JOB]:
         simulator.world.finish_runs(run.owner.id)
 
 

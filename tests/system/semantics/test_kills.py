@@ -58,7 +58,7 @@ def test_a_user_ends_the_task(boards, row, column):
     for cell in (kept, cancelled):
         if board.runs[cell.task_id].cancelled_at is None and row != "dag_run_failed":
             board.wait_for_state(cell, waits)
-        board.airflow.wait_until(lambda cell=cell: board.looks(cell), f"{cell.task_id} is looked at", 300)
+        board.airflow.wait_until(lambda cell=cell: board.polls(cell), f"{cell.task_id} is looked at", 300)
     for cell in (kept, cancelled):
         act(user, row, cell)
     run = board.runs[cancelled.task_id]
@@ -66,7 +66,8 @@ def test_a_user_ends_the_task(boards, row, column):
         board.airflow.wait_until(lambda: run.cancelled_at, "the run is cancelled", 60)
     except Exception as error:
         raise AssertionError(f"{error}\n{board.log(cancelled)[-6000:]}") from error
-    assert f"A user has ended the task: asked DataRecs to cancel run {run.id}" in board.log(cancelled)
+    told = f"A user has ended the task: asked DataRecs to cancel run {run.id}"
+    board.airflow.wait_until(lambda: told in board.log(cancelled), "the log tells of it", 30)
     if row == "cleared":
         # Both wait anew: one for a run that was cancelled, one for a run that goes on.
         tries = 1 if column == DEFERRABLE and UNCOUNTED else 2

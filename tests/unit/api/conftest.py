@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 import pytest
 
 from airflow_provider_datarecs.api.client import DataRecsClient
-from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.api.retry import OPERATOR
-from airflow_provider_datarecs.api.runs import Runnable
 from airflow_provider_datarecs.api.settings import ClientSettings
+from airflow_provider_datarecs.api.targets import Target
 from airflow_provider_datarecs.simulator import Plan, Simulator, World
 
 
@@ -50,9 +50,9 @@ def server(world):
 def open_client():
     """Make a client for a host; enter it with ``async with``."""
 
-    def open_client(host, *, patience=OPERATOR, tls=None, api_key="demo-key", **fields):
+    def open_client(host, *, policy=OPERATOR, tls=None, api_key="demo-key", **fields):
         settings = ClientSettings.from_fields(host=host, api_key=api_key, **fields)
-        return DataRecsClient(settings, tls=tls, patience=patience)
+        return DataRecsClient(settings, tls=tls, policy=policy)
 
     return open_client
 
@@ -65,12 +65,12 @@ async def client(server, open_client):
 
 @pytest.fixture
 def job():
-    return Runnable(Kind.JOB, "j1", "w1")
+    return Target(TargetKind.JOB, "j1", "w1")
 
 
 @pytest.fixture
 def group():
-    return Runnable(Kind.JOB_GROUP, "g1", "w1")
+    return Target(TargetKind.JOB_GROUP, "g1", "w1")
 
 
 class RawServer:

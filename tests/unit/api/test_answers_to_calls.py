@@ -18,12 +18,12 @@ from support.clock import HastyClock
 
 from airflow_provider_datarecs.api import errors
 from airflow_provider_datarecs.api.client import DataRecsClient
-from airflow_provider_datarecs.api.contract import Kind
-from airflow_provider_datarecs.api.retry import ONE_LOOK, OPERATOR
-from airflow_provider_datarecs.api.runs import Runnable
+from airflow_provider_datarecs.api.contract import TargetKind
+from airflow_provider_datarecs.api.retry import ONE_POLL, OPERATOR
 from airflow_provider_datarecs.api.settings import ClientSettings
+from airflow_provider_datarecs.api.targets import Target
 
-JOB, GROUP = Runnable(Kind.JOB, "j1", "w1"), Runnable(Kind.JOB_GROUP, "g1", "w1")
+JOB, GROUP = Target(TargetKind.JOB, "j1", "w1"), Target(TargetKind.JOB_GROUP, "g1", "w1")
 ITEMS = [{"id": "a", "workspace_id": "w1"}, {"id": "b", "workspace_id": "w1"}]
 
 
@@ -44,12 +44,12 @@ class Call:
     result: Any
 
 
-async def items_of_page(client, runnable):
-    return (await client.runs_page(runnable)).items
+async def items_of_page(client, target):
+    return (await client.runs_page(target)).items
 
 
-async def status_of(client, runnable):
-    return (await client.get_run(runnable, "r1")).status
+async def status_of(client, target):
+    return (await client.get_run(target, "r1")).status
 
 
 OF_JOB, OF_GROUP = "job 'j1' in workspace 'w1'", "job group 'g1' in workspace 'w1'"
@@ -71,10 +71,10 @@ READS = {
 }
 STARTS = {
     "POST /jobs/j1/run": Call(
-        lambda c: c.start_run(JOB, idempotency_key="wish-1"), OF_JOB, {"run_id": "r1"}, "r1"
+        lambda c: c.start_run(JOB, idempotency_key="start-1"), OF_JOB, {"run_id": "r1"}, "r1"
     ),
     "POST /job-groups/g1/run": Call(
-        lambda c: c.start_run(GROUP, idempotency_key="wish-1"), OF_GROUP, {"run_id": "r1"}, "r1"
+        lambda c: c.start_run(GROUP, idempotency_key="start-1"), OF_GROUP, {"run_id": "r1"}, "r1"
     ),
 }
 CANCELS = {
@@ -119,15 +119,15 @@ def ask(settings, monkeypatch):
     """Make calls one after the other, and give what the last one gives or raises."""
     clock = HastyClock(monkeypatch)
 
-    async def make(calls, patience):
-        async with DataRecsClient(settings, tls=None, patience=patience) as client:
+    async def make(calls, policy):
+        async with DataRecsClient(settings, tls=None, policy=policy) as client:
             for call in calls:
                 result = await call.make(client)
             return result
 
-    def ask(*calls, patience=OPERATOR):
+    def ask(*calls, policy=OPERATOR):
         try:
-            return clock.run(make(calls, patience))
+            return clock.run(make(calls, policy))
         except errors.DataRecsError as error:
             return error
 
@@ -376,7 +376,7 @@ def test_a_429_is_met_however_often(wire, ask, name):
 @pytest.mark.parametrize("error", SOME)
 def test_one_look_is_one_request(wire, ask, name, error):
     wire.answer(name, ERRORS[error][0])
-    ask(CALLS[name], patience=ONE_LOOK)
+    ask(CALLS[name], policy=ONE_POLL)
     assert len(wire.seen) == 1
 
 
@@ -424,7 +424,7 @@ def test_an_error_with_a_body_of_datarecs_is_its_own(wire, ask, status, body):
 @pytest.mark.parametrize("body", OTHERS)
 def test_an_error_with_another_body_says_nothing(wire, ask, status, body):
     wire.answer("GET /workspaces", Answer(status, OTHERS[body], HTML))
-    problem = ask(CALLS["GET /workspaces"], patience=ONE_LOOK)
+    problem = ask(CALLS["GET /workspaces"], policy=ONE_POLL)
     assert type(problem) is errors.ForeignAnswer
     assert problem.status == status
 
@@ -620,7 +620,7 @@ NO_NEW_RUNS = [
 def test_where_the_answer_to_a_start_has_the_runs_id(wire, ask, name, body):
     wire.answer(name, Answer(201, body))
     assert ask(STARTS[name]) == "r1"
-    assert [seen.headers["Idempotency-Key"] for seen in wire.seen] == ["wish-1"]
+    assert [seen.headers["Idempotency-Key"] for seen in wire.seen] == ["start-1"]
 
 
 @pytest.mark.parametrize("name", STARTS)

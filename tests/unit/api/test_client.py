@@ -18,9 +18,9 @@ import aiohttp
 import pytest
 
 from airflow_provider_datarecs.api import client as client_module
-from airflow_provider_datarecs.api import errors
+from airflow_provider_datarecs.api import errors, transport
 from airflow_provider_datarecs.api.client import DataRecsClient
-from airflow_provider_datarecs.api.retry import ONE_LOOK
+from airflow_provider_datarecs.api.retry import ONE_POLL
 from airflow_provider_datarecs.api.runs import read_run
 from airflow_provider_datarecs.api.settings import ClientSettings
 from airflow_provider_datarecs.simulator import Fault, Simulator
@@ -54,12 +54,12 @@ def ok(body=b'{"items": []}', **headers):
     ],
 )
 async def test_rubbish_for_an_answer(raw_server, open_client, job, answer, kind):
-    async with raw_server(answer) as server, open_client(server.url, patience=ONE_LOOK) as client:
+    async with raw_server(answer) as server, open_client(server.url, policy=ONE_POLL) as client:
         with pytest.raises(errors.MaybeArrived) as caught:
             await client.list_workspaces()
         server.heads.clear()
         with pytest.raises(errors.RunMayHaveStarted):
-            await client.start_run(job, idempotency_key="wish-1")
+            await client.start_run(job, idempotency_key="start-1")
     assert type(caught.value) is kind
     assert "demo-key" not in str(caught.value)
     assert [head.split()[0] for head in server.heads] == ["POST"]
@@ -75,7 +75,7 @@ async def test_rubbish_for_an_answer(raw_server, open_client, job, answer, kind)
     ],
 )
 async def test_what_gateways_add_to_an_answer_does_no_harm(raw_server, open_client, answer):
-    async with raw_server(answer) as server, open_client(server.url, patience=ONE_LOOK) as client:
+    async with raw_server(answer) as server, open_client(server.url, policy=ONE_POLL) as client:
         assert await client.list_workspaces() == []
 
 
@@ -123,7 +123,7 @@ async def test_no_error_of_a_library_gets_out_before_a_request_is_sent(
     monkeypatch.setattr(aiohttp.TCPConnector, "connect", fail)
     named = f"no connection to .*{type(surprise).__name__}: "
     with pytest.raises(errors.NeverArrived, match=named) as caught:
-        await client.start_run(job, idempotency_key="wish-1")
+        await client.start_run(job, idempotency_key="start-1")
     assert caught.value.__cause__ is surprise
     assert server.requests == []
     assert caplog.text.count("Traceback") == 1
@@ -140,7 +140,7 @@ async def test_no_error_of_a_library_gets_out_after_a_request_is_sent(
     with pytest.raises(errors.MaybeArrived, match=f"no answer from .*{type(surprise).__name__}: "):
         await client.get_run(job, "r1")
     with pytest.raises(errors.RunMayHaveStarted) as caught:
-        await client.start_run(job, idempotency_key="wish-1")
+        await client.start_run(job, idempotency_key="start-1")
     assert type(caught.value.why) is errors.MaybeArrived
     assert caplog.text.count("Traceback") == 1  # however often it happens
 
@@ -154,12 +154,12 @@ async def test_a_mistake_in_reading_an_answer_is_an_answer_that_cannot_be_read(
 
     monkeypatch.setattr(client_module, "read_run", fail)
     server.faults.append(Fault(times=None, status=200, body='{"id": "r1"}' + " " * size))
-    async with open_client(server.url, patience=ONE_LOOK) as client:
+    async with open_client(server.url, policy=ONE_POLL) as client:
         with pytest.raises(errors.UnreadableAnswer, match="cannot be read: ZeroDivisionError: oops"):
             await client.get_run(job, "r1")
 
 
-@pytest.mark.parametrize("key", ["wish\n1", "wish\r\nX-More: 1", "w\x00"])
+@pytest.mark.parametrize("key", ["start\n1", "start\r\nX-More: 1", "w\x00"])
 async def test_a_key_that_no_header_can_carry_is_refused_before_anything_is_sent(server, client, job, key):
     with pytest.raises(errors.InvalidInput, match="idempotency_key"):
         await client.start_run(job, idempotency_key=key)
@@ -171,28 +171,28 @@ async def test_half_a_character_is_refused_before_anything_is_sent(server, clien
     with pytest.raises(errors.InvalidInput, match="workspace_id"):
         await client.list_jobs(text)
     with pytest.raises(errors.InvalidInput, match="run_label"):
-        await client.start_run(job, idempotency_key="wish-1", run_label=text)
+        await client.start_run(job, idempotency_key="start-1", run_label=text)
     assert server.requests == []
 
 
 async def test_a_host_that_cannot_be_looked_up_never_arrived(open_client, job):
-    async with open_client("http://datarecs.invalid", extra=INSECURE, patience=ONE_LOOK) as client:
+    async with open_client("http://datarecs.invalid", extra=INSECURE, policy=ONE_POLL) as client:
         client.settings = replace(client.settings, base_url=f"http://{'x' * 70}.invalid")
         with pytest.raises(errors.NeverArrived, match="no connection to"):
-            await client.start_run(job, idempotency_key="wish-1")
+            await client.start_run(job, idempotency_key="start-1")
 
 
 async def test_a_connection_that_is_waited_for_too_long_never_arrived(open_client, job, monkeypatch):
-    monkeypatch.setattr(client_module, "REQUEST_TIMEOUT", 0.05)
+    monkeypatch.setattr(transport, "REQUEST_TIMEOUT", 0.05)
     never = asyncio.get_running_loop().create_future()
 
     async def connect(*_args, **_more):
         await never
 
     monkeypatch.setattr(aiohttp.TCPConnector, "connect", connect)
-    async with open_client("http://127.0.0.1:1", patience=ONE_LOOK) as client:
+    async with open_client("http://127.0.0.1:1", policy=ONE_POLL) as client:
         with pytest.raises(errors.NeverArrived):
-            await client.start_run(job, idempotency_key="wish-1")
+            await client.start_run(job, idempotency_key="start-1")
 
 
 async def test_a_session_that_cannot_be_closed_takes_no_answer_back(
@@ -206,32 +206,32 @@ async def test_a_session_that_cannot_be_closed_takes_no_answer_back(
 
     monkeypatch.setattr(aiohttp.ClientSession, "close", fail)
     async with open_client(server.url) as client:
-        run_id = await client.start_run(job, idempotency_key="wish-1")
+        run_id = await client.start_run(job, idempotency_key="start-1")
     assert run_id
     assert "cannot be closed" in caplog.text
 
 
 async def test_an_oversized_body_is_not_read_to_its_end(server, open_client):
     server.faults.append(Fault(status=200, body="[" + " " * (17 * 1024 * 1024) + "]"))
-    async with open_client(server.url, patience=ONE_LOOK) as client:
+    async with open_client(server.url, policy=ONE_POLL) as client:
         with pytest.raises(errors.UnreadableAnswer, match="larger than 16777216 bytes"):
             await client.list_workspaces()
 
 
 async def test_an_answer_that_does_not_come_in_time(server, open_client, job, monkeypatch):
-    monkeypatch.setattr(client_module, "REQUEST_TIMEOUT", 0.1)
+    monkeypatch.setattr(transport, "REQUEST_TIMEOUT", 0.1)
     server.faults.append(Fault(times=None, delay=600))
-    async with open_client(server.url, patience=ONE_LOOK) as client:
+    async with open_client(server.url, policy=ONE_POLL) as client:
         with pytest.raises(errors.MaybeArrived, match="no answer from"):
             await client.list_workspaces()
         with pytest.raises(errors.RunMayHaveStarted, match=r"TimeoutError|timeout"):
-            await client.start_run(job, idempotency_key="wish-1")
+            await client.start_run(job, idempotency_key="start-1")
     server.stop()
     assert [request.method for request in server.requests].count("POST") == 1
 
 
 async def test_a_connection_that_is_not_made_in_time_never_arrived(open_client, job, monkeypatch):
-    monkeypatch.setattr(client_module, "CONNECT_TIMEOUT", 0.1)
+    monkeypatch.setattr(transport, "CONNECT_TIMEOUT", 0.1)
     with socket.socket() as full, socket.socket() as first, socket.socket() as second:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
@@ -239,9 +239,9 @@ async def test_a_connection_that_is_not_made_in_time_never_arrived(open_client, 
             waiting.setblocking(False)
             waiting.connect_ex(full.getsockname())
         url = f"http://127.0.0.1:{full.getsockname()[1]}"
-        async with open_client(url, patience=ONE_LOOK) as client:
+        async with open_client(url, policy=ONE_POLL) as client:
             with pytest.raises(errors.NeverArrived, match=f"no connection to {url}"):
-                await client.start_run(job, idempotency_key="wish-1")
+                await client.start_run(job, idempotency_key="start-1")
 
 
 async def test_a_name_that_does_not_resolve_never_arrived(open_client, job, monkeypatch):
@@ -249,9 +249,9 @@ async def test_a_name_that_does_not_resolve_never_arrived(open_client, job, monk
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    async with open_client("http://datarecs.invalid", extra=INSECURE, patience=ONE_LOOK) as client:
+    async with open_client("http://datarecs.invalid", extra=INSECURE, policy=ONE_POLL) as client:
         with pytest.raises(errors.NeverArrived, match=r"datarecs\.invalid.*Name or service not known"):
-            await client.start_run(job, idempotency_key="wish-1")
+            await client.start_run(job, idempotency_key="start-1")
 
 
 @pytest.fixture(scope="session")
@@ -307,15 +307,15 @@ async def test_https_with_a_certificate_that_is_trusted(tls_server, job):
     settings = ClientSettings.from_fields(host=tls_server.url, api_key="demo-key")
     async with DataRecsClient(settings, tls=settings.tls()) as client:
         assert (await client.list_workspaces())[0]["name"] == "Finance"
-        await client.start_run(job, idempotency_key="wish-1")
+        await client.start_run(job, idempotency_key="start-1")
     assert len(tls_server.requests) == 2
 
 
 async def test_a_certificate_that_does_not_verify_never_arrived(tls_server, job):
     settings = ClientSettings.from_fields(host=tls_server.url, api_key="demo-key")
-    async with DataRecsClient(settings, tls=settings.tls(), patience=ONE_LOOK) as client:
+    async with DataRecsClient(settings, tls=settings.tls(), policy=ONE_POLL) as client:
         with pytest.raises(errors.NeverArrived, match=r"(?i)certificate.verify.failed"):
-            await client.start_run(job, idempotency_key="wish-1")
+            await client.start_run(job, idempotency_key="start-1")
     assert tls_server.requests == []
 
 
@@ -323,17 +323,17 @@ async def test_a_certificate_that_does_not_verify_never_arrived(tls_server, job)
 async def test_a_certificate_for_another_name_never_arrived(tls_server, job):
     host = tls_server.url.replace("127.0.0.1", "localhost")
     settings = ClientSettings.from_fields(host=host, api_key="demo-key")
-    async with DataRecsClient(settings, tls=settings.tls(), patience=ONE_LOOK) as client:
+    async with DataRecsClient(settings, tls=settings.tls(), policy=ONE_POLL) as client:
         with pytest.raises(errors.NeverArrived, match=r"(?i)certificate"):
-            await client.start_run(job, idempotency_key="wish-1")
+            await client.start_run(job, idempotency_key="start-1")
     assert tls_server.requests == []
 
 
 async def test_https_to_a_server_without_tls_never_arrived(server, job):
     settings = ClientSettings.from_fields(host=server.url.replace("http", "https"), api_key="demo-key")
-    async with DataRecsClient(settings, tls=settings.tls(), patience=ONE_LOOK) as client:
+    async with DataRecsClient(settings, tls=settings.tls(), policy=ONE_POLL) as client:
         with pytest.raises(errors.NeverArrived):
-            await client.start_run(job, idempotency_key="wish-1")
+            await client.start_run(job, idempotency_key="start-1")
     assert server.requests == []
 
 
@@ -357,9 +357,9 @@ async def test_a_proxy_that_refuses_sees_no_api_key_and_shows_no_password(raw_se
     async with raw_server(b"HTTP/1.1 407 Who are you\r\nContent-Length: 0\r\n\r\n") as proxy:
         monkeypatch.setenv("https_proxy", proxy.url.replace("//", "//me:s3cret@"))
         settings = ClientSettings.from_fields(host="https://datarecs.invalid", api_key="demo-key")
-        async with DataRecsClient(settings, tls=settings.tls(), patience=ONE_LOOK) as client:
+        async with DataRecsClient(settings, tls=settings.tls(), policy=ONE_POLL) as client:
             with pytest.raises(errors.NeverArrived, match=r"the proxy refuses .*407 Who are you") as caught:
-                await client.start_run(job, idempotency_key="wish-1")
+                await client.start_run(job, idempotency_key="start-1")
     assert proxy.heads[0].startswith("CONNECT datarecs.invalid:443 ")
     assert "demo-key" not in proxy.heads[0]
     assert "s3cret" not in f"{caught.value} {caught.value!r} {caught.value.__cause__}"
@@ -404,11 +404,11 @@ def test_nothing_stays_open(server, open_client, job, fault):
         asyncio.get_running_loop().set_exception_handler(lambda _loop, context: complaints.append(context))
         if fault:
             server.faults.append(Fault(times=None, **fault))
-        async with open_client(server.url, patience=ONE_LOOK) as client:
+        async with open_client(server.url, policy=ONE_POLL) as client:
             with suppress(errors.DataRecsError):
                 await client.list_workspaces()
             with suppress(errors.DataRecsError):
-                await client.start_run(job, idempotency_key="wish-1")
+                await client.start_run(job, idempotency_key="start-1")
         del client
         gc.collect()
 

@@ -4,7 +4,7 @@ import pytest
 
 from airflow_provider_datarecs.api import client as client_module
 from airflow_provider_datarecs.api.errors import EndlessList, UnreadableAnswer
-from airflow_provider_datarecs.api.retry import ONE_LOOK
+from airflow_provider_datarecs.api.retry import ONE_POLL
 from airflow_provider_datarecs.simulator import Fault, Simulator
 
 JOBS = [
@@ -133,7 +133,7 @@ async def test_a_list_of_as_many_pages_as_there_may_be_is_read(server, client, w
 async def test_a_next_page_on_another_host_is_refused_and_not_asked(server, open_client):
     with Simulator() as other:
         server.faults.append(page({"id": "a"}, next=f"{other.url}/workspaces"))
-        async with open_client(server.url, patience=ONE_LOOK) as client:
+        async with open_client(server.url, policy=ONE_POLL) as client:
             with pytest.raises(UnreadableAnswer, match="the next page is on another host"):
                 await client.list_workspaces()
         assert other.requests == []
@@ -224,16 +224,16 @@ async def test_unknown_fields_of_workspaces_and_jobs_are_passed_through(client, 
 @pytest.mark.parametrize("fixture", ["job", "group"])
 @pytest.mark.parametrize("page_size", [1, 50])
 async def test_the_run_history_comes_newest_first_over_all_pages(request, client, world, fixture, page_size):
-    runnable = request.getfixturevalue(fixture)
+    target = request.getfixturevalue(fixture)
     world.behaviour.page_size = page_size
-    started = [await client.start_run(runnable, idempotency_key=f"wish-{n}") for n in range(3)]
-    history = await client.list_runs(runnable)
+    started = [await client.start_run(target, idempotency_key=f"start-{n}") for n in range(3)]
+    history = await client.list_runs(target)
     assert [run["id"] for run in history] == started[::-1]
-    assert {run[runnable.kind.id_field] for run in history} == {runnable.id}
+    assert {run[target.kind.id_field] for run in history} == {target.id}
 
 
 async def test_the_run_history_shows_labels(client, job):
-    await client.start_run(job, idempotency_key="wish-1", run_label="nightly")
+    await client.start_run(job, idempotency_key="start-1", run_label="nightly")
     assert [run["run_label"] for run in await client.list_runs(job)] == ["nightly"]
 
 

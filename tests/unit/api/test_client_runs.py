@@ -11,7 +11,7 @@ from airflow_provider_datarecs.api.errors import (
     RateLimited,
     UnreadableAnswer,
 )
-from airflow_provider_datarecs.api.retry import ONE_LOOK
+from airflow_provider_datarecs.api.retry import ONE_POLL
 from airflow_provider_datarecs.simulator import ApiKey, Fault, Plan, RateLimit
 
 TIMES = {"started_at": "2026-01-01T00:00:10.000Z", "completed_at": "2026-01-01T00:00:40.000Z"}
@@ -30,19 +30,19 @@ def clock(world):
 
 @pytest.mark.parametrize("fixture", ["job", "group"])
 async def test_a_started_run_gives_its_id(request, client, world, fixture):
-    runnable = request.getfixturevalue(fixture)
-    run_id = await client.start_run(runnable, idempotency_key="wish-1")
-    assert [run.id for run in world.runs[runnable.kind]] == [run_id]
+    target = request.getfixturevalue(fixture)
+    run_id = await client.start_run(target, idempotency_key="start-1")
+    assert [run.id for run in world.runs[target.kind]] == [run_id]
 
 
 async def test_the_same_idempotency_key_gives_the_same_run(client, job):
-    first = await client.start_run(job, idempotency_key="wish-1")
-    assert await client.start_run(job, idempotency_key="wish-1") == first
-    assert await client.start_run(job, idempotency_key="wish-2") != first
+    first = await client.start_run(job, idempotency_key="start-1")
+    assert await client.start_run(job, idempotency_key="start-1") == first
+    assert await client.start_run(job, idempotency_key="start-2") != first
 
 
 async def test_a_label_reaches_the_run(client, world, job):
-    await client.start_run(job, idempotency_key="wish-1", run_label="nächtlich")
+    await client.start_run(job, idempotency_key="start-1", run_label="nächtlich")
     assert [run.label for run in world.runs[job.kind]] == ["nächtlich"]
 
 
@@ -50,7 +50,7 @@ async def test_a_label_reaches_the_run(client, world, job):
 async def test_a_run_from_queued_to_completed(client, world, clock, job, key_style):
     world.behaviour.key_style = key_style
     world.owners[job.kind]["j1"].plan = Plan(queued=10, running=30, rows_matched=990, rows_unmatched=10)
-    run_id = await client.start_run(job, idempotency_key="wish-1")
+    run_id = await client.start_run(job, idempotency_key="start-1")
     seen = []
     for seconds in (0, 10, 40):
         clock(seconds)
@@ -77,7 +77,7 @@ async def test_a_run_from_queued_to_completed(client, world, clock, job, key_sty
 async def test_a_failed_run_has_no_counts_and_its_error_as_it_came(client, world, job, key_style, error):
     world.behaviour.key_style = key_style
     world.owners[job.kind]["j1"].plan = Plan(status="FAILED", queued=0, running=0, error=error)
-    run = await client.get_run(job, await client.start_run(job, idempotency_key="wish-1"))
+    run = await client.get_run(job, await client.start_run(job, idempotency_key="start-1"))
     assert run.status == "FAILED"
     assert run.result["error"] == error
     assert [run.result[f"rows_{name}"] for name in ("processed", "matched", "unmatched")] == [None] * 3
@@ -91,7 +91,7 @@ async def test_a_group_run_with_or_without_totals_of_its_own_reads_the_same(
     jobs = world.owners[group.kind.JOB]
     jobs["j1"].plan = Plan(queued=10, running=20, rows_processed=7, rows_matched=5, rows_unmatched=2)
     jobs["j2"].plan = Plan(queued=10, running=30, rows_processed=3, rows_matched=3, rows_unmatched=0)
-    run_id = await client.start_run(group, idempotency_key="wish-1")
+    run_id = await client.start_run(group, idempotency_key="start-1")
     clock(100)
     result = dict((await client.get_run(group, run_id)).result)
     runs = result.pop("runs")
@@ -114,23 +114,23 @@ async def test_a_group_run_with_or_without_totals_of_its_own_reads_the_same(
 async def test_a_group_run_fails_with_any_of_its_jobs_and_shows_the_error(client, world, group):
     failing = Plan(status="FAILED", queued=0, running=0, error={"code": "E1"})
     world.owners[group.kind.JOB]["j2"].plan = failing
-    run = await client.get_run(group, await client.start_run(group, idempotency_key="wish-1"))
+    run = await client.get_run(group, await client.start_run(group, idempotency_key="start-1"))
     assert (run.status, run.result["error"]) == ("FAILED", {"code": "E1"})
 
 
 @pytest.mark.parametrize("fixture", ["job", "group"])
 async def test_a_cancelled_run_ends_cancelled(request, client, world, fixture):
-    runnable = request.getfixturevalue(fixture)
-    for job in world.owners[runnable.kind.JOB].values():
+    target = request.getfixturevalue(fixture)
+    for job in world.owners[target.kind.JOB].values():
         job.plan = Plan(queued=0, running=1000)
-    run_id = await client.start_run(runnable, idempotency_key="wish-1")
-    assert await client.cancel_run(runnable, run_id, reason="cleared") is True
-    assert (await client.get_run(runnable, run_id)).status == "CANCELLED"
+    run_id = await client.start_run(target, idempotency_key="start-1")
+    assert await client.cancel_run(target, run_id, reason="cleared") is True
+    assert (await client.get_run(target, run_id)).status == "CANCELLED"
 
 
 async def test_a_service_that_offers_no_cancelling(client, world, job):
     world.behaviour.offers_cancel = False
-    run_id = await client.start_run(job, idempotency_key="wish-1")
+    run_id = await client.start_run(job, idempotency_key="start-1")
     assert await client.cancel_run(job, run_id, reason="cleared") is False
 
 
@@ -150,15 +150,15 @@ async def test_cancelling_without_the_permission_is_an_error(world, server, open
 async def test_a_page_names_the_next_one_until_there_is_none(
     request, server, client, world, fixture, key_style, paging
 ):
-    runnable = request.getfixturevalue(fixture)
-    owner = world.owners[runnable.kind][runnable.id]
-    run_ids = [world.start_run(runnable.kind, owner).id for _ in range(5)]
+    target = request.getfixturevalue(fixture)
+    owner = world.owners[target.kind][target.id]
+    run_ids = [world.start_run(target.kind, owner).id for _ in range(5)]
     world.behaviour.paging, world.behaviour.page_size, world.behaviour.key_style = paging, 2, key_style
-    page = await client.runs_page(runnable)
+    page = await client.runs_page(target)
     pages = [page]
     while page.next_url is not None:
-        assert page.next_url.startswith(f"{server.url}/{runnable.kind.path}/{runnable.id}/runs?")
-        page = await client.runs_page(runnable, page.next_url)
+        assert page.next_url.startswith(f"{server.url}/{target.kind.path}/{target.id}/runs?")
+        page = await client.runs_page(target, page.next_url)
         pages.append(page)
     shown = [[item["id"] for item in page.items] for page in pages]
     assert shown == [run_ids[:2:-1], run_ids[2:0:-1], run_ids[:1]]
@@ -223,13 +223,13 @@ async def test_nothing_is_sent_while_the_limit_is_known_to_be_used_up(
     server, world, open_client, job, shared_clock
 ):
     world.rate_limit = RateLimit(requests=1)
-    async with open_client(server.url, patience=ONE_LOOK) as client:
+    async with open_client(server.url, policy=ONE_POLL) as client:
         await client.runs_page(job)
         for call in (
             client.list_workspaces(),
             client.runs_page(job),
             client.get_run(job, "r1"),
-            client.start_run(job, idempotency_key="wish-1"),
+            client.start_run(job, idempotency_key="start-1"),
         ):
             with pytest.raises(
                 RateLimited, match="not sent: the rate limit is used up and opens in"
@@ -250,7 +250,7 @@ async def test_an_operator_waits_for_the_limit_rather_than_meet_it(
     async with open_client(server.url) as client:
         for _ in range(6):
             await client.list_workspaces()
-        run_id = await client.start_run(job, idempotency_key="wish-1")
+        run_id = await client.start_run(job, idempotency_key="start-1")
     assert [seen.status for seen in server.requests] == [200] * 6 + [201]
     assert [run.id for run in world.runs[job.kind]] == [run_id]
     assert 179 < shared_clock[0] - began < 185

@@ -6,17 +6,17 @@ import json
 
 import pytest
 
-from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.api.errors import InvalidInput
-from airflow_provider_datarecs.api.runs import Runnable
+from airflow_provider_datarecs.api.targets import Target
 from airflow_provider_datarecs.simulator import Fault, Plan
 
-JOB = Runnable(Kind.JOB, "j1", "w1")
-GROUP = Runnable(Kind.JOB_GROUP, "g1", "w1")
+JOB = Target(TargetKind.JOB, "j1", "w1")
+GROUP = Target(TargetKind.JOB_GROUP, "g1", "w1")
 
 
-def start(runnable, **more):
-    return lambda client: client.start_run(runnable, idempotency_key="wish-1", **more)
+def start(target, **more):
+    return lambda client: client.start_run(target, idempotency_key="start-1", **more)
 
 
 CALLS = [
@@ -71,21 +71,21 @@ async def test_request_on_the_wire(server, open_client, base, call, method, path
     assert 200 <= request.status < 300
 
 
-@pytest.mark.parametrize(("runnable", "path"), [(JOB, "/jobs/j1"), (GROUP, "/job-groups/g1")])
-async def test_one_run_and_its_cancelling_on_the_wire(server, client, runnable, path):
-    run_id = await client.start_run(runnable, idempotency_key="wish-1")
-    await client.get_run(runnable, run_id)
-    assert await client.cancel_run(runnable, run_id, reason="the task was cleared") is True
-    _, looked, cancelled = server.requests
-    assert (looked.method, looked.path, looked.body) == ("GET", f"{path}/runs/{run_id}", "")
+@pytest.mark.parametrize(("target", "path"), [(JOB, "/jobs/j1"), (GROUP, "/job-groups/g1")])
+async def test_one_run_and_its_cancelling_on_the_wire(server, client, target, path):
+    run_id = await client.start_run(target, idempotency_key="start-1")
+    await client.get_run(target, run_id)
+    assert await client.cancel_run(target, run_id, reason="the task was cleared") is True
+    _, polled, cancelled = server.requests
+    assert (polled.method, polled.path, polled.body) == ("GET", f"{path}/runs/{run_id}", "")
     assert (cancelled.method, cancelled.path) == ("POST", f"{path}/runs/{run_id}/cancel")
     assert json.loads(cancelled.body) == {"reason": "the task was cleared"}
-    assert looked.query == cancelled.query == {"workspace_id": "w1"}
+    assert polled.query == cancelled.query == {"workspace_id": "w1"}
 
 
 async def test_every_request_carries_the_api_key(server, client):
     await client.list_workspaces()
-    await client.start_run(JOB, idempotency_key="wish-1")
+    await client.start_run(JOB, idempotency_key="start-1")
     assert [request.headers["Authorization"] for request in server.requests] == ["Bearer demo-key"] * 2
 
 
@@ -104,19 +104,19 @@ async def test_no_tenant_header_unless_the_extra_names_one(server, client):
 async def test_the_tenant_of_the_extra_is_sent_with_every_request(server, open_client):
     async with open_client(server.url, extra={"tenant": "acme"}) as client:
         await client.list_workspaces()
-        await client.start_run(JOB, idempotency_key="wish-1")
+        await client.start_run(JOB, idempotency_key="start-1")
     assert [request.headers["X-Datarecs-Tenant-Hint"] for request in server.requests] == ["acme", "acme"]
 
 
 async def test_a_trigger_carries_its_idempotency_key_and_nothing_else_does(server, client):
-    await client.start_run(JOB, idempotency_key="wish-1")
+    await client.start_run(JOB, idempotency_key="start-1")
     await client.list_runs(JOB)
-    assert server.requests[0].headers["Idempotency-Key"] == "wish-1"
+    assert server.requests[0].headers["Idempotency-Key"] == "start-1"
     assert "Idempotency-Key" not in server.requests[1].headers
 
 
 async def test_a_trigger_without_a_label_has_no_body_at_all(server, client):
-    await client.start_run(JOB, idempotency_key="wish-1")
+    await client.start_run(JOB, idempotency_key="start-1")
     headers = server.requests[0].headers
     assert headers.get("Content-Length", "0") == "0"
     assert "Transfer-Encoding" not in headers
@@ -145,8 +145,8 @@ AWKWARD = [
 @pytest.mark.parametrize(("job_id", "segment"), AWKWARD)
 async def test_an_id_is_one_quoted_segment_of_the_path(server, client, world, job_id, segment):
     world.add_job(job_id, "awkward", "w1", Plan(queued=0, running=0))
-    awkward = Runnable(Kind.JOB, job_id, "w1")
-    run_id = await client.start_run(awkward, idempotency_key="wish-1")
+    awkward = Target(TargetKind.JOB, job_id, "w1")
+    run_id = await client.start_run(awkward, idempotency_key="start-1")
     assert (await client.get_run(awkward, run_id)).status == "COMPLETED"
     assert [request.path for request in server.requests] == [
         f"/jobs/{segment}/run",
@@ -166,7 +166,7 @@ async def test_a_workspace_id_arrives_whole_in_the_query(server, client, world, 
     world.add_workspace(workspace_id, "Awkward")
     world.add_job("awkward", "awkward", workspace_id)
     assert [job["id"] for job in await client.list_jobs(workspace_id)] == ["awkward"]
-    await client.list_runs(Runnable(Kind.JOB, "awkward", workspace_id))
+    await client.list_runs(Target(TargetKind.JOB, "awkward", workspace_id))
     assert [request.query for request in server.requests] == [{"workspace_id": workspace_id}] * 2
 
 
@@ -177,16 +177,16 @@ NO_IDS = ["", " ", "\t\n", ".", "..", None, "None", True, 7.0, b"j1", ["j1"], *H
 
 
 @pytest.mark.parametrize("bad", NO_IDS)
-@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("kind", list(TargetKind))
 def test_what_cannot_be_the_id_of_a_job_or_group_is_refused(kind, bad):
-    with pytest.raises(InvalidInput, match="job_group_id" if kind is Kind.JOB_GROUP else "job_id"):
-        Runnable(kind, bad, "w1")
+    with pytest.raises(InvalidInput, match="job_group_id" if kind is TargetKind.JOB_GROUP else "job_id"):
+        Target(kind, bad, "w1")
 
 
 @pytest.mark.parametrize("bad", NO_IDS)
 def test_what_cannot_be_the_id_of_a_workspace_is_refused(bad):
     with pytest.raises(InvalidInput, match="workspace_id"):
-        Runnable(Kind.JOB, "j1", bad)
+        Target(TargetKind.JOB, "j1", bad)
 
 
 @pytest.mark.parametrize("bad", NO_IDS)
@@ -206,20 +206,20 @@ async def test_what_cannot_be_a_run_id_is_refused_before_anything_is_sent(server
 @pytest.mark.parametrize("bad", [one for one in HELD_BY_NO_ID if one.isprintable() or one.isascii()])
 def test_an_id_that_holds_what_none_does_is_named_with_it(bad):
     with pytest.raises(InvalidInput) as caught:
-        Runnable(Kind.JOB, bad, "w1")
+        Target(TargetKind.JOB, bad, "w1")
     assert str(caught.value).startswith(f"job_id is {bad!r}, which is no id, since it holds ")
 
 
 async def test_an_id_that_came_as_a_number_is_text(server, client, world):
     world.add_workspace("7", "Numbers")
     world.add_job("12", "numbered", "7", Plan(queued=0, running=0))
-    runnable = Runnable(Kind.JOB, 12, 7)
-    assert runnable == Runnable(Kind.JOB, "12", "7")
+    target = Target(TargetKind.JOB, 12, 7)
+    assert target == Target(TargetKind.JOB, "12", "7")
     assert [job["id"] for job in await client.list_jobs(7)] == ["12"]
-    await client.start_run(runnable, idempotency_key="wish-1", run_label=20240131)
+    await client.start_run(target, idempotency_key="start-1", run_label=20240131)
     server.faults.append(Fault(status=200, body={"id": 345, "status": "RUNNING"}))
-    assert (await client.get_run(runnable, 345)).id == "345"
-    assert await client.cancel_run(runnable, 345, reason="why") is False
+    assert (await client.get_run(target, 345)).id == "345"
+    assert await client.cancel_run(target, 345, reason="why") is False
     assert [(seen.path, seen.body) for seen in server.requests[1:]] == [
         ("/jobs/12/run", '{"run_label": "20240131"}'),
         ("/jobs/12/runs/345", ""),

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from airflow_provider_datarecs.api import errors
-from airflow_provider_datarecs.api.retry import ONE_LOOK
+from airflow_provider_datarecs.api.retry import ONE_POLL
 from airflow_provider_datarecs.simulator import ApiKey, Fault, Simulator
 
 
 @pytest.fixture
 async def client(server, open_client):
     """A client that asks once only."""
-    async with open_client(server.url, patience=ONE_LOOK) as client:
+    async with open_client(server.url, policy=ONE_POLL) as client:
         yield client
 
 
@@ -22,7 +24,7 @@ async def test_a_start_that_something_else_refuses_may_have_been_carried_out(
 ):
     server.faults.append(Fault(status=status, body="<html>no</html>", carry_out=True))
     with pytest.raises(errors.RunMayHaveStarted) as caught:
-        await client.start_run(job, idempotency_key="wish-1")
+        await client.start_run(job, idempotency_key="start-1")
     assert type(caught.value.why) is errors.ForeignAnswer
     assert len(world.runs[job.kind]) == 1
 
@@ -38,7 +40,7 @@ async def test_a_key_that_lacks_the_permission(server, world, client, open_clien
     world.api_keys.append(ApiKey("reader", read_only=True))
     async with open_client(server.url, api_key="reader") as client:
         with pytest.raises(errors.Forbidden, match=r"lacks the permission.*\(POST /jobs/j1/run\)"):
-            await client.start_run(job, idempotency_key="wish-1")
+            await client.start_run(job, idempotency_key="start-1")
     assert len(server.requests) == 1
 
 
@@ -51,7 +53,7 @@ async def test_a_run_that_does_not_exist(client, job):
 
 async def test_the_simulators_own_validation_is_shown(client, job):
     with pytest.raises(errors.Rejected, match=r"422: Validation failed; run_label: must be text"):
-        await client.start_run(job, idempotency_key="wish-1", run_label="x" * 1000)
+        await client.start_run(job, idempotency_key="start-1", run_label="x" * 1000)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -62,7 +64,7 @@ async def test_a_redirect_is_not_followed_so_that_the_key_stays_here(server, cli
         with pytest.raises(errors.Redirected, match=f"to {target}, not followed"):
             await client.list_workspaces()
         with pytest.raises(errors.DataRecsError) as caught:
-            await client.start_run(job, idempotency_key="wish-1")
+            await client.start_run(job, idempotency_key="start-1")
         assert other.requests == []
     # The others can be the answer to a request that was carried out.
     nothing_done = status in (301, 307, 308)
@@ -78,3 +80,12 @@ def test_a_run_that_may_have_started_tells_why_that_is_not_known(job):
         "A run of job 'j1' in workspace 'w1' may have started at DataRecs, but its id is unknown: no answer "
         "(POST /jobs/j1/run)"
     )
+
+
+def test_the_tree_at_the_top_names_each_error_under_its_parent():
+    drawn, above = {}, {}
+    for indent, name in re.findall(r"^( {4,})([A-Z]\w+) {2,}\S", errors.__doc__, re.MULTILINE):
+        above[len(indent)] = name
+        drawn[name] = above.get(len(indent) - 4, "Exception")
+    classes = [one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, Exception)]
+    assert drawn == {one.__name__: one.__bases__[0].__name__ for one in classes}

@@ -8,8 +8,8 @@ from contextlib import suppress
 
 import pytest
 
-from airflow_provider_datarecs.api.retry import ONE_LOOK
-from airflow_provider_datarecs.api.start import Wish, start_once
+from airflow_provider_datarecs.api.retry import ONE_POLL
+from airflow_provider_datarecs.api.start import StartRequest, start_once
 
 BODIES = {"GET": b'{"items": []}', "POST": b'{"run_id": "r1"}'}
 
@@ -47,16 +47,16 @@ async def closing():
 
 async def test_a_start_after_a_look_is_not_lost(closing, open_client, job):
     async with open_client(closing.url) as client:
-        wish = Wish(key="wish-1", since=time.time())
+        start_request = StartRequest(key="start-1", since=time.time())
         sent_at = time.time() - 3600.0
-        assert await start_once(client, job, wish, sent_at=sent_at, may_repeat=False) == "r1"
+        assert await start_once(client, job, start_request, sent_at=sent_at, may_repeat=False) == "r1"
     assert (closing.answered, closing.lost) == (["GET", "POST"], [])
 
 
 async def test_neither_is_a_start_after_a_start_nor_a_cancel(closing, open_client, job):
-    async with open_client(closing.url, patience=ONE_LOOK) as client:
+    async with open_client(closing.url, policy=ONE_POLL) as client:
         for _ in range(2):
-            await client.start_run(job, idempotency_key="wish-1")
+            await client.start_run(job, idempotency_key="start-1")
         await client.cancel_run(job, "r1", reason="why")
     assert (closing.answered, closing.lost) == (["POST"] * 3, [])
 

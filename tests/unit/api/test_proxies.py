@@ -10,7 +10,7 @@ import pytest
 
 from airflow_provider_datarecs.api.client import DataRecsClient
 from airflow_provider_datarecs.api.errors import InvalidSettings, NeverArrived
-from airflow_provider_datarecs.api.retry import ONE_LOOK
+from airflow_provider_datarecs.api.retry import ONE_POLL
 from airflow_provider_datarecs.api.settings import ClientSettings
 
 
@@ -170,8 +170,8 @@ def test_before_python_3_11_no_proxy_with_https_leads_to_https(environment):
 
 
 async def start(settings, job):
-    async with DataRecsClient(settings, tls=settings.tls(), patience=ONE_LOOK) as client:
-        return await client.start_run(job, idempotency_key="wish-1")
+    async with DataRecsClient(settings, tls=settings.tls(), policy=ONE_POLL) as client:
+        return await client.start_run(job, idempotency_key="start-1")
 
 
 async def test_over_http_the_proxy_gets_its_password(server, environment, job):

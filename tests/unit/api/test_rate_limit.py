@@ -7,9 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from airflow_provider_datarecs.api import answers, rate_limit
+from airflow_provider_datarecs.api import rate_limit, rate_limit_headers
 from airflow_provider_datarecs.api.errors import InvalidSettings
-from airflow_provider_datarecs.api.rate_limit import Limits, SeenLimit
+from airflow_provider_datarecs.api.rate_limit import RateLimitConfig, RateLimitState
 
 NAMES = ["requests_per_minute", "share_left_free", "max_concurrent_requests"]
 EPOCH = 1_767_225_600.0  # 2026-01-01T00:00:00Z, what this machine takes the time for
@@ -21,7 +21,7 @@ def clock(monkeypatch):
     """The seconds that have passed, as a list of one."""
     passed = [0.0]
     monkeypatch.setattr(rate_limit, "time", SimpleNamespace(monotonic=lambda: STARTED + passed[0]))
-    monkeypatch.setattr(answers, "time", SimpleNamespace(time=lambda: EPOCH + passed[0]))
+    monkeypatch.setattr(rate_limit_headers, "time", SimpleNamespace(time=lambda: EPOCH + passed[0]))
     return passed
 
 
@@ -30,7 +30,7 @@ def clock(monkeypatch):
 
 @pytest.mark.parametrize("extra", [{}, dict.fromkeys(NAMES), dict.fromkeys(NAMES, ""), {"tenant": "acme"}])
 def test_defaults(extra):
-    assert Limits.from_extra(extra) == Limits() == Limits(100, 0.2, 8)
+    assert RateLimitConfig.from_extra(extra) == RateLimitConfig() == RateLimitConfig(100, 0.2, 8)
 
 
 @pytest.mark.parametrize(
@@ -52,9 +52,9 @@ def test_defaults(extra):
     ],
 )
 def test_a_number_is_taken_as_one_or_as_text_and_the_rest_has_its_default(name, value, number):
-    limits = Limits.from_extra({name: value})
+    limits = RateLimitConfig.from_extra({name: value})
     assert {one: getattr(limits, one) for one in NAMES} == {
-        **{one: getattr(Limits(), one) for one in NAMES},
+        **{one: getattr(RateLimitConfig(), one) for one in NAMES},
         name: number,
     }
     assert isinstance(limits.max_concurrent_requests, int)
@@ -69,7 +69,7 @@ def test_what_is_no_such_number_is_refused_by_name(name, value):
     with pytest.raises(
         InvalidSettings, match=rf'extra "{name}" must be a number from .* to .*, not'
     ) as caught:
-        Limits.from_extra({name: value})
+        RateLimitConfig.from_extra({name: value})
     assert repr(value) in str(caught.value)
 
 
@@ -88,7 +88,7 @@ def test_what_is_no_such_number_is_refused_by_name(name, value):
 )
 def test_what_is_out_of_bounds_is_refused_by_name(name, value):
     with pytest.raises(InvalidSettings, match=name):
-        Limits.from_extra({name: value})
+        RateLimitConfig.from_extra({name: value})
 
 
 # --- what the answers say ---
@@ -100,7 +100,7 @@ def headers(remaining, reset, **more):
 
 @pytest.fixture
 def seen():
-    return SeenLimit()
+    return RateLimitState()
 
 
 def test_at_first_nothing_is_known_and_nothing_is_closed(seen):

@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from airflow_provider_datarecs.api import errors, retry
-from airflow_provider_datarecs.api.retry import ONE_LOOK, OPERATOR, Patience, retrying
+from airflow_provider_datarecs.api.retry import ONE_POLL, OPERATOR, RetryPolicy, retrying
 from airflow_provider_datarecs.simulator import Fault, RateLimit, Simulator
 
 SPOILT = [
@@ -40,10 +40,10 @@ async def test_a_get_is_tried_five_times_at_most(server, client, caplog, fault, 
 async def test_a_trigger_that_may_have_arrived_is_never_sent_again(
     request, server, client, fixture, fault, kind
 ):
-    runnable = request.getfixturevalue(fixture)
+    target = request.getfixturevalue(fixture)
     server.faults.append(Fault(times=None, **fault))
     with pytest.raises(errors.RunMayHaveStarted, match="may have started") as caught:
-        await client.start_run(runnable, idempotency_key="wish-1")
+        await client.start_run(target, idempotency_key="start-1")
     assert type(caught.value.why) is kind
     assert [request.method for request in server.requests] == ["POST"]
 
@@ -58,17 +58,17 @@ async def test_cancelling_that_may_have_arrived_is_not_sent_again(server, client
 
 async def test_a_rate_limited_trigger_starts_one_run_with_one_idempotency_key(server, client, world, job):
     server.faults.append(Fault(times=3, status=429, headers={"Retry-After": "0"}))
-    run_id = await client.start_run(job, idempotency_key="wish-1")
+    run_id = await client.start_run(job, idempotency_key="start-1")
     assert [run.id for run in world.runs[job.kind]] == [run_id]
-    assert [request.headers["Idempotency-Key"] for request in server.requests] == ["wish-1"] * 4
+    assert [request.headers["Idempotency-Key"] for request in server.requests] == ["start-1"] * 4
 
 
 async def test_the_simulators_own_rate_limit_is_understood(server, world, open_client):
     world.clock = lambda: 1_767_225_600.0
     world.rate_limit = RateLimit(requests=1, window=60)
-    async with open_client(server.url, patience=ONE_LOOK) as client:
+    async with open_client(server.url, policy=ONE_POLL) as client:
         await client.list_workspaces()
-    async with open_client(server.url, patience=ONE_LOOK) as client:  # which has not seen the first answer
+    async with open_client(server.url, policy=ONE_POLL) as client:  # which has not seen the first answer
         with pytest.raises(errors.RateLimited) as caught:
             await client.list_workspaces()
     assert [request.status for request in server.requests] == [200, 429]
@@ -95,7 +95,7 @@ async def test_a_trigger_that_never_arrived_is_sent_again(world, job, open_clien
     monkeypatch.setattr(retry, "_backoff", service_comes_up_in_the_second_pause)
     try:
         async with open_client(f"http://127.0.0.1:{server.url.rpartition(':')[2]}") as client:
-            run_id = await client.start_run(job, idempotency_key="wish-1")
+            run_id = await client.start_run(job, idempotency_key="start-1")
     finally:
         server.stop()
     assert [run.id for run in world.runs[job.kind]] == [run_id]
@@ -106,16 +106,16 @@ async def test_a_trigger_that_never_arrived_is_sent_again(world, job, open_clien
 async def test_a_trigger_that_never_arrives_started_nothing(job, open_client, caplog):
     async with open_client(f"http://127.0.0.1:{free_port()}") as client:
         with pytest.raises(errors.NeverArrived, match=r"no connection to http://127\.0\.0\.1"):
-            await client.start_run(job, idempotency_key="wish-1")
+            await client.start_run(job, idempotency_key="start-1")
     assert caplog.text.count("trying again") == 4
 
 
 class Pauses:
     """Run calls that fail with the given errors, and note the pauses rather than make them."""
 
-    def __init__(self, patience=OPERATOR, *, repeatable=True):
+    def __init__(self, policy=OPERATOR, *, repeatable=True):
         self.made = []
-        self.retrying = retrying(patience, repeatable=repeatable).copy(sleep=self.sleep)
+        self.retrying = retrying(policy, repeatable=repeatable).copy(sleep=self.sleep)
 
     async def sleep(self, seconds):
         self.made.append(seconds)
@@ -173,14 +173,14 @@ async def test_the_fifth_lost_request_is_the_last():
 
 async def test_pauses_between_attempts_grow_and_stay_bounded(monkeypatch):
     monkeypatch.undo()  # the real pauses
-    pauses = Pauses(Patience(attempts=10, seconds=1e9, rate_limited_seconds=0))
+    pauses = Pauses(RetryPolicy(attempts=10, seconds=1e9, rate_limited_seconds=0))
     assert await pauses.run(*[LOST] * 9) == "done"
     for attempt, pause in enumerate(pauses.made):
         assert min(2**attempt, 20) <= pause <= 20 if attempt > 4 else 2**attempt <= pause <= 2**attempt + 1
 
 
-async def test_no_request_begins_that_could_outlast_the_patience():
-    pauses = Pauses(Patience(attempts=5, seconds=29, rate_limited_seconds=0))
+async def test_no_request_begins_that_could_outlast_the_policy():
+    pauses = Pauses(RetryPolicy(attempts=5, seconds=29, rate_limited_seconds=0))
     with pytest.raises(errors.MaybeArrived):
         await pauses.run(LOST)
     assert pauses.made == []

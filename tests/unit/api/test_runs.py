@@ -4,21 +4,14 @@ import json
 
 import pytest
 
-from airflow_provider_datarecs.api.answers import new_run_id
-from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.api.errors import UnreadableAnswer
-from airflow_provider_datarecs.api.runs import (
-    DEEPEST_ERROR,
-    LONGEST_ERROR,
-    Run,
-    Runnable,
-    epoch,
-    read_run,
-    run_from,
-)
+from airflow_provider_datarecs.api.parsing import new_run_id
+from airflow_provider_datarecs.api.runs import DEEPEST_ERROR, LONGEST_ERROR, read_run, run_from
+from airflow_provider_datarecs.api.targets import Target
 
-JOB = Runnable(Kind.JOB, "j1", "w1")
-GROUP = Runnable(Kind.JOB_GROUP, "g1", "w1")
+JOB = Target(TargetKind.JOB, "j1", "w1")
+GROUP = Target(TargetKind.JOB_GROUP, "g1", "w1")
 
 
 def job_run(**fields):
@@ -228,7 +221,7 @@ def test_a_run_that_nobody_asked_for_goes_by_the_id_that_a_start_would_give():
 
 
 @pytest.mark.parametrize(
-    ("runnable", "answer"),
+    ("target", "answer"),
     [
         (JOB, {"id": "r2", "run_id": "r3"}),
         (JOB, {"id": "r2", "job_id": "j1"}),
@@ -241,9 +234,9 @@ def test_a_run_that_nobody_asked_for_goes_by_the_id_that_a_start_would_give():
         (GROUP, {"id": "r2"}),
     ],
 )
-def test_an_answer_about_another_run_job_or_group_is_unreadable(runnable, answer):
+def test_an_answer_about_another_run_job_or_group_is_unreadable(target, answer):
     with pytest.raises(UnreadableAnswer, match="the answer is about run"):
-        read_run("GET /x", answer, runnable, "r1")
+        read_run("GET /x", answer, target, "r1")
 
 
 @pytest.mark.parametrize("answer", [None, [], [{"id": "r1"}], "r1", 7, True])
@@ -384,23 +377,51 @@ WHOLE_IN_CAMEL_CASE = {
 
 
 @pytest.mark.parametrize("fields", [WHOLE, WHOLE_IN_CAMEL_CASE], ids=["snake", "camel"])
-def test_a_run_is_whole_if_it_was_shown_with_all_fields_of_a_result(fields):
+def test_a_completed_run_is_whole_with_its_three_counts(fields):
     assert job_run(**fields).is_whole
     assert job_run(**fields, more=1).is_whole
     for name in fields:
-        assert not job_run(**{other: value for other, value in fields.items() if other != name}).is_whole
+        rest = {other: value for other, value in fields.items() if other != name}
+        assert job_run(**rest).is_whole == (not name.startswith("rows") and name != "status")
+
+
+@pytest.mark.parametrize("count", [None, "many", -1])
+def test_a_completed_run_is_not_whole_without_a_readable_count(count):
+    assert not job_run(**{**WHOLE, "rows_matched": count}).is_whole
+
+
+def test_a_completed_run_is_whole_with_rows_compared():
+    assert job_run(**{**WHOLE, "rows_processed": None}, rowsCompared=5).is_whole
+
+
+@pytest.mark.parametrize("status", ["FAILED", "ERRORED", "CANCELLED", "canceled"])
+@pytest.mark.parametrize("error", [None, "", "broken", {"code": "E1"}])
+def test_a_failed_or_cancelled_run_is_whole_with_an_error_whatever_it_is(status, error):
+    assert job_run(status=status, error=error).is_whole
+    assert not job_run(status=status).is_whole
+
+
+@pytest.mark.parametrize("status", ["RUNNING", "PAUSED_FOR_REVIEW", ""])
+def test_a_run_that_goes_on_is_not_whole(status):
+    assert not job_run(**{**WHOLE, "status": status}).is_whole
 
 
 @pytest.mark.parametrize("key", ["runs", "job_runs", "jobRuns"])
 @pytest.mark.parametrize("fields", [WHOLE, WHOLE_IN_CAMEL_CASE], ids=["snake", "camel"])
-def test_a_group_run_is_whole_if_all_its_job_runs_are(fields, key):
+def test_a_group_run_is_whole_if_it_and_all_its_job_runs_are(fields, key):
     def is_whole(*runs, **more):
         return read_run("GET /x", {"id": "r1", **more, key: list(runs)}, GROUP, "r1").is_whole
 
+    failed, running = {"status": "FAILED", "error": "broken"}, {"status": "RUNNING"}
     assert is_whole(fields)
     assert is_whole(fields, fields)
     assert is_whole(fields, status="COMPLETED")
-    assert not is_whole(fields, {"status": "COMPLETED"})
+    assert is_whole(fields, failed, status="FAILED", error=None)
+    assert is_whole(fields, status="CANCELLED", error=None)
+    assert not is_whole(fields, failed)
+    assert not is_whole(fields, {"status": "FAILED"}, status="FAILED", error=None)
+    assert not is_whole(fields, running, status="FAILED", error=None)
+    assert not is_whole(fields, {"status": "COMPLETED"}, **WHOLE)
     assert not is_whole()
     assert not is_whole(**WHOLE)
 
@@ -409,74 +430,8 @@ def test_a_group_run_without_job_runs_is_not_whole():
     assert not read_run("GET /x", {"id": "r1", **WHOLE}, GROUP, "r1").is_whole
 
 
-def test_the_shape_of_a_run_tells_its_fields_but_not_what_they_hold_nor_how_they_are_spelled():
-    shape = job_run(**WHOLE).shape
-    assert job_run(**dict.fromkeys(WHOLE)).shape == shape
-    assert job_run(**WHOLE_IN_CAMEL_CASE).shape == shape
-    assert job_run(**WHOLE, more=1).shape != shape
-    assert job_run(status="COMPLETED").shape != shape
-
-
-def test_the_shape_of_a_group_run_tells_the_fields_of_its_job_runs_but_not_how_many_there_are():
-    shape = group_run(WHOLE).shape
-    assert group_run(WHOLE, WHOLE_IN_CAMEL_CASE).shape == shape
-    assert group_run(WHOLE, {"status": "COMPLETED"}).shape != shape
-    assert group_run({**WHOLE, "more": 1}).shape != shape
-    assert group_run().shape != shape
-
-
-def test_job_runs_that_have_job_runs_without_end_have_a_shape_all_the_same():
+def test_job_runs_that_have_job_runs_without_end_are_read_all_the_same():
     job_run = {}
     for _ in range(20_000):  # more than some Pythons' JSON reads, but far less than others'
         job_run = {"runs": [job_run]}
-    assert group_run(job_run).shape == group_run({"runs": []}).shape
-
-
-def test_a_run_made_of_nothing_shown_has_an_empty_shape():
-    run = Run("r1", "COMPLETED", {})
-    assert run.shape == (frozenset(), frozenset())
-    assert not run.is_whole
-
-
-@pytest.mark.parametrize(
-    ("moment", "seconds"),
-    [
-        ("2026-01-01T00:00:00Z", 1_767_225_600.0),
-        ("2026-01-01T00:00:00.250Z", 1_767_225_600.25),
-        ("2026-01-01T02:00:00+02:00", 1_767_225_600.0),
-        ("2026-01-01T00:00:00", 1_767_225_600.0),
-        ("2026-01-01 00:00:00", 1_767_225_600.0),
-        ("2026-01-01t00:00:00z", 1_767_225_600.0),
-        ("2026-01-01T00:00:00.5Z", 1_767_225_600.5),  # Go
-        ("2026-01-01T00:00:00.12Z", 1_767_225_600.12),
-        ("2026-01-01T00:00:00.1234567Z", 1_767_225_600.123456),  # .NET
-        ("2026-01-01T00:00:00.123456789Z", 1_767_225_600.123456),  # Java
-        ("2026-01-01T00:00:00.1234567+02:00", 1_767_218_400.123456),
-        ("2026-01-01T00:00:00,5Z", 1_767_225_600.5),
-        ("2026-01-01T00:00:00-0530", 1_767_245_400.0),
-        ("2026-01-01T02:00:00+02", 1_767_225_600.0),
-        ("2026-01-01T00:00:00-00:00", 1_767_225_600.0),
-        ("2026-01-01T00:00Z", 1_767_225_600.0),
-        ("2026-01-01", 1_767_225_600.0),
-        (" 2026-01-01T00:00:00Z ", 1_767_225_600.0),
-        ("2016-12-31T23:59:60Z", 1_483_228_800.0),  # a leap second
-        ("9999-12-31T23:59:60Z", None),
-        ("2026-01-01T00:00:61Z", None),
-        ("2026-01-01T24:00:00Z", None),
-        ("2026-01-01T00:60:00Z", None),
-        ("2026-02-29T00:00:00Z", None),
-        ("2026-01-01T00:00:00+24:00", None),
-        ("2026-01-01T00:00:00.Z", None),
-        ("0000-01-01T00:00:00Z", None),
-        ("20260101T000000Z", None),
-        ("2026-W01-4", None),
-        ("\u0662026-01-01", None),
-        ("today", None),
-        ("", None),
-        (None, None),
-        (1_767_225_600, None),
-        (["2026-01-01T00:00:00Z"], None),
-    ],
-)
-def test_a_time_as_epoch_seconds(moment, seconds):
-    assert epoch(moment) == seconds
+    assert not group_run(job_run).is_whole

@@ -1,4 +1,4 @@
-"""One run for one wish, whatever is lost on the way."""
+"""One run for one start request, whatever is lost on the way."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import pytest
 
 from airflow_provider_datarecs.api import contract, errors
 from airflow_provider_datarecs.api import start as start_module
-from airflow_provider_datarecs.api.contract import Kind
-from airflow_provider_datarecs.api.start import Wish, start_once
+from airflow_provider_datarecs.api.contract import TargetKind
+from airflow_provider_datarecs.api.start import StartRequest, start_once
 from airflow_provider_datarecs.simulator import Fault, Plan
 
-LABEL = "dag.task wish-1"
+LABEL = "dag.task start-1"
 LOST = {"drop": "after"}
 NEVER_CAME = {"drop": "before"}
 OLD = 600.0  # seconds: before the DAG run, whatever the clocks say
-BOTH_KINDS = pytest.mark.parametrize("runnable", ["job", "group"], indirect=True)
+BOTH_KINDS = pytest.mark.parametrize("target", ["job", "group"], indirect=True)
 
 
 @pytest.fixture(autouse=True)
@@ -25,19 +25,19 @@ def runs_show_at_once(monkeypatch):
 
 
 @pytest.fixture
-def runnable(request, job):
+def target(request, job):
     return request.getfixturevalue(getattr(request, "param", "job"))
 
 
 @pytest.fixture
-def start(server, client, runnable):
-    """Start a run for a wish, where the first answers are spoilt."""
+def start(server, client, target):
+    """Start a run for a start request, where the first answers are spoilt."""
 
     async def start(*faults, label=LABEL, is_label_unique=True, sent_before=False, may_repeat=False):
         server.faults.extend(Fault(**{"method": "POST", **fault}) for fault in faults)
-        wish = Wish(key="wish-1", label=label, is_label_unique=is_label_unique, since=time.time())
+        request = StartRequest(key="start-1", label=label, is_label_unique=is_label_unique, since=time.time())
         sent_at = time.time() if sent_before else None
-        return await start_once(client, runnable, wish, sent_at=sent_at, may_repeat=may_repeat)
+        return await start_once(client, target, request, sent_at=sent_at, may_repeat=may_repeat)
 
     return start
 
@@ -48,8 +48,8 @@ def forgetful(world):
     world.behaviour.honours_idempotency_key = False
 
 
-def another_run(world, runnable, *, age=0.0, label=None):
-    run = world.start_run(runnable.kind, world.owners[runnable.kind][runnable.id], label=label)
+def another_run(world, target, *, age=0.0, label=None):
+    run = world.start_run(target.kind, world.owners[target.kind][target.id], label=label)
     for one in (run, *run.parts):
         one.created_at -= age
     return run.id
@@ -59,8 +59,8 @@ def calls(server, method):
     return [seen for seen in server.requests if seen.method == method]
 
 
-def runs_of(world, runnable):
-    return [run.id for run in world.runs[runnable.kind]]
+def runs_of(world, target):
+    return [run.id for run in world.runs[target.kind]]
 
 
 async def test_an_answer_that_comes_needs_no_look(start, server, world, job):
@@ -69,11 +69,11 @@ async def test_an_answer_that_comes_needs_no_look(start, server, world, job):
 
 
 @BOTH_KINDS
-async def test_a_run_with_the_label_of_the_wish_is_adopted(start, server, world, runnable, forgetful):
-    another_run(world, runnable, label="of another task")
+async def test_a_run_with_the_label_of_the_request_is_adopted(start, server, world, target, forgetful):
+    another_run(world, target, label="of another task")
     run_id = await start(LOST)
     assert len(calls(server, "POST")) == 1
-    (mine,) = [run.id for run in world.runs[runnable.kind] if run.label == LABEL]
+    (mine,) = [run.id for run in world.runs[target.kind] if run.label == LABEL]
     assert run_id == mine
 
 
@@ -109,13 +109,13 @@ async def test_a_label_that_others_may_have_proves_nothing(start, server, world,
 @BOTH_KINDS
 @pytest.mark.parametrize("label", [LABEL, None])
 async def test_a_history_without_a_new_run_proves_that_nothing_was_started(
-    start, server, world, runnable, forgetful, label
+    start, server, world, target, forgetful, label
 ):
-    old = another_run(world, runnable, age=OLD, label=LABEL)
+    old = another_run(world, target, age=OLD, label=LABEL)
     run_id = await start(NEVER_CAME, NEVER_CAME, label=label)
     assert len(calls(server, "POST")) == 3
-    assert {seen.headers["Idempotency-Key"] for seen in calls(server, "POST")} == {"wish-1"}
-    assert runs_of(world, runnable) == [old, run_id]
+    assert {seen.headers["Idempotency-Key"] for seen in calls(server, "POST")} == {"start-1"}
+    assert runs_of(world, target) == [old, run_id]
 
 
 async def test_a_run_begun_within_the_skew_of_the_clocks_may_be_it(start, world, job):
@@ -125,7 +125,7 @@ async def test_a_run_begun_within_the_skew_of_the_clocks_may_be_it(start, world,
 
 
 async def test_a_run_that_has_not_begun_may_be_it(start, world, job):
-    world.owners[Kind.JOB]["j1"].plan = Plan(queued=3600)
+    world.owners[TargetKind.JOB]["j1"].plan = Plan(queued=3600)
     another_run(world, job, age=OLD)
     with pytest.raises(errors.RunMayHaveStarted, match="each could be it"):
         await start(NEVER_CAME)
@@ -139,7 +139,7 @@ async def test_several_runs_with_the_label_are_not_chosen_from(start, world, job
 
 async def test_a_new_run_may_show_late(start, server, world, job, forgetful, monkeypatch):
     monkeypatch.setattr(contract, "NOT_VISIBLE_GRACE", 0.6)
-    world.owners[Kind.JOB]["j1"].plan = Plan(hidden=0.3)
+    world.owners[TargetKind.JOB]["j1"].plan = Plan(hidden=0.3)
     run_id = await start(LOST)
     assert runs_of(world, job) == [run_id]
     assert len(calls(server, "GET")) == 2
@@ -151,7 +151,7 @@ async def test_a_new_run_may_show_later_than_others_do(
 ):
     monkeypatch.setattr(contract, "NOT_VISIBLE_GRACE", 0.6)
     other = another_run(world, job, label="of another task")
-    world.owners[Kind.JOB]["j1"].plan = Plan(hidden=0.3)
+    world.owners[TargetKind.JOB]["j1"].plan = Plan(hidden=0.3)
     run_id = await start(LOST, may_repeat=may_repeat)
     assert runs_of(world, job) == [other, run_id]
     assert len(calls(server, "POST")) == 1
@@ -348,12 +348,12 @@ class TestPages:
         assert await start(NEVER_CAME, twice) == mine
         assert len(calls(server, "GET")) == 2
 
-    async def test_a_run_of_this_wish_without_an_id_is_not_adopted(self, start, server):
+    async def test_a_run_of_this_request_without_an_id_is_not_adopted(self, start, server):
         nameless = {"method": "GET", "status": 200, "body": [{"run_label": LABEL}]}
         with pytest.raises(errors.RunMayHaveStarted, match="each could be it: one without an id"):
             await start(NEVER_CAME, nameless)
 
-    async def test_a_run_of_this_wish_is_adopted_by_the_id_that_a_start_gives(self, start, server):
+    async def test_a_run_of_this_request_is_adopted_by_the_id_that_a_start_gives(self, start, server):
         two_ids = {"method": "GET", "status": 200, "body": [{"id": 7, "run_id": "r1", "run_label": LABEL}]}
         assert await start(NEVER_CAME, two_ids) == "r1"
 

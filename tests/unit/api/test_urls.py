@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.api.errors import InvalidSettings
-from airflow_provider_datarecs.api.runs import Runnable
+from airflow_provider_datarecs.api.targets import Target
 from airflow_provider_datarecs.api.urls import console_link
 
-JOB = Runnable(Kind.JOB, "j:1", "w")
+JOB = Target(TargetKind.JOB, "j:1", "w")
 
 
 @pytest.mark.parametrize(

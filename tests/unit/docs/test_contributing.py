@@ -46,5 +46,13 @@ def test_a_file_that_a_page_names_is_there(page):
 
 def test_every_folder_is_described():
     tops = (ROOT / "airflow_provider_datarecs", ROOT / "tests")
-    names = {path.name for top in tops for path in top.iterdir() if path.is_dir()} - {"__pycache__"}
+    names = {path.parent.name for top in tops for path in top.glob("*/*.py")}
     assert [name for name in sorted(names) if not re.search(rf"[`/]{name}`", CONTRIBUTING)] == []
+
+
+def test_the_way_of_a_sensor_names_few_modules_and_each_is_there():
+    way = CONTRIBUTING.partition("One `JobRunSensor`, from")[2].partition("| folder |")[0]
+    modules = set(re.findall(r"`([a-z_/]+\.py)`", way))
+    there = {path for path in modules if (ROOT / "airflow_provider_datarecs" / path).exists()}
+    assert modules == there
+    assert 0 < len(modules) <= 14

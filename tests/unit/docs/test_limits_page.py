@@ -7,12 +7,12 @@ import re
 
 from support import DOCS
 
-from airflow_provider_datarecs.waits import telemetry
+from airflow_provider_datarecs.polling import metrics
 
 PAGE = (DOCS / "limits.md").read_text()
 
 
 def test_the_metrics_are_those_that_are_sent():
-    sent = set(re.findall(r'"(datarecs\.\w+)"', inspect.getsource(telemetry)))
+    sent = set(re.findall(r'"(datarecs\.\w+)"', inspect.getsource(metrics)))
     assert sent
     assert set(re.findall(r"^\| `(datarecs\.\w+)`", PAGE, re.MULTILINE)) == sent

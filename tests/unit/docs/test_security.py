@@ -8,7 +8,7 @@ import time
 import pytest
 from support import DOCS
 
-from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.hooks.datarecs import DataRecsHook
 from airflow_provider_datarecs.operators.get_job_run_result import GetJobRunResultOperator
 from airflow_provider_datarecs.operators.list_jobs import ListJobsOperator
@@ -50,11 +50,13 @@ def read_only(simulator, connect):
     return simulator
 
 
-def started(simulator, kind=Kind.JOB, running=0.0):
+def started(simulator, kind=TargetKind.JOB, running=0.0):
     world = simulator.world
-    for job in world.owners[Kind.JOB].values():
+    for job in world.owners[TargetKind.JOB].values():
         job.plan = Plan(queued=0, running=running)
-    return world.start_run(kind, world.owners[kind]["job_ledger" if kind is Kind.JOB else "grp_nightly"]).id
+    return world.start_run(
+        kind, world.owners[kind]["job_ledger" if kind is TargetKind.JOB else "grp_nightly"]
+    ).id
 
 
 def test_what_reads_asks_what_the_page_says(read_only, context):
@@ -78,8 +80,8 @@ def test_the_button_asks_what_the_page_says(read_only):
     ("trigger", "ids", "sensor"),
     [(JobRunTrigger, JOB, "JobRunSensor"), (JobGroupRunTrigger, GROUP, "JobGroupRunSensor")],
 )
-async def test_a_wait_asks_what_the_page_says(read_only, monkeypatch, trigger, ids, sensor):
-    monkeypatch.setattr("airflow_provider_datarecs.triggers.base.FIRST_LOOK", (0.0, 0.0))
+async def test_a_wait_asks_what_the_page_says(read_only, polling_config, trigger, ids, sensor):
+    polling_config(first_poll=(0.0, 0.0))
 
     now, run_id = time.time(), started(read_only, trigger.kind, running=1.0)
     times = {"poke_interval": 1, "since": now, "deadline": now + 60}
@@ -107,10 +109,10 @@ def test_what_starts_asks_what_the_page_says(simulator, context, operator, argum
     assert asked(simulator) == all_of_it
 
 
-@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("kind", TargetKind)
 def test_a_cancel_is_the_call_that_the_page_says(simulator, kind):
     hook, run_id = DataRecsHook(), started(simulator, kind, running=3600)
-    owner = hook.runnable(kind, "job_ledger" if kind is Kind.JOB else "grp_nightly", "ws_production")
+    owner = hook.target(kind, "job_ledger" if kind is TargetKind.JOB else "grp_nightly", "ws_production")
     assert hook.call(lambda client: client.cancel_run(owner, run_id, reason="a test"))
     (call,) = asked(simulator)
     assert call.replace("/job-groups", "/jobs") in PAGE.read_text()

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.api.errors import Unauthorized
 from airflow_provider_datarecs.compat import (
     AIRFLOW_VERSION,
@@ -13,6 +13,7 @@ from airflow_provider_datarecs.compat import (
     AirflowNotFoundException,
 )
 from airflow_provider_datarecs.hooks.datarecs import DataRecsHook
+from airflow_provider_datarecs.polling.client import BlockingPoller
 from airflow_provider_datarecs.simulator import ApiKey, Fault
 
 pytestmark = pytest.mark.compat
@@ -117,23 +118,23 @@ def test_a_missing_connection_says_what_to_create():
 
 def test_a_key_that_is_replaced_while_it_is_refused_is_read_anew(simulator, connect):
     world = simulator.world
-    run = world.start_run(Kind.JOB, world.owners[Kind.JOB]["job_ledger"])
+    run = world.start_run(TargetKind.JOB, world.owners[TargetKind.JOB]["job_ledger"])
     refusal = Fault(status=401, delay=0.5)
     simulator.faults.append(refusal)
     hook = DataRecsHook()
-    job = hook.runnable(Kind.JOB, "job_ledger", "ws_production")
+    job = hook.target(TargetKind.JOB, "job_ledger", "ws_production")
     with ThreadPoolExecutor(1) as pool:
-        look = pool.submit(hook.look, job, run.id)
+        poll = pool.submit(BlockingPoller(hook).poll, job, run.id)
         while refusal.times:  # the old key is not on its way yet
             time.sleep(0.01)
         connect(simulator.url, password="the-new-one")
         world.api_keys = [ApiKey("the-new-one")]
-        assert look.result().id == run.id
+        assert poll.result().id == run.id
 
 
 def test_a_key_that_is_refused_and_not_replaced_is_told_after_one_request(simulator):
     simulator.world.api_keys = []
     hook = DataRecsHook()
-    look = hook.look(hook.runnable(Kind.JOB, "job_ledger", "ws_production"), "r")
-    assert isinstance(look, Unauthorized)
+    poll = BlockingPoller(hook).poll(hook.target(TargetKind.JOB, "job_ledger", "ws_production"), "r")
+    assert isinstance(poll, Unauthorized)
     assert len(simulator.requests) == 1

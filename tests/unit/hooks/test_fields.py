@@ -7,13 +7,13 @@ import logging
 
 import pytest
 
-from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.api.errors import ConnectionUnreadable, InvalidSettings
 from airflow_provider_datarecs.compat import AIRFLOW_VERSION, AirflowNotFoundException, BaseHook
 from airflow_provider_datarecs.exceptions import DataRecsConfigException
 from airflow_provider_datarecs.hooks.datarecs import DataRecsHook, _warn_once
+from airflow_provider_datarecs.polling.client import BlockingPoller, RefreshingClient
 from airflow_provider_datarecs.simulator import ApiKey
-from airflow_provider_datarecs.waits.connection import Connection
 
 OTHER_TYPE = r"the connection is of type 'http', not 'datarecs', so its password is sent nowhere"
 
@@ -31,7 +31,7 @@ def http_connection(datarecs_simulator, connect):
 
 @pytest.fixture
 def job():
-    return DataRecsHook().runnable(Kind.JOB, "job_ledger", "ws_production")
+    return DataRecsHook().target(TargetKind.JOB, "job_ledger", "ws_production")
 
 
 def test_a_connection_of_another_type_is_refused_by_its_name(http_connection, job):
@@ -40,15 +40,15 @@ def test_a_connection_of_another_type_is_refused_by_its_name(http_connection, jo
     works, message = DataRecsHook().test_connection()
     assert not works
     assert "of type 'http'" in message
-    assert isinstance(DataRecsHook().look(job, "r"), InvalidSettings)
+    assert isinstance(BlockingPoller(DataRecsHook()).poll(job, "r"), InvalidSettings)
     assert http_connection.requests == []
 
 
 async def test_it_is_refused_on_the_triggerer_as_well(http_connection, job):
-    connection = Connection("datarecs_default")
-    look = await connection.ask(lambda client: client.get_run(job, "r"))
-    assert isinstance(look, InvalidSettings)
-    assert "of type 'http'" in str(look)
+    client = RefreshingClient.for_triggerer("datarecs_default")
+    poll = await client.send(lambda opened: opened.get_run(job, "r"))
+    assert isinstance(poll, InvalidSettings)
+    assert "of type 'http'" in str(poll)
     assert http_connection.requests == []
 
 
@@ -129,9 +129,9 @@ def test_an_unknown_extra_is_named_by_the_test_and_the_first_use(simulator, conn
 
 def test_a_look_that_cannot_read_the_connection_is_a_failed_look(simulator, monkeypatch, job):
     monkeypatch.delenv("AIRFLOW_CONN_DATARECS_DEFAULT")
-    look = DataRecsHook().look(job, "r")
-    assert type(look) is ConnectionUnreadable
-    assert "Airflow could not give connection 'datarecs_default'" in str(look)
+    poll = BlockingPoller(DataRecsHook()).poll(job, "r")
+    assert type(poll) is ConnectionUnreadable
+    assert "Airflow could not give connection 'datarecs_default'" in str(poll)
 
 
 def test_so_is_one_that_cannot_read_it_anew_when_the_key_is_refused(simulator, monkeypatch, job):
@@ -139,4 +139,4 @@ def test_so_is_one_that_cannot_read_it_anew_when_the_key_is_refused(simulator, m
     hook.get_settings()
     monkeypatch.delenv("AIRFLOW_CONN_DATARECS_DEFAULT")
     simulator.world.api_keys = [ApiKey("the-new-one")]
-    assert type(hook.look(job, "r")) is ConnectionUnreadable
+    assert type(BlockingPoller(hook).poll(job, "r")) is ConnectionUnreadable

@@ -6,15 +6,13 @@ import socket
 
 import pytest
 
-from airflow_provider_datarecs.api.contract import Kind
-from airflow_provider_datarecs.api.runs import Runnable
 from airflow_provider_datarecs.compat import AirflowException
 from airflow_provider_datarecs.hooks.datarecs import DataRecsHook
 from airflow_provider_datarecs.simulator import Fault, Simulator
 
 pytestmark = pytest.mark.compat
 
-LEDGER = Runnable(Kind.JOB, "job_ledger", "ws_production")
+LEDGER = ("job_ledger", "ws_production")
 ELSEWHERE = {"host": "http://datarecs.invalid", "extra": {"allow_insecure_http": True}}
 
 
@@ -45,8 +43,8 @@ def test_ipv6(connect, fields):
             True,
             f"Connected to {simulator.url}; the API key sees 2 workspaces",
         )
-        run_id = hook.start_run(LEDGER, idempotency_key="wish-1")
-        assert hook.get_run(LEDGER, run_id).id == run_id
+        run_id = hook.start_job_run(*LEDGER, idempotency_key="start-1")
+        assert hook.get_job_run(*LEDGER, run_id)["status"] in ("QUEUED", "RUNNING")
         assert {seen.headers["Host"] for seen in simulator.requests} == {simulator.url[len("http://") :]}
 
 
@@ -62,8 +60,8 @@ def test_a_proxy_from_the_environment(simulator, connect, monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", simulator.url)
     connect(**ELSEWHERE)
     hook = DataRecsHook()
-    run_id = hook.start_run(LEDGER, idempotency_key="wish-1")
-    assert hook.get_run(LEDGER, run_id).id == run_id
+    run_id = hook.start_job_run(*LEDGER, idempotency_key="start-1")
+    assert hook.get_job_run(*LEDGER, run_id)["status"] in ("QUEUED", "RUNNING")
     assert {seen.headers["Host"] for seen in simulator.requests} == {"datarecs.invalid"}
 
 
@@ -75,7 +73,7 @@ def test_a_host_that_the_environment_keeps_from_the_proxy(simulator, connect, mo
     monkeypatch.setenv("NO_PROXY", excluded)
     connect(**ELSEWHERE)
     with pytest.raises(AirflowException, match=r"no connection to http://datarecs\.invalid"):
-        DataRecsHook().start_run(LEDGER, idempotency_key="wish-1")
+        DataRecsHook().start_job_run(*LEDGER, idempotency_key="start-1")
     assert simulator.requests == []
 
 
@@ -86,6 +84,6 @@ def test_a_redirect_of_a_proxy_takes_the_key_nowhere(simulator, connect, monkeyp
         connect(**ELSEWHERE)
         simulator.faults.append(Fault(times=None, status=status, headers={"Location": other.url}))
         with pytest.raises(AirflowException, match=f"redirected .{status}. to {other.url}, not followed"):
-            DataRecsHook().start_run(LEDGER, idempotency_key="wish-1")
+            DataRecsHook().start_job_run(*LEDGER, idempotency_key="start-1")
         assert other.requests == []
     assert len(simulator.requests) == 1

@@ -9,23 +9,24 @@ import threading
 
 import pytest
 
-from airflow_provider_datarecs.api.contract import Kind
-from airflow_provider_datarecs.api.runs import Runnable
+from airflow_provider_datarecs.api.contract import TargetKind
+from airflow_provider_datarecs.api.targets import Target
 from airflow_provider_datarecs.blocking import run_to_end
 from airflow_provider_datarecs.compat import AirflowException
 from airflow_provider_datarecs.hooks.datarecs import DataRecsHook
 from airflow_provider_datarecs.operators.trigger_job_run import TriggerJobRunOperator
+from airflow_provider_datarecs.polling.client import BlockingPoller
 from airflow_provider_datarecs.simulator import Fault
 
-LEDGER = Runnable(Kind.JOB, "job_ledger", "ws_production")
+LEDGER = Target(TargetKind.JOB, "job_ledger", "ws_production")
 
 
 async def test_calls_work_and_block(simulator):
     hook = DataRecsHook()
     assert len(hook.list_workspaces()) == 2
-    run_id = hook.start_run(LEDGER, idempotency_key="wish-1")
-    assert hook.get_run(LEDGER, run_id).id == run_id
-    assert hook.look(LEDGER, run_id).id == run_id
+    run_id = hook.start_job_run(LEDGER.id, LEDGER.workspace_id, idempotency_key="start-1")
+    assert hook.get_job_run(LEDGER.id, LEDGER.workspace_id, run_id)["status"] in ("QUEUED", "RUNNING")
+    assert BlockingPoller(hook).poll(LEDGER, run_id).id == run_id
     assert hook.test_connection()[0]
 
 

@@ -6,8 +6,8 @@ import tracemalloc
 
 import pytest
 
-from airflow_provider_datarecs.api.client import MAX_ANSWER
-from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.bodies import MAX_ANSWER
+from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.compat import AirflowException, AirflowFailException
 from airflow_provider_datarecs.exceptions import DataRecsRunUncertain
 from airflow_provider_datarecs.operators.get_job_run_result import GetJobRunResultOperator
@@ -35,7 +35,7 @@ NEVER_DONE = {"a reset before anything is done", "an answer that never comes"}
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
-    monkeypatch.setattr("airflow_provider_datarecs.api.client.REQUEST_TIMEOUT", 0.3)
+    monkeypatch.setattr("airflow_provider_datarecs.api.transport.REQUEST_TIMEOUT", 0.3)
     monkeypatch.setattr("airflow_provider_datarecs.api.retry._backoff", lambda _state: 0.0)
 
 
@@ -46,9 +46,9 @@ def trigger():
 @pytest.fixture
 def result_of_a_run(simulator):
     """Make an operator that gets the result of a run that is COMPLETED."""
-    job = simulator.world.owners[Kind.JOB]["job_ledger"]
+    job = simulator.world.owners[TargetKind.JOB]["job_ledger"]
     job.plan = Plan(queued=0, running=0)
-    run = simulator.world.start_run(Kind.JOB, job)
+    run = simulator.world.start_run(TargetKind.JOB, job)
     return GetJobRunResultOperator(
         task_id="t", job_id="job_ledger", workspace_id="ws_production", run_id=run.id
     )
@@ -64,7 +64,7 @@ def test_a_result_that_is_spoilt_is_asked_for_again(simulator, context, result_o
 
 @pytest.mark.parametrize("spoilt", SPOILT)
 def test_a_result_that_stays_spoilt_is_an_error(simulator, context, ti, result_of_a_run, spoilt, monkeypatch):
-    monkeypatch.setattr("airflow_provider_datarecs.api.client.REQUEST_TIMEOUT", 0.05)
+    monkeypatch.setattr("airflow_provider_datarecs.api.transport.REQUEST_TIMEOUT", 0.05)
     simulator.faults.append(Fault(method="GET", times=None, **SPOILT[spoilt]))
     with pytest.raises(AirflowException) as caught:
         result_of_a_run.execute(context)
@@ -79,7 +79,7 @@ def test_a_run_whose_answer_is_spoilt_is_started_once_and_said_to_be_uncertain(
     simulator.faults.append(Fault(method="POST", times=None, **SPOILT[spoilt]))
     with pytest.raises(DataRecsRunUncertain, match="may have started"):
         trigger().execute(context)
-    assert len(simulator.world.runs[Kind.JOB]) == 1
+    assert len(simulator.world.runs[TargetKind.JOB]) == 1
     assert [seen.method for seen in simulator.requests].count("POST") == 1
     assert ti.xcoms == {}
 
@@ -89,7 +89,7 @@ def test_json_is_read_whatever_it_is_called(simulator, context, result_of_a_run,
     simulator.faults.append(Fault(times=None, headers={"Content-Type": content_type}))
     assert len(ListWorkspacesOperator(task_id="t").execute(context)) == 2
     assert result_of_a_run.execute(context)["status"] == "COMPLETED"
-    assert trigger().execute(context) == simulator.world.runs[Kind.JOB][-1].id
+    assert trigger().execute(context) == simulator.world.runs[TargetKind.JOB][-1].id
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import pytest
 from airflow.provider.datarecs.links.run import DataRecsRunLink
 from support.fakes import FakeStore
 
-from airflow_provider_datarecs.api.contract import Kind
-from airflow_provider_datarecs.api.runs import Runnable
+from airflow_provider_datarecs.api.contract import TargetKind
+from airflow_provider_datarecs.api.targets import Target
 from airflow_provider_datarecs.compat import (
     AIRFLOW_VERSION,
     TASKS_MAKE_LINKS,
@@ -65,8 +65,8 @@ def test_a_wait_keeps_the_url_before_it_defers(console, context, ti, sensor, arg
 
 
 def test_the_result_keeps_the_url_even_of_a_run_that_is_not_finished(console, context, ti):
-    job = console.world.owners[Kind.JOB]["job_ledger"]
-    run = console.world.start_run(Kind.JOB, job)
+    job = console.world.owners[TargetKind.JOB]["job_ledger"]
+    run = console.world.start_run(TargetKind.JOB, job)
     with pytest.raises(Exception, match="is not finished"):
         GetJobRunResultOperator(**JOB, run_id=run.id).execute(context)
     assert ti.xcoms["datarecs_run_url"].endswith(f"/runs/{run.id}")
@@ -89,7 +89,7 @@ def test_a_connection_that_cannot_be_read_hides_no_run(console, context, ti, mon
     if AIRFLOW_VERSION >= (3, 3):
         # The next try knows the run, and needs the connection for its link alone.
         assert TriggerJobRunOperator(**JOB).execute(context) == run_id
-    assert TriggerJobRunOperator(**JOB).url_of(Runnable(Kind.JOB, "j", "w"), run_id) == ""
+    assert TriggerJobRunOperator(**JOB).url_of(Target(TargetKind.JOB, "j", "w"), run_id) == ""
 
 
 def test_without_a_console_there_is_no_url(simulator, context, ti):

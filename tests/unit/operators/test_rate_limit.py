@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 from support.clock import skip_pauses
 
-from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.operators.get_job_run_result import GetJobRunResultOperator
 from airflow_provider_datarecs.operators.trigger_job_run_by_name import TriggerJobRunByNameOperator
 from airflow_provider_datarecs.simulator import Plan
@@ -31,7 +31,7 @@ def test_a_limit_that_is_used_up_is_waited_for_rather_than_met(
     limit = simulator.world.rate_limit
     limit.requests, limit.sliding = most, sliding
     run_id = by_names.execute(context)
-    assert [run.id for run in simulator.world.runs[Kind.JOB]] == [run_id]
+    assert [run.id for run in simulator.world.runs[TargetKind.JOB]] == [run_id]
     assert [seen.status for seen in simulator.requests] == [200, 200, 201]
 
 
@@ -48,9 +48,9 @@ def test_no_page_is_read_twice_in_a_task(simulator, context, by_names):
 
 
 def test_a_result_is_one_request(simulator, context):
-    job = simulator.world.owners[Kind.JOB]["job_ledger"]
+    job = simulator.world.owners[TargetKind.JOB]["job_ledger"]
     job.plan = Plan(queued=0, running=0)
-    run = simulator.world.start_run(Kind.JOB, job)
+    run = simulator.world.start_run(TargetKind.JOB, job)
     GetJobRunResultOperator(
         task_id="t", job_id="job_ledger", workspace_id="ws_production", run_id=run.id
     ).execute(context)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.compat import AirflowException
 from airflow_provider_datarecs.operators.get_job_run_result import GetJobRunResultOperator
 from airflow_provider_datarecs.operators.list_jobs import ListJobsOperator
@@ -15,7 +15,7 @@ from airflow_provider_datarecs.simulator import Plan
 def start(simulator, plan):
     world = simulator.world
     world.add_job("j", "job", "ws_production", plan)
-    return world.start_run(Kind.JOB, world.owners[Kind.JOB]["j"]).id
+    return world.start_run(TargetKind.JOB, world.owners[TargetKind.JOB]["j"]).id
 
 
 def get_result(run_id):

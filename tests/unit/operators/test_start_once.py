@@ -1,4 +1,4 @@
-"""A task instance starts one run for each of its wishes: over its retries, and anew after a clear."""
+"""A task instance starts one run: over all its retries, and a new one after a clear."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from support.fakes import FakeStore
 
 from airflow_provider_datarecs.api import contract
-from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.compat import AIRFLOW_VERSION, AirflowException, AirflowFailException
 from airflow_provider_datarecs.exceptions import DataRecsRunUncertain
 from airflow_provider_datarecs.operators.trigger_job_group_run import TriggerJobGroupRunOperator
@@ -82,7 +82,7 @@ def lose(simulator, **fault):
 def test_a_start_whose_answer_is_lost_is_adopted_by_its_label(simulator, task, ti, make):
     lose(simulator)
     run_id = task(make=make, unique_label=True)
-    kind = Kind.JOB_GROUP if make == "group" else Kind.JOB
+    kind = TargetKind.JOB_GROUP if make == "group" else TargetKind.JOB
     (run,) = [run for run in simulator.world.runs[kind] if run.label.startswith("dag.task ")]
     assert run_id == run.id == ti.xcoms["run_id"]
     assert len(posts(simulator)) == 1
@@ -101,14 +101,14 @@ def test_without_a_proof_the_task_fails_without_retries(simulator, task, ti, mak
 def test_a_label_of_the_users_own_proves_only_if_they_say_it_is_unique(simulator, task):
     lose(simulator, times=2)
     run_id = task(run_label="nightly-1", unique_label=True)
-    assert run_id == simulator.world.runs[Kind.JOB][0].id
+    assert run_id == simulator.world.runs[TargetKind.JOB][0].id
     with pytest.raises(DataRecsRunUncertain):
         task(2, max_tries=2, run_label="nightly-2")
 
 
 def test_without_a_proof_a_start_is_repeated_on_demand(simulator, task):
     lose(simulator)
-    assert task(on_uncertain="retry") == simulator.world.runs[Kind.JOB][1].id
+    assert task(on_uncertain="retry") == simulator.world.runs[TargetKind.JOB][1].id
     first, second = (seen.headers["Idempotency-Key"] for seen in posts(simulator))
     assert first == second
 
@@ -130,7 +130,7 @@ def test_a_service_that_never_answers_leaves_the_task_to_its_retries(simulator, 
     with pytest.raises(AirflowException, match=r"No run of job 'job_ledger' .* was started") as caught:
         task()
     assert not isinstance(caught.value, AirflowFailException)
-    assert task(2) == simulator.world.runs[Kind.JOB][0].id
+    assert task(2) == simulator.world.runs[TargetKind.JOB][0].id
 
 
 @pytest.mark.parametrize("make", MAKE)
@@ -146,14 +146,14 @@ def test_a_retry_that_cannot_tell_fails_without_retries(simulator, task, store):
     lose_worker(store)
     with pytest.raises(DataRecsRunUncertain, match="an earlier try of this task may have sent the request"):
         task(2)
-    assert task(2, on_uncertain="retry") == simulator.world.runs[Kind.JOB][1].id
+    assert task(2, on_uncertain="retry") == simulator.world.runs[TargetKind.JOB][1].id
 
 
 def test_a_retry_starts_where_the_history_shows_no_run(simulator, task):
     simulator.faults.append(Fault(method="POST", status=422, body={"message": "not now"}))
     with pytest.raises(AirflowException, match="not now"):
         task()
-    assert task(2) == simulator.world.runs[Kind.JOB][0].id
+    assert task(2) == simulator.world.runs[TargetKind.JOB][0].id
 
 
 @pytest.mark.parametrize("make", MAKE)
@@ -168,7 +168,7 @@ def test_a_clear_starts_a_new_run_with_a_new_key_and_label(simulator, task, make
 def test_a_retry_may_come_sooner_than_retry_delay_says(simulator, task, store, monkeypatch, retry_delay):
     run_id = task(unique_label=True)
     lose_worker(store)
-    (run,) = simulator.world.runs[Kind.JOB]
+    (run,) = simulator.world.runs[TargetKind.JOB]
     run.plan, run.created_at = Plan(hidden=0.2), time.time()
     monkeypatch.setattr(contract, "NOT_VISIBLE_GRACE", 0.4)
     assert task(2, unique_label=True, retry_delay=retry_delay) == run_id
@@ -209,7 +209,7 @@ if HAS_STORE:
         task()
         lose_worker(store)
         next(iter(store.values()))["sent"] -= 601.0
-        simulator.world.runs[Kind.JOB].clear()
+        simulator.world.runs[TargetKind.JOB].clear()
         task(2)
         assert [seen.method for seen in simulator.requests] == ["POST", "GET", "POST"]
 

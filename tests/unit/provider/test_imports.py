@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support import EXAMPLES
+from support import EXAMPLES, ROOT
 from support.components import COMPONENTS, IMPORTED
 
 import airflow_provider_datarecs
@@ -70,7 +70,7 @@ print(touched)
 
 def test_importing_warns_of_nothing_in_this_provider():
     modules = sorted({one.documented for one in COMPONENTS})
-    modules += ["airflow_provider_datarecs.waits.poller", "airflow.provider.datarecs.hooks.datarecs"]
+    modules += ["airflow_provider_datarecs.polling.poller", "airflow.provider.datarecs.hooks.datarecs"]
     code = f"""
 import importlib, warnings
 import airflow
@@ -100,6 +100,50 @@ def test_the_client_and_the_simulator_know_no_airflow(folder):
     assert known == set()
 
 
-def test_one_module_knows_airflow_versions():
+def test_one_package_knows_airflow_versions():
     files = [path for path in PACKAGE.rglob("*.py") if "AIRFLOW_VERSION" in path.read_text()]
-    assert [path.name for path in files] == ["compat.py"]
+    assert {path.parent.name for path in files} == {"compat"}
+
+
+def is_for_types(node):
+    return isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"
+
+
+def imported_by(module):
+    """Give what the code that a module runs when it is imported imports, as ``a.b`` and ``a.b.name``."""
+    todo = [ast.parse(MODULE_FILES[module].read_text())]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif is_for_types(node):
+            todo += node.orelse
+        elif not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            todo += ast.iter_child_nodes(node)
+
+
+def module_of(path, root):
+    parts = path.relative_to(root).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULE_FILES = {
+    module_of(path, root): path
+    for root, files in ((PACKAGE.parent, PACKAGE), (ROOT / "namespace", ROOT / "namespace"))
+    for path in files.rglob("*.py")
+}
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    imports = {
+        module: {one for one in imported_by(module) if one in MODULE_FILES and one != module}
+        for module in MODULE_FILES
+    }
+    assert "airflow_provider_datarecs.exceptions" in imports["airflow_provider_datarecs.operators.base"]
+    # Whatever imports nothing that is left is in no circle.
+    while free := {module for module in imports if not imports[module] & imports.keys()}:
+        imports = {module: imports[module] for module in imports.keys() - free}
+    assert imports == {}

@@ -4,8 +4,8 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch):
-    """Make the seconds to the next look into moments where an end is confirmed or a last look has failed."""
-    monkeypatch.setattr("airflow_provider_datarecs.waits.doubt.CONFIRM_AFTER", 0.01)
-    monkeypatch.setattr("airflow_provider_datarecs.waits.watch.LAST_LOOK_AGAIN", 0.01)
-    monkeypatch.setattr("airflow_provider_datarecs.waits.watch.LAST_LOOK_WITHIN", 0.1)
+def impatient(polling_config):
+    """Make the seconds to the next poll into moments where an end is confirmed or a last look has failed."""
+    polling_config(confirm_after=0.01)
+    polling_config(last_poll_again=0.01)
+    polling_config(last_poll_within=0.1)

@@ -8,10 +8,11 @@ import json
 import pytest
 
 from airflow_provider_datarecs.api.client import DataRecsClient
-from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.compat import AirflowException, AirflowSensorTimeout, AirflowTaskTimeout
 from airflow_provider_datarecs.exceptions import DataRecsRunNotSeen
 from airflow_provider_datarecs.hooks.datarecs import DataRecsHook
+from airflow_provider_datarecs.polling.client import BlockingPoller
 from airflow_provider_datarecs.sensors.job_run import JobRunSensor
 from airflow_provider_datarecs.simulator import ApiKey, Fault, Plan, Simulator
 
@@ -20,8 +21,8 @@ GOES_ON = Plan(queued=0, running=36_000)
 
 
 @pytest.fixture(autouse=True)
-def no_floor(monkeypatch):
-    monkeypatch.setattr("airflow_provider_datarecs.waits.watch.MIN_POKE_INTERVAL", 0.0)
+def no_floor(polling_config):
+    polling_config(min_poke_interval=0.0)
 
 
 @pytest.fixture(params=["poke", "reschedule"])
@@ -47,13 +48,13 @@ def test_what_is_refused_for_a_moment_ends_nothing(
     assert len(simulator.requests) == times + 1
 
 
-@pytest.mark.parametrize(("status", "looks"), [(400, 2), (401, 3), (403, 2), (422, 2)])
-def test_what_is_refused_again_ends_the_wait(simulator, sensor, context, started, status, looks):
+@pytest.mark.parametrize(("status", "polls"), [(400, 2), (401, 3), (403, 2), (422, 2)])
+def test_what_is_refused_again_ends_the_wait(simulator, sensor, context, started, status, polls):
     run_id = started(DONE)
     simulator.faults.append(Fault(times=None, status=status, body={"message": "no"}))
     with pytest.raises(AirflowException, match=r"no|Invalid or expired API key"):
         sensor(run_id).execute(context)
-    assert len(simulator.requests) == looks
+    assert len(simulator.requests) == polls
 
 
 @pytest.mark.parametrize("refusal", ["unknown there", "key refused there"])
@@ -63,9 +64,9 @@ def test_what_confirms_is_asked_on_the_connection_as_it_is_then(
     started(GOES_ON)
     monkeypatch.setattr("airflow_provider_datarecs.api.contract.NOT_VISIBLE_GRACE", 0.0)
     with Simulator() as other:
-        job = other.world.owners[Kind.JOB]["job_ledger"]
+        job = other.world.owners[TargetKind.JOB]["job_ledger"]
         job.plan = DONE
-        run_id = [other.world.start_run(Kind.JOB, job).id for _ in range(2)][-1]
+        run_id = [other.world.start_run(TargetKind.JOB, job).id for _ in range(2)][-1]
         waiting = sensor(run_id)
         waiting.hook.read_settings()  # as an earlier look did
         connect(other.url)
@@ -93,9 +94,9 @@ def test_while_the_connection_cannot_be_read_nothing_is_confirmed(
 def test_looks_that_fail_again_and_again_have_the_connection_read_anew(simulator, connect, context, started):
     started(DONE)
     with Simulator() as other:
-        job = other.world.owners[Kind.JOB]["job_ledger"]
+        job = other.world.owners[TargetKind.JOB]["job_ledger"]
         job.plan = DONE
-        run_id = other.world.start_run(Kind.JOB, job).id
+        run_id = other.world.start_run(TargetKind.JOB, job).id
         where = {"job_id": "job_ledger", "workspace_id": "ws_production", "run_id": run_id}
         sensor = JobRunSensor(task_id="wait", deferrable=False, **where)
         sensor.hook.read_settings()
@@ -106,9 +107,9 @@ def test_looks_that_fail_again_and_again_have_the_connection_read_anew(simulator
 
 
 @pytest.fixture
-def time_for_last_looks(monkeypatch):
+def time_for_last_looks(polling_config):
     """Give last looks the time that even a busy machine needs for them."""
-    monkeypatch.setattr("airflow_provider_datarecs.waits.watch.LAST_LOOK_WITHIN", 60.0)
+    polling_config(last_poll_within=60.0)
 
 
 @pytest.mark.usefixtures("time_for_last_looks")
@@ -177,4 +178,4 @@ def test_what_nobody_foresaw_is_a_failed_look_with_its_traceback_in_the_log(
 def test_what_airflow_ends_a_task_with_is_no_failed_look(simulator, started, error):
     hook, run_id = DataRecsHook(), started(DONE)
     with surprise(error), pytest.raises(type(error)):
-        hook.look(hook.runnable(Kind.JOB, "job_ledger", "ws_production"), run_id)
+        BlockingPoller(hook).poll(hook.target(TargetKind.JOB, "job_ledger", "ws_production"), run_id)

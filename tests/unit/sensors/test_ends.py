@@ -12,7 +12,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.compat import (
     AIRFLOW_VERSION,
     AirflowException,
@@ -80,11 +80,11 @@ EACH_END = pytest.mark.parametrize("name", ENDS)
 
 
 @pytest.fixture
-def end_of(airflow_db, simulator, connect, ti, monkeypatch):
+def end_of(airflow_db, simulator, connect, ti, polling_config):
     """Wait in a mode until the end, and give the exception that it is, or the result."""
     simulator.world.rate_limit.requests = 10**6
     connect(simulator.url, extra={"requests_per_minute": 10**6})  # no pace to wait for
-    monkeypatch.setattr("airflow_provider_datarecs.waits.watch.MIN_POKE_INTERVAL", 0.0)
+    polling_config(min_poke_interval=0.0)
     ti.start_date = datetime.now(timezone.utc)
 
     async def event_of(trigger):
@@ -99,9 +99,9 @@ def end_of(airflow_db, simulator, connect, ti, monkeypatch):
             return sensor.resume_execution(deferred.method_name, {"event": event}, {"ti": ti})
 
     def end_of(plan, mode, fault=None, **more):
-        job = simulator.world.owners[Kind.JOB]["job_ledger"]
+        job = simulator.world.owners[TargetKind.JOB]["job_ledger"]
         job.plan = plan
-        run_id = simulator.world.start_run(Kind.JOB, job).id
+        run_id = simulator.world.start_run(TargetKind.JOB, job).id
         simulator.faults[:] = [Fault(times=None, method="GET", **fault)] if fault else []
         sensor = JobRunSensor(
             task_id="wait",

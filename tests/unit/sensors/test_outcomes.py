@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from airflow_provider_datarecs.api import errors
-from airflow_provider_datarecs.api.contract import Kind
-from airflow_provider_datarecs.api.runs import Run, Runnable
+from airflow_provider_datarecs.api.contract import TargetKind
+from airflow_provider_datarecs.api.runs import Run
+from airflow_provider_datarecs.api.targets import Target
 from airflow_provider_datarecs.compat import (
     AIRFLOW_VERSION,
     CONFIG_EXCEPTIONS,
@@ -15,10 +16,10 @@ from airflow_provider_datarecs.compat import (
     AirflowSensorTimeout,
     AirflowSkipException,
 )
+from airflow_provider_datarecs.polling import events
 from airflow_provider_datarecs.sensors.job_group_run import JobGroupRunSensor
 from airflow_provider_datarecs.sensors.job_run import JobRunSensor
 from airflow_provider_datarecs.simulator import Plan
-from airflow_provider_datarecs.waits import events
 
 pytestmark = pytest.mark.compat
 
@@ -27,16 +28,16 @@ if AIRFLOW_VERSION >= (3, 2):
 else:
     from airflow.exceptions import AirflowRescheduleException, TaskDeferred
 
-JOB = Runnable(Kind.JOB, "job_ledger", "ws_production")
-GROUP = Runnable(Kind.JOB_GROUP, "grp_nightly", "ws_production")
+JOB = Target(TargetKind.JOB, "job_ledger", "ws_production")
+GROUP = Target(TargetKind.JOB_GROUP, "grp_nightly", "ws_production")
 
 
 def sensor(run_id="r", **more):
     return JobRunSensor(task_id="t", job_id="job_ledger", workspace_id="ws_production", run_id=run_id, **more)
 
 
-def finished(status="COMPLETED", runnable=JOB, run_id="r"):
-    return events.finished(runnable, Run(run_id, status, {"status": status, "error": "disk full"}))
+def finished(status="COMPLETED", target=JOB, run_id="r"):
+    return events.finished(target, Run(run_id, status, {"status": status, "error": "disk full"}))
 
 
 def refused(error):
@@ -55,7 +56,7 @@ def test_a_completed_group_run_is_pushed_and_returned(context, ti):
     group = JobGroupRunSensor(
         task_id="t", job_group_id="grp_nightly", workspace_id="ws_production", run_id="r"
     )
-    assert group.execute_complete(context, finished(runnable=GROUP)) == ti.xcoms["run_result"]
+    assert group.execute_complete(context, finished(target=GROUP)) == ti.xcoms["run_result"]
 
 
 def test_a_task_may_be_resumed_twice_with_the_same_event(context):
@@ -70,7 +71,7 @@ def test_a_task_may_be_resumed_twice_with_the_same_event(context):
         ("success", AirflowException, "outcome is unknown"),
         ({}, AirflowException, "outcome is unknown"),
         (finished(run_id="other"), AirflowException, "another run"),
-        (finished(runnable=GROUP), AirflowException, "another run"),
+        (finished(target=GROUP), AirflowException, "another run"),
         ({**finished(), "outcome": "settled"}, AirflowException, "outcome 'settled'"),
         ({**finished(), "result": {}}, AirflowException, "status None"),
         (finished("REBALANCING"), AirflowException, "status 'REBALANCING'"),

@@ -45,26 +45,26 @@ def sensor(request):
 if AIRFLOW_VERSION >= (3, 0):
 
     @pytest.fixture
-    def looked(ti, sensor):
+    def polled(ti, sensor):
         """Let the sensor's first look be some time ago, and give its context."""
 
-        def looked(*seconds_ago):
+        def polled(*seconds_ago):
             first = datetime.now(timezone.utc) - timedelta(seconds=seconds_ago[0]) if seconds_ago else None
             ti.get_first_reschedule_date = lambda context: first
             return {"ti": ti}
 
-        return looked
+        return polled
 
 else:
 
     @pytest.fixture
-    def looked(airflow_db, sensor):
+    def polled(airflow_db, sensor):
         """Let the sensor's looks be some time ago, and give its context."""
         from airflow.models.taskreschedule import TaskReschedule
         from airflow.utils.session import create_session
         from airflow.utils.state import DagRunState
 
-        def looked(*seconds_ago, max_tries=2, try_number=1):
+        def polled(*seconds_ago, max_tries=2, try_number=1):
             sensor.dag.sync_to_db()
             now = datetime.now(timezone.utc)
             run = sensor.dag.create_dagrun(
@@ -80,68 +80,68 @@ else:
                     session.add(TaskReschedule(try_number=try_number, start_date=moment, **one))
             return {"ti": ti}
 
-        return looked
+        return polled
 
-    def test_looks_from_before_a_clear_do_not_count(sensor, looked):
+    def test_looks_from_before_a_clear_do_not_count(sensor, polled):
         # A clear after the first try grants all retries anew, and keeps the rows of that try.
-        assert first_reschedule(sensor, looked(90, max_tries=3)) is None
+        assert first_reschedule(sensor, polled(90, max_tries=3)) is None
 
-    def test_a_first_try_that_failed_before_it_looked_leaves_the_next_one_to_count(sensor, looked):
-        found = first_reschedule(sensor, looked(90, try_number=2))
+    def test_a_first_try_that_failed_before_it_looked_leaves_the_next_one_to_count(sensor, polled):
+        found = first_reschedule(sensor, polled(90, try_number=2))
         assert found == pytest.approx(time.time() - 90, abs=20)
 
 
-def test_before_the_first_look_there_is_none(sensor, looked):
-    assert first_reschedule(sensor, looked()) is None
+def test_before_the_first_look_there_is_none(sensor, polled):
+    assert first_reschedule(sensor, polled()) is None
 
 
-def test_the_first_look_of_several_counts(sensor, looked):
-    found = first_reschedule(sensor, looked(90, 60, 30))
+def test_the_first_look_of_several_counts(sensor, polled):
+    found = first_reschedule(sensor, polled(90, 60, 30))
     assert found == pytest.approx(time.time() - 90, abs=20)
 
 
-def test_a_run_that_is_not_visible_yet_is_waited_for(simulator, sensor, looked):
+def test_a_run_that_is_not_visible_yet_is_waited_for(simulator, sensor, polled):
     with pytest.raises(AirflowRescheduleException):
-        sensor.execute(looked(20))
+        sensor.execute(polled(20))
     assert len(simulator.requests) == 1
 
 
-def test_a_run_that_stays_unknown_fails_a_minute_after_the_first_look_of_all(simulator, sensor, looked):
+def test_a_run_that_stays_unknown_fails_a_minute_after_the_first_look_of_all(simulator, sensor, polled):
     with pytest.raises(AirflowException, match="Resource not found: run 'no-such-run'"):
-        sensor.execute(looked(90))
+        sensor.execute(polled(90))
 
 
-def test_a_connection_that_cannot_be_read_before_the_first_look_ends_the_wait(sensor, looked):
+def test_a_connection_that_cannot_be_read_before_the_first_look_ends_the_wait(sensor, polled):
     with pytest.raises(AirflowNotFoundException, match="Create connection 'datarecs_default'"):
-        sensor.execute(looked())
+        sensor.execute(polled())
 
 
 def test_one_that_cannot_be_read_later_is_a_failed_look(
-    simulator, sensor, looked, monkeypatch, caplog, capsys
+    simulator, sensor, polled, monkeypatch, caplog, capsys
 ):
     monkeypatch.delenv("AIRFLOW_CONN_DATARECS_DEFAULT")  # as where a secrets backend is away
     with pytest.raises(AirflowRescheduleException):
-        sensor.execute(looked(20))
+        sensor.execute(polled(20))
     assert simulator.requests == []
     told = caplog.text + capsys.readouterr().out  # the latter on Airflow 3
     assert "cannot be seen since" in told
     assert "Airflow could not give connection 'datarecs_default'" in told
 
 
-def test_one_that_cannot_be_right_later_ends_the_wait(connect, sensor, looked):
+def test_one_that_cannot_be_right_later_ends_the_wait(connect, sensor, polled):
     connect("ftp://api.test")
     with pytest.raises(DataRecsConfigException, match="neither http nor https"):
-        sensor.execute(looked(20))
+        sensor.execute(polled(20))
 
 
-def test_one_that_cannot_be_read_at_the_end_leaves_the_run_unseen(simulator, sensor, looked, monkeypatch):
+def test_one_that_cannot_be_read_at_the_end_leaves_the_run_unseen(simulator, sensor, polled, monkeypatch):
     monkeypatch.delenv("AIRFLOW_CONN_DATARECS_DEFAULT")
     with pytest.raises(DataRecsRunNotSeen, match="Airflow could not give connection"):
-        sensor.execute(looked(3700))
+        sensor.execute(polled(3700))
 
 
-def test_the_timeout_counts_from_the_first_look_of_all_and_comes_after_a_last_look(simulator, sensor, looked):
+def test_the_timeout_counts_from_the_first_look_of_all_and_comes_after_a_last_look(simulator, sensor, polled):
     simulator.faults.append(Fault(times=None, status=503))
     with pytest.raises(AirflowSensorTimeout):
-        sensor.execute(looked(3700))
+        sensor.execute(polled(3700))
     assert len(simulator.requests) == 1

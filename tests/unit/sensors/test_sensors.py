@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 from support.logs import Log
 
-from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.compat import (
     AIRFLOW_VERSION,
     CONFIG_EXCEPTIONS,
@@ -192,7 +192,7 @@ def test_a_look_that_finds_the_run_going_on_tells_when_the_next_one_comes(contex
     sensor = logged_sensor(started(Plan(queued=0, running=3600)), deferrable=False, poke_interval=90)
     sensor.poke(context)
     (line,) = lines
-    assert " is RUNNING; waiting for 0:00:00 of 7 days, 0:00:00, next look in 0:01:30" in line
+    assert " is RUNNING; waiting for 0:00:00 of 7 days, 0:00:00, next poll in 0:01:30" in line
 
 
 def test_the_connection_is_read_once_for_all_looks(simulator, context, started, no_floor, monkeypatch):
@@ -221,9 +221,9 @@ def test_a_completed_run_ends_the_wait_with_its_result(airflow_db, context, ti, 
 
 def test_a_group_run_ends_the_wait_with_its_sums(simulator, context, ti):
     world = simulator.world
-    for job in world.owners[Kind.JOB].values():
+    for job in world.owners[TargetKind.JOB].values():
         job.plan.queued = job.plan.running = 0
-    run_id = world.start_run(Kind.JOB_GROUP, world.owners[Kind.JOB_GROUP]["grp_nightly"]).id
+    run_id = world.start_run(TargetKind.JOB_GROUP, world.owners[TargetKind.JOB_GROUP]["grp_nightly"]).id
     result = group_sensor(run_id, deferrable=False).execute(context)
     assert result["rows_matched"] == 119988 + 45000
     assert [run["job_id"] for run in result["runs"]] == ["job_daily_balance", "job_ledger"]
@@ -249,8 +249,8 @@ def test_a_run_that_ends_otherwise_fails_the_task_with_the_error(context, ti, st
 
 
 @pytest.fixture
-def no_floor(monkeypatch):
-    monkeypatch.setattr("airflow_provider_datarecs.waits.watch.MIN_POKE_INTERVAL", 0.0)
+def no_floor(monkeypatch, polling_config):
+    polling_config(min_poke_interval=0.0)
     monkeypatch.setattr("airflow_provider_datarecs.api.retry.MIN_LIMIT_WAIT", 0.0)
 
 
@@ -288,7 +288,8 @@ def later(monkeypatch):
     clock = SimpleNamespace(
         time=lambda: time.time() + seconds[0], monotonic=lambda: time.monotonic() + seconds[0]
     )
-    monkeypatch.setattr("airflow_provider_datarecs.waits.watch.time", clock)
+    for module in ("clock", "monitor"):
+        monkeypatch.setattr(f"airflow_provider_datarecs.polling.{module}.time", clock)
     return seconds
 
 

@@ -208,7 +208,7 @@ async def test_a_hidden_run_is_not_found_at_first(ask, world, clock):
 @pytest.mark.parametrize(("honoured", "runs"), [(True, 1), (False, 2)])
 async def test_a_repeated_idempotency_key(ask, world, honoured, runs):
     world.behaviour.honours_idempotency_key = honoured
-    headers = {"Idempotency-Key": "wish-1"}
+    headers = {"Idempotency-Key": "start-1"}
     assert len({await start(ask, headers=headers), await start(ask, headers=headers)}) == runs
 
 

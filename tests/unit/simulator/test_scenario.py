@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.simulator import Plan, Simulator, default_world, load_scenario
 from airflow_provider_datarecs.simulator.scenario import ScenarioError, build_world
 
@@ -40,9 +40,9 @@ def test_all_that_a_scenario_can_say():
     assert (world.rate_limit.requests, world.rate_limit.window, world.rate_limit.sliding) == (5, 10, True)
     assert (world.behaviour.key_style, world.behaviour.page_size) == ("camel", 2)
     assert world.workspaces == {"w1": {"id": "w1", "name": "Finance", "region": "eu"}}
-    job = world.owners[Kind.JOB]["j1"]
+    job = world.owners[TargetKind.JOB]["j1"]
     assert (job.name, job.workspace_id, job.plan) == ("daily", "w1", Plan(status="FAILED", polls=3))
-    assert world.owners[Kind.JOB_GROUP]["g1"].job_ids == ["j1"]
+    assert world.owners[TargetKind.JOB_GROUP]["g1"].job_ids == ["j1"]
     assert [(fault.method, fault.status, fault.times) for fault in faults] == [("GET", 503, None)]
 
 
@@ -62,7 +62,7 @@ def test_a_file_of_either_format(tmp_path, name):
     path = tmp_path / name
     path.write_text(json.dumps(FULL) if name.endswith("json") else YAML, encoding="utf-8")
     for given in (path, str(path)):
-        assert load_scenario(given)[0].owners[Kind.JOB]["j1"].name == "daily"
+        assert load_scenario(given)[0].owners[TargetKind.JOB]["j1"].name == "daily"
 
 
 @pytest.mark.parametrize(
@@ -117,9 +117,9 @@ def test_a_file_without_an_object_is_not_understood(tmp_path, text):
 def test_the_demos_world():
     world = default_world()
     assert [workspace["name"] for workspace in world.workspaces.values()] == ["Production", "Staging"]
-    names = [job.name for job in world.owners[Kind.JOB].values()]
+    names = [job.name for job in world.owners[TargetKind.JOB].values()]
     assert names.count("daily-balance-check") == 2
-    assert [group.name for group in world.owners[Kind.JOB_GROUP].values()] == ["nightly"]
+    assert [group.name for group in world.owners[TargetKind.JOB_GROUP].values()] == ["nightly"]
     assert {"demo-key", "read-only-key"} == {key.key for key in world.api_keys}
 
 

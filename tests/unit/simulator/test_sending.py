@@ -9,7 +9,7 @@ import time
 import aiohttp
 import pytest
 
-from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.simulator import Fault
 from airflow_provider_datarecs.simulator.scenario import build_world
 
@@ -37,14 +37,14 @@ async def test_a_gateway_that_fails_once_the_request_was_carried_out(server, ask
     server.faults.append(Fault(status=502, body={"message": "bad gateway"}, carry_out=True))
     status, answer, _ = await ask("POST", START)
     assert (status, answer) == (502, {"message": "bad gateway"})
-    assert len(world.runs[Kind.JOB]) == 1
+    assert len(world.runs[TargetKind.JOB]) == 1
 
 
 async def test_the_right_answer_with_other_headers(server, ask, world):
     server.faults.append(Fault(headers={"Content-Type": "text/html"}))
     status, answer, headers = await ask("POST", START)
     assert (status, headers["Content-Type"]) == (201, "text/html")
-    assert [answer["run_id"]] == [run.id for run in world.runs[Kind.JOB]]
+    assert [answer["run_id"]] == [run.id for run in world.runs[TargetKind.JOB]]
 
 
 @pytest.mark.parametrize("answer", [{}, {"status": 200, "body": "x" * 100}])
@@ -59,7 +59,7 @@ async def test_half_an_answer_to_a_request_that_was_carried_out(server, ask, wor
     server.faults.append(Fault(drop="half"))
     with pytest.raises(aiohttp.ClientPayloadError):
         await ask("POST", START)
-    assert len(world.runs[Kind.JOB]) == 1
+    assert len(world.runs[TargetKind.JOB]) == 1
 
 
 async def test_the_parts_of_a_slow_answer_come_one_by_one(server, talk):

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.contract import TargetKind
 
 MAX_CPU = 0.05  # seconds that one callback may use of its thread
 BLOCKING = {
@@ -88,12 +88,12 @@ def loop_guard(monkeypatch):
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch):
-    monkeypatch.setattr("airflow_provider_datarecs.waits.watch.MIN_POKE_INTERVAL", 0.01)
+def impatient(monkeypatch, polling_config):
+    polling_config(min_poke_interval=0.01)
     monkeypatch.setattr("airflow_provider_datarecs.api.retry.MIN_LIMIT_WAIT", 0.01)
-    monkeypatch.setattr("airflow_provider_datarecs.waits.doubt.CONFIRM_AFTER", 0.02)
-    monkeypatch.setattr("airflow_provider_datarecs.waits.watch.LAST_LOOK_AGAIN", 0.02)
-    monkeypatch.setattr("airflow_provider_datarecs.waits.watch.LAST_LOOK_WITHIN", 0.1)
+    polling_config(confirm_after=0.02)
+    polling_config(last_poll_again=0.02)
+    polling_config(last_poll_within=0.1)
 
 
 @pytest.fixture(autouse=True)
@@ -104,7 +104,7 @@ def nothing_stays_open(recwarn):
     gc.collect()
     unclosed = [str(warning.message) for warning in recwarn if "nclosed" in str(warning.message)]
     assert [one for one in unclosed if "event loop" not in one] == []  # those are pytest-asyncio's
-    from airflow_provider_datarecs.waits import poller
+    from airflow_provider_datarecs.polling import poller
 
     assert [pollers for pollers in poller._by_loop.values() if pollers] == []
 
@@ -126,21 +126,19 @@ def simulator(simulator):
 
 
 @pytest.fixture
-def hasty(simulator, connect, monkeypatch):
+def hasty(simulator, connect, monkeypatch, polling_config):
     """Let time pass at once while nothing is asked, with the rate limit as it is documented."""
     from support.clock import HastyClock
 
+    from airflow_provider_datarecs.polling import kill, poller
     from airflow_provider_datarecs.triggers.base import RunTrigger
-    from airflow_provider_datarecs.waits import kill, poller
 
-    monkeypatch.setattr(RunTrigger, "_poller", poller)  # importing it takes real time
-    monkeypatch.setattr("airflow_provider_datarecs.waits.doubt.CONFIRM_AFTER", 7.0)
-    monkeypatch.setattr("airflow_provider_datarecs.waits.watch.LAST_LOOK_AGAIN", 5.0)
-    monkeypatch.setattr("airflow_provider_datarecs.waits.watch.LAST_LOOK_WITHIN", 300.0)
+    monkeypatch.setattr(RunTrigger, "_wait_for", poller.wait_for)  # importing it takes real time
+    polling_config(confirm_after=7.0, last_poll_again=5.0, last_poll_within=300.0)
 
     def busy():
         pollers = [one for pollers in list(poller._by_loop.values()) for one in pollers.values()]
-        return kill._at_work or any(one._requests for one in pollers)
+        return kill._at_work or any(one._sender.in_flight for one in pollers)
 
     clock = HastyClock(monkeypatch, busy)
     monkeypatch.setattr(simulator.world, "clock", time.time)  # the one that jumps
@@ -155,7 +153,7 @@ def trigger_for():
     from airflow_provider_datarecs.triggers.job_run import JobRunTrigger
 
     def trigger_for(run_id, *, seconds=30.0, cls=JobRunTrigger, **more):
-        ids = {cls.kind.id_field: "job_ledger" if cls.kind is Kind.JOB else "grp_nightly"}
+        ids = {cls.kind.id_field: "job_ledger" if cls.kind is TargetKind.JOB else "grp_nightly"}
         now = time.time()
         where = {"workspace_id": "ws_production", "conn_id": "datarecs_default", "poke_interval": 0.02}
         return cls(**{**where, **ids, "run_id": run_id, "since": now, "deadline": now + seconds, **more})

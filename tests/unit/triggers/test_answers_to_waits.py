@@ -26,7 +26,7 @@ WHOLE = {**COUNTS, **TIMES, "error": None}  # all that a result has, beside its 
 
 
 @dataclass(frozen=True)
-class Kind:
+class TargetKind:
     """What there is to wait for: its trigger, its path, and how its runs name it."""
 
     trigger: Any
@@ -47,8 +47,8 @@ class Kind:
 
 
 KINDS = {
-    "job": Kind(JobRunTrigger, "/jobs/job_ledger", {"job_id": "job_ledger"}),
-    "job group": Kind(JobGroupRunTrigger, "/job-groups/grp_nightly", {"job_group_id": "grp_nightly"}),
+    "job": TargetKind(JobRunTrigger, "/jobs/job_ledger", {"job_id": "job_ledger"}),
+    "job group": TargetKind(JobGroupRunTrigger, "/job-groups/grp_nightly", {"job_group_id": "grp_nightly"}),
 }
 EACH_KIND = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 JOB = KINDS["job"]
@@ -87,12 +87,12 @@ def wire(network, connect):
 
 
 @pytest.fixture
-def event_of(monkeypatch):
+def event_of(monkeypatch, polling_config):
     """Give the event that a wait ends with."""
-    from airflow_provider_datarecs.waits import poller
+    from airflow_provider_datarecs.polling import poller
 
-    monkeypatch.setattr(RunTrigger, "_poller", poller)
-    monkeypatch.setattr(poller, "EVERY", 10 * SECONDS)  # no metrics, which are sent by a thread
+    monkeypatch.setattr(RunTrigger, "_wait_for", poller.wait_for)
+    polling_config(report_every=10 * SECONDS)
     clock = HastyClock(monkeypatch)
 
     async def events_of(trigger):

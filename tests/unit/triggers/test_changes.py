@@ -8,11 +8,10 @@ import threading
 import pytest
 from support.fakes import FakeTaskInstance
 
-from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.hooks.datarecs import DataRecsHook
+from airflow_provider_datarecs.polling import poller
 from airflow_provider_datarecs.simulator import ApiKey, Fault, Plan, Simulator
-from airflow_provider_datarecs.triggers import base
-from airflow_provider_datarecs.waits import poller
 
 DONE = Plan(queued=0, running=0)
 GOES_ON = Plan(queued=0, running=36_000)
@@ -23,17 +22,20 @@ def other():
     """Another DataRecs, whose runs have ids of its own."""
     with Simulator() as other:
         other.world.rate_limit.requests = 10**6
-        job = other.world.owners[Kind.JOB]["job_ledger"]
-        other.start = lambda plan: (setattr(job, "plan", plan), other.world.start_run(Kind.JOB, job).id)[1]
+        job = other.world.owners[TargetKind.JOB]["job_ledger"]
+        other.start = lambda plan: (
+            setattr(job, "plan", plan),
+            other.world.start_run(TargetKind.JOB, job).id,
+        )[1]
         for _ in range(100):
             other.start(DONE)
         yield other
 
 
 @pytest.fixture
-def often(monkeypatch):
+def often(polling_config):
     """Read the connection again whenever somebody may know of a change, however soon."""
-    monkeypatch.setattr("airflow_provider_datarecs.waits.connection.READ_AGAIN_AFTER", 0.0)
+    polling_config(reread_pause=0.0)
 
 
 async def test_a_wait_that_joins_after_a_change_finds_its_run(
@@ -134,25 +136,25 @@ def slow_reading(monkeypatch):
 
 
 async def test_the_connection_is_read_while_the_first_pause_runs(
-    simulator, started, trigger_for, event_of, slow_reading, monkeypatch
+    simulator, started, trigger_for, event_of, slow_reading, polling_config
 ):
-    monkeypatch.setattr(base, "FIRST_LOOK", (1.0, 1.0))
+    polling_config(first_poll=(1.0, 1.0))
     begun, release = slow_reading
     trigger = trigger_for(started(DONE))
     trigger.task_instance = FakeTaskInstance()
     waiting = asyncio.ensure_future(event_of(trigger))
     await asyncio.get_running_loop().run_in_executor(None, begun.wait, 60)
     ((one,),) = (pollers.values() for pollers in poller._by_loop.values() if pollers)
-    assert one.agenda.size == 0  # still pausing
+    assert one.waits.size == 0  # still pausing
     release.set()
     assert (await waiting)["outcome"] == "finished"
     assert len(simulator.requests) == 1
 
 
 async def test_a_wait_that_is_cancelled_while_it_pauses_leaves_nothing_open(
-    started, trigger_for, event_of, slow_reading, monkeypatch
+    started, trigger_for, event_of, slow_reading, polling_config
 ):
-    monkeypatch.setattr(base, "FIRST_LOOK", (60.0, 60.0))
+    polling_config(first_poll=(60.0, 60.0))
     trigger = trigger_for(started(DONE), seconds=600)
     trigger.task_instance = FakeTaskInstance()
     waiting = asyncio.ensure_future(event_of(trigger))
@@ -165,9 +167,9 @@ async def test_a_wait_that_is_cancelled_while_it_pauses_leaves_nothing_open(
 
 
 async def test_a_run_that_ended_before_the_deadline_is_seen_behind_a_503(
-    simulator, started, trigger_for, event_of, monkeypatch
+    simulator, started, trigger_for, event_of, polling_config
 ):
-    monkeypatch.setattr("airflow_provider_datarecs.waits.watch.LAST_LOOK_WITHIN", 30.0)
+    polling_config(last_poll_within=30.0)
     trigger = trigger_for(started(Plan(queued=0, running=0.1)), seconds=0.3, poke_interval=3600)
     waiting = asyncio.ensure_future(event_of(trigger))
     await asyncio.get_running_loop().run_in_executor(None, simulator.wait_for_requests, 1)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.simulator import Fault, Plan
 
 
@@ -149,4 +149,4 @@ def test_the_first_waits_of_a_triggerer_are_overdue_and_do_not_block_the_loop(
         [(run_id, "finished")] for run_id in runs
     ]
     assert offences == []
-    assert len(simulator.world.runs[Kind.JOB]) == 20
+    assert len(simulator.world.runs[TargetKind.JOB]) == 20

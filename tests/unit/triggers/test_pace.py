@@ -8,7 +8,7 @@ import pytest
 from support.fakes import FakeTaskInstance
 from support.logs import Log
 
-from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.simulator import Fault, Plan
 from airflow_provider_datarecs.triggers.job_run import JobRunTrigger
 
@@ -91,9 +91,9 @@ def test_looks_are_as_far_apart_as_the_sensor_was_told(started, logged, wait, ga
 
 
 def test_an_interval_below_a_second_is_stretched_to_one(
-    simulator, connect, started, logged, wait, gaps, monkeypatch
+    simulator, connect, started, logged, wait, gaps, polling_config
 ):
-    monkeypatch.setattr("airflow_provider_datarecs.waits.watch.MIN_POKE_INTERVAL", 1.0)
+    polling_config(min_poke_interval=1.0)
     connect(simulator.url)
     simulator.world.rate_limit.requests = 10**6
     wait(logged(started(Plan(queued=0, running=20)), poke_interval=0.0))
@@ -123,7 +123,7 @@ def test_a_limit_that_is_closed_beyond_the_deadline_ends_the_wait_and_says_so(
     began = time.time()
     event = wait(logged(started(DONE), seconds=60.0))
     assert event["outcome"] == "timed_out"
-    assert "There was no room for a last look within the rate limit" in event["message"]
+    assert "There was no room for a last poll within the rate limit" in event["message"]
     assert "Whether it has ended is unknown" in event["message"]
     assert time.time() - began == pytest.approx(360, abs=5)
     assert len(simulator.requests) == 1
@@ -153,18 +153,18 @@ def test_a_status_that_does_not_change_is_told_once_and_then_every_15_minutes(
     assert len(simulator.requests) > 60
     run = f"run {run_id} of job 'job_ledger' in workspace 'ws_production'"
     first, *rest = trigger.lines
-    assert first == f"A triggerer has taken up the wait for {run}, which began 0:00:00 ago; first look in 0 s"
+    assert first == f"A triggerer has taken up the wait for {run}, which began 0:00:00 ago; first poll in 0 s"
     assert [line.partition(",")[0].partition(";")[0] for line in rest] == [
         f"R{run[1:]} is RUNNING",
         f"R{run[1:]} is still RUNNING",
         f"R{run[1:]} is still RUNNING",
     ]
-    assert all(line.endswith("next look in 0:00:30") for line in rest)
+    assert all(line.endswith("next poll in 0:00:30") for line in rest)
 
 
 def test_a_status_that_is_not_known_goes_on(simulator, started, logged, wait):
     trigger = logged(started(GOES_ON), seconds=100.0)
-    simulator.world.runs[Kind.JOB][0].plan = Plan(queued=0, running=0, status="REBALANCING")
+    simulator.world.runs[TargetKind.JOB][0].plan = Plan(queued=0, running=0, status="REBALANCING")
     assert wait(trigger)["outcome"] == "timed_out"
     assert "REBALANCING, a status this provider does not know" in trigger.lines[1]
     assert len(trigger.lines) == 2

@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 from support.logs import Log
 
-from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.simulator import ApiKey, Fault, Plan, Simulator
 from airflow_provider_datarecs.triggers.job_run import JobRunTrigger
 
@@ -137,9 +137,9 @@ async def test_a_connection_that_is_slow_does_not_hold_up_another(
 ):
     with Simulator() as slow:
         connect(slow.url, conn_id="slow")
-        job = slow.world.owners[Kind.JOB]["job_ledger"]
-        there = slow.world.start_run(Kind.JOB, job).id
-        slow.world.owners[Kind.JOB]["job_ledger"].plan.running = 3600
+        job = slow.world.owners[TargetKind.JOB]["job_ledger"]
+        there = slow.world.start_run(TargetKind.JOB, job).id
+        slow.world.owners[TargetKind.JOB]["job_ledger"].plan.running = 3600
         held_up = asyncio.ensure_future(event_of(trigger_for(there, conn_id="slow")))
         await requests(slow, 1)
         slow.faults.append(Fault(delay=3600))

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import airflow_provider_datarecs
-from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.simulator import Plan
 
 RELEASES = {path.stem: json.loads(path.read_text()) for path in (Path(__file__).parent / "stored").iterdir()}
@@ -38,7 +38,7 @@ def load(path):
 @pytest.mark.parametrize("stored", TRIGGERS)
 async def test_a_stored_trigger_waits_on_for_its_run(simulator, event_of, stored):
     world = simulator.world
-    for job in world.owners[Kind.JOB].values():
+    for job in world.owners[TargetKind.JOB].values():
         job.plan = Plan(queued=0, running=0)
     kind = load(stored["classpath"]).kind
     run = world.start_run(kind, world.owners[kind][stored["kwargs"][kind.id_field]])

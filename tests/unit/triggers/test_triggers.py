@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from airflow_provider_datarecs.api.contract import Kind
+from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.simulator import ApiKey, Fault, Plan
 from airflow_provider_datarecs.triggers.job_group_run import JobGroupRunTrigger
 from airflow_provider_datarecs.triggers.job_run import JobRunTrigger
@@ -39,9 +39,9 @@ async def test_the_end_of_a_run_is_the_event(started, loop_guard, status, trigge
 
 async def test_the_end_of_a_group_run_is_the_event(simulator, loop_guard, trigger_for, event_of):
     world = simulator.world
-    for job in world.owners[Kind.JOB].values():
+    for job in world.owners[TargetKind.JOB].values():
         job.plan = Plan(queued=0, running=0.1)
-    run_id = world.start_run(Kind.JOB_GROUP, world.owners[Kind.JOB_GROUP]["grp_nightly"]).id
+    run_id = world.start_run(TargetKind.JOB_GROUP, world.owners[TargetKind.JOB_GROUP]["grp_nightly"]).id
     event = await event_of(trigger_for(run_id, cls=JobGroupRunTrigger))
     assert (event["kind"], event["result"]["status"]) == ("job group", "COMPLETED")
     assert len(event["result"]["runs"]) == 2
@@ -86,7 +86,7 @@ FAILURES = [
 
 @pytest.fixture
 def _impatient(monkeypatch):
-    monkeypatch.setattr("airflow_provider_datarecs.api.client.REQUEST_TIMEOUT", 0.1)
+    monkeypatch.setattr("airflow_provider_datarecs.api.transport.REQUEST_TIMEOUT", 0.1)
 
 
 @pytest.mark.usefixtures("_impatient")
@@ -183,7 +183,7 @@ async def test_a_run_that_vanishes_after_it_was_seen_ends_the_wait(
     run_id = started(Plan(queued=0, running=3600))
     waiting = asyncio.ensure_future(event_of(trigger_for(run_id)))
     await requests(simulator, 1)
-    simulator.world.runs[Kind.JOB].clear()
+    simulator.world.runs[TargetKind.JOB].clear()
     assert (await waiting)["outcome"] == "refused"
 
 

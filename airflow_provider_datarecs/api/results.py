@@ -1,0 +1,66 @@
+"""The result of a run, in the form that users get it: as the XCom ``run_result`` and from the hook."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any, Dict, Final, List, Optional, TypedDict
+
+UNREADABLE: Final = "unreadable"  # in a result: the counts that are no whole numbers, and what they came as
+
+
+class RunStatus(str, Enum):
+    """
+    The statuses of a run that this provider knows; equal to the plain text, as ``"COMPLETED"``.
+
+    Where DataRecs sends another one, it means that the run goes on.
+    """
+
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+    PENDING = "PENDING"
+    QUEUED = "QUEUED"
+    STARTING = "STARTING"
+    RUNNING = "RUNNING"
+
+    __str__ = str.__str__
+
+
+class _ResultFields(TypedDict):
+    status: str
+    rows_processed: Optional[int]
+    rows_matched: Optional[int]
+    rows_unmatched: Optional[int]
+    started_at: Any
+    completed_at: Any
+    error: Any
+
+
+class JobRunResult(_ResultFields, total=False):
+    """
+    How a run of a job stands.
+
+    ``status`` is in capitals and empty where DataRecs gives none; counts are None where it gives none;
+    ``started_at`` and ``completed_at`` are as DataRecs gives them (ISO 8601), and so is ``error``.
+    ``unreadable`` names the counts that came as no whole number, and what they came as; it is there for such
+    counts alone.
+    """
+
+    unreadable: Dict[str, str]
+
+
+class RunOfGroup(JobRunResult):
+    """How a job's run inside a run of its group stands."""
+
+    job_id: Optional[str]
+    run_id: Optional[str]
+
+
+class RunResult(JobRunResult, total=False):
+    """
+    How a run of a job or of a job group stands: what ``run_result`` holds.
+
+    The fields are those of :class:`.JobRunResult`; ``runs`` is there for a job group alone.
+    """
+
+    runs: List[RunOfGroup]

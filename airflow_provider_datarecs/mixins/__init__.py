@@ -1,0 +1,3 @@
+"""Mixins: what tasks of several kinds share, below the operators and the sensors."""
+
+from __future__ import annotations

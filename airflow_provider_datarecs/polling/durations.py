@@ -1,0 +1,81 @@
+"""Guesses when a run may end, from how long the earlier runs of its job took."""
+
+from __future__ import annotations
+
+from typing import Tuple
+
+from airflow_provider_datarecs.polling import config
+
+Span = Tuple[float, float, float]  # from, to, and the probability in between
+
+
+class RunDurations:
+    """Hold how long the newest finished runs of one job or job group took."""
+
+    __slots__ = ("_oldest", "_runs", "_seconds")
+
+    def __init__(self) -> None:
+        self._runs: dict[str, tuple[float, float]] = {}
+        self._seconds: list[float] = []
+        self._oldest = float("-inf")
+
+    def learn(self, run_id: str, *, ended: float, seconds: float) -> None:
+        """
+        Take a finished run into account, unless it is known or older than all that count.
+
+        :param run_id: the run's id
+        :param ended: when it ended, in seconds of any clock
+        :param seconds: how long it took
+        """
+        if run_id in self._runs or ended <= self._oldest or seconds < 0:
+            return
+        self._runs[run_id] = (ended, seconds)
+        kept = config.current().durations_kept
+        if len(self._runs) > kept:
+            del self._runs[min(self._runs, key=lambda known: self._runs[known])]
+        if len(self._runs) == kept:
+            self._oldest = min(ended for ended, _ in self._runs.values())
+        self._seconds = sorted(seconds for _, seconds in self._runs.values())
+
+    def spans(self, started: float, seen: float, most: int | None = None) -> list[Span]:
+        """
+        Give the spans of time in which a run may end, each with its probability; together they have 1.
+
+        The rule of succession: the next run time is as likely to fall between any two known ones that follow
+        each other as below the shortest or above the longest. What the run has outlasted is ruled out.
+
+        :param started: when the run started, in seconds of any clock
+        :param seen: when it was last seen to go on, by the same clock
+        :param most: roughly how many spans to give at most, at least 1, default all
+        """
+        numbers = config.current()
+        elapsed, known = max(0.0, seen - started), self._seconds
+        most = most or len(known) + 1
+        usual = max(1.0, known[len(known) // 2]) if known else numbers.unknown_duration
+        spans: list[Span] = []
+        beyond = 1.0
+        if known:
+            margin = (known[-1] - known[0]) / len(known) + usual * numbers.duration_margin
+            edges = [max(0.0, known[0] - margin), *known, known[-1] + margin]
+            step = -(-(len(edges) - 1) // most)
+            places = [*range(0, len(edges) - 1, step), len(edges) - 1]
+            spans = [
+                _after(elapsed, edges[place], edges[next_place], next_place - place)
+                for place, next_place in zip(places, places[1:])
+                if edges[next_place] > elapsed
+            ]
+            beyond = 0.5  # half as likely as any one of these
+        scale = usual + elapsed
+        share = beyond * usual / scale / (len(numbers.beyond) - 1)
+        spans += [
+            (elapsed + scale * low, elapsed + scale * high, share)
+            for low, high in zip(numbers.beyond, numbers.beyond[1:])
+        ]
+        total = sum(weight for _, _, weight in spans)
+        return [(started + low, started + high, weight / total) for low, high, weight in spans]
+
+
+def _after(elapsed: float, low: float, high: float, weight: float) -> Span:
+    """Give what is left of a span, with what is left of its weight."""
+    left = max(low, elapsed)
+    return left, high, weight * (high - left) / (high - low) if high > low else weight

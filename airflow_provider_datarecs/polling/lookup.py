@@ -1,0 +1,200 @@
+"""Plans the requests that tell how a job's runs are, and reads the answers."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, List, Tuple, Union
+
+from airflow_provider_datarecs.api.errors import (
+    DataRecsError,
+    Forbidden,
+    NotFound,
+    Redirected,
+    Rejected,
+    UnreadableAnswer,
+)
+from airflow_provider_datarecs.api.parsing import Page, run_ids
+from airflow_provider_datarecs.api.runs import Run, run_from
+from airflow_provider_datarecs.api.times import epoch_seconds
+from airflow_provider_datarecs.polling import config
+from airflow_provider_datarecs.polling.clock import to_monotonic
+from airflow_provider_datarecs.polling.durations import RunDurations
+from airflow_provider_datarecs.polling.list_state import JobList, ListState, Response, ServiceLists
+from airflow_provider_datarecs.polling.request import ListPage, PollRequest, TrackedRun
+from airflow_provider_datarecs.polling.schedule import LossCurve
+
+if TYPE_CHECKING:
+    from airflow_provider_datarecs.api.targets import Target
+
+    Answer = Union[Page, Run, DataRecsError]
+    Polls = List[Tuple[TrackedRun, Union[Run, DataRecsError]]]
+
+# What a list may meet although its runs can be asked for one by one. Everything else that goes wrong would go
+# wrong with them, too.
+LIST_IS_REFUSED = (NotFound, Forbidden, Rejected, Redirected, UnreadableAnswer)
+
+
+class RunLookup:
+    """
+    Plan the requests for those runs of a job or job group that somebody waits for, and read the answers.
+
+    :param target: the job or job group
+    :param service: takes down what the lists of all jobs on the connection are worth
+    """
+
+    __slots__ = ("_durations", "_in_flight", "_known_ends", "_list", "requests", "runs", "target")
+
+    def __init__(self, target: Target, service: ServiceLists) -> None:
+        self.target = target
+        self.runs: dict[str, TrackedRun] = {}
+        self.requests: list[PollRequest] = []
+        self._in_flight: list[PollRequest] = []
+        self._list = JobList(target, service)
+        self.forget_list()
+
+    def forget_list(self) -> None:
+        """Forget what the list has shown, since it was another service's."""
+        self._list.forget()
+        self._durations: RunDurations | None = None  # until a page of the list has been read
+        self._known_ends: set[str] = set()  # the runs that the last page showed as finished
+        for run in self.runs.values():
+            run.forget_list()
+
+    def curve(self, runs: list[TrackedRun]) -> LossCurve:
+        """
+        Tell what it costs not to ask about some runs.
+
+        :param runs: some of those that somebody waits for
+        """
+        if self._durations is None:
+            # As likely as not that they have ended.
+            return LossCurve([(run.asked_at, run.asked_at, 0.5) for run in runs])
+        numbers = config.current()
+        some = runs if len(runs) <= numbers.forecast_runs else random.sample(runs, numbers.forecast_runs)
+        most = max(1, numbers.forecast_spans // len(some) - len(numbers.beyond))
+        spans = []
+        for run in some:
+            if run.ended is not None:
+                spans.append((run.ended, run.ended, 1.0))
+            else:
+                spans += self._durations.spans(run.started, run.seen_at, most)
+        return LossCurve(spans, len(runs) / len(some))
+
+    # --- planning ---
+
+    def plan(self, now: float) -> None:
+        """
+        Divide the runs that are not being asked for into requests.
+
+        :param now: the time
+        """
+        state = self._list.state_at(now)
+        asks_singly = state in (ListState.PROBE, ListState.SINGLE)
+        being_asked = {run.id for request in self._in_flight for run in request.runs}
+        self.requests = []
+        pages: dict[ListPage, list[TrackedRun]] = {}
+        for run in self.runs.values():
+            if run.id in being_asked:
+                continue
+            if run.page is not None and not asks_singly:
+                pages.setdefault(run.page, []).append(run)
+            else:
+                # Made anew only where something has changed: there may be thousands.
+                run.request = run.request or PollRequest(self, [run], as_list=False)
+                self.requests.append(run.request)
+        # What comes up while a page is being asked for joins the rest of it after the answer.
+        pages_in_flight = {request.page for request in self._in_flight}
+        for page, runs in pages.items():
+            if page not in pages_in_flight:
+                as_list = len(runs) > 1 or state in (ListState.NEW, ListState.RETRY)
+                self.requests.append(PollRequest(self, runs, as_list=as_list))
+
+    def begin(self, request: PollRequest) -> None:
+        """Note that a request is sent."""
+        self._in_flight.append(request)
+
+    def end(self, request: PollRequest, now: float) -> None:
+        """Note that a request has been answered, or will not be."""
+        self._in_flight.remove(request)
+        for run in request.runs:
+            run.asked_at, run.request = now, None
+
+    # --- reading ---
+
+    def read(self, request: PollRequest, answer: Answer, now: float) -> Polls:
+        """
+        Give what an answer shows of each run; those that it leaves out are still to be asked for.
+
+        :param request: what was asked
+        :param answer: what came back
+        :param now: the time
+        """
+        if isinstance(answer, Page):
+            return self._read_page(request, answer, now)
+        is_refused = isinstance(answer, LIST_IS_REFUSED)
+        if request.as_list and is_refused:
+            self._read_refused_list(request, now)
+            return []
+        if not request.as_list and (is_refused or isinstance(answer, Run)):
+            self._list.note(Response.RUN_REFUSED if is_refused else Response.RUN_SEEN, now)
+        return [(run, answer) for run in request.runs]
+
+    def _read_refused_list(self, request: PollRequest, now: float) -> None:
+        if request.page is None or request.page.number == 0:
+            self._list.note(Response.LIST_REFUSED, now)
+            return
+        for run in request.runs:  # what names a further page may expire
+            run.page = None
+
+    def _read_page(self, request: PollRequest, page: Page, now: float) -> Polls:
+        self._learn_durations(page)
+        polls: Polls = []
+        response = Response.LIST_TOLD_NOTHING if page.next_url is None else Response.LIST_GOES_ON
+        for run in request.runs:
+            item = page.by_id.get(run.id)
+            seen = run_from(item, self.target, run.id) if item is not None else None
+            if seen is None and page.next_url is not None and self._goes_on_to(run, page.next_url):
+                continue
+            if seen is None or not seen.status:
+                run.page = None
+                continue
+            response = Response.LIST_HELPED
+            if seen.is_finished and not seen.is_whole:
+                # Its result may have more than the list shows.
+                run.page = None
+                ended = epoch_seconds(seen.result["completed_at"])
+                run.ended = now if ended is None else to_monotonic(ended, now)
+            else:
+                polls.append((run, seen))
+        self._list.note(response, now)
+        return polls
+
+    def _goes_on_to(self, run: TrackedRun, next_url: str) -> bool:
+        """Look for a run on the page after its own, unless that is too far; say whether it is not."""
+        page = run.page or ListPage()
+        if page.number >= config.current().max_pages:
+            return False
+        run.page = ListPage(next_url, page.number + 1)
+        return True
+
+    def _learn_durations(self, page: Page) -> None:
+        """Learn how long the runs took that are finished, once of each."""
+        self._durations = self._durations or RunDurations()
+        most = config.current().learnt_from
+        finished = set()
+        for item in [*page.items[:most], *page.items[most:][-most:]]:
+            ids = run_ids(item)
+            if not self._known_ends.isdisjoint(ids):
+                finished.update(ids)
+                continue
+            run = run_from(item, self.target)
+            if run is None or not run.is_finished:
+                continue
+            finished.update(ids)
+            started, ended = (
+                epoch_seconds(run.result["started_at"]),
+                epoch_seconds(run.result["completed_at"]),
+            )
+            if started is not None and ended is not None:
+                self._durations.learn(run.id, ended=ended, seconds=ended - started)
+        self._known_ends = finished

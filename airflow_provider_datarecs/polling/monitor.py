@@ -1,0 +1,199 @@
+"""Judges what each poll shows of a run: whether the wait for it goes on, and how it ends."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_datarecs.api import contract
+from airflow_provider_datarecs.api.errors import DataRecsError, NotFound, RateLimited
+from airflow_provider_datarecs.compat import resume_margin
+from airflow_provider_datarecs.polling import config, events
+from airflow_provider_datarecs.polling.clock import EpochClock
+from airflow_provider_datarecs.polling.confirmation import Confirmation
+from airflow_provider_datarecs.polling.progress import Progress
+
+if TYPE_CHECKING:
+    from airflow_provider_datarecs.api.runs import Run
+    from airflow_provider_datarecs.api.targets import Target
+    from airflow_provider_datarecs.polling.progress import NextPoll
+
+
+@dataclass(frozen=True)
+class WaitSpec:
+    """
+    What a task waits for, and for how long.
+
+    :param target: the job or job group
+    :param run_id: the run's id
+    :param conn_id: the connection's id
+    :param log: the task's logger: a standard one on Airflow 2, a structured one on Airflow 3
+    :param since: epoch seconds at which the wait began
+    :param deadline: epoch seconds at which it ends, after one last poll
+    :param limit: which of the task's limits the deadline comes from
+    """
+
+    target: Target
+    run_id: str
+    conn_id: str
+    log: Any
+    since: float
+    deadline: float
+    limit: str = events.TIMEOUT
+
+
+class RunMonitor:
+    """
+    Judge what polls show of the run that one task waits for, in every mode of a sensor.
+
+    ``again_in`` are the seconds after which another poll must come whatever the interval, None where it need
+    not: to confirm what would end the wait, or because the last one failed.
+
+    :param wait: what the task waits for
+    :param first_poll: epoch seconds of the wait's first poll, default now
+    """
+
+    # There may be tens of thousands.
+    __slots__ = (
+        "_clock",
+        "_confirmation",
+        "_first_poll",
+        "_last_poll_at",
+        "_not_before",
+        "_progress",
+        "again_in",
+        "wait",
+    )
+
+    def __init__(self, wait: WaitSpec, *, first_poll: float | None = None) -> None:
+        self.wait = wait
+        self.again_in: float | None = None
+        self._clock = EpochClock()
+        self._progress = Progress(wait, self._clock)
+        self._confirmation = Confirmation()
+        self._first_poll = first_poll or self._clock.now()
+        self._last_poll_at: float | None = None
+        self._not_before = 0.0
+
+    @property
+    def left(self) -> float:
+        """The seconds until the deadline, negative after it."""
+        return self.wait.deadline - self._clock.now()
+
+    @property
+    def pause(self) -> float:
+        """The seconds until the next poll may come, by what DataRecs has said of its rate limit."""
+        return max(0.0, self._not_before - self._clock.now())
+
+    @property
+    def last_poll_within(self) -> float:
+        """The seconds after the deadline within which the last poll must be over."""
+        within = config.current().last_poll_within
+        margin = 0.0 if self.wait.limit == events.TIMEOUT else resume_margin()
+        return min(within, margin / 2.0) if margin else within
+
+    @property
+    def doubted_at(self) -> float:
+        """When it last met what a poll on a connection read since is to confirm, by ``time.monotonic``."""
+        return self._confirmation.since if self._confirmation.is_pending else float("-inf")
+
+    @property
+    def doubts_the_connection(self) -> bool:
+        """Say whether the connection may be another by now."""
+        failures = self._progress.failures
+        many = failures > 0 and failures % config.current().reread_after_failures == 0
+        return self._confirmation.is_pending or many
+
+    def give_up(self) -> events.Event:
+        """Give the event of a wait whose time is over, and that for its last poll as well."""
+        no_room = " There was no room for a last poll within the rate limit."
+        return self._timed_out(no_room if self._last_poll_at is None else "")
+
+    def refused(self, error: DataRecsError) -> events.Event:
+        """
+        Give the event of a wait that cannot go on.
+
+        :param error: why
+        """
+        return events.refused(self.wait.target, self.wait.run_id, error, self.wait.conn_id)
+
+    def judge(self, answer: Run | DataRecsError, next_poll: NextPoll = None) -> events.Event | None:
+        """
+        Take a poll into account, and give the event that ends the wait, None while it goes on.
+
+        What ended it is not logged here, but by the task, which resumes with the event.
+
+        :param answer: the run as it was seen, or why it was not
+        :param next_poll: when the next one comes, for the log
+        """
+        self._not_before = self._clock.now() + _least_pause(answer)
+        verdict = None if self._may_yet_appear(answer) else answer
+        is_confirmed = self._confirmation.confirms(verdict, time.monotonic())
+        self.again_in = self._again_in(answer)
+        if isinstance(answer, DataRecsError):
+            if is_confirmed:
+                return self.refused(answer)
+            self._progress.note_failure(
+                answer, self._told(next_poll), to_be_confirmed=self._confirmation.is_pending
+            )
+        else:
+            self._progress.note_run(answer, self._told(next_poll))
+            if answer.is_finished:
+                return events.finished(self.wait.target, answer)
+        return self._timed_out() if self.left <= 0 and self.again_in is None else None
+
+    def timeout_message(self, limit: str | None = None) -> str:
+        """
+        Say how long the wait has lasted, and what is known of the run.
+
+        :param limit: which of the task's limits ended it, default the deadline's
+        """
+        return self._progress.timeout_message(limit)
+
+    def _again_in(self, answer: Run | DataRecsError) -> float | None:
+        if not isinstance(answer, DataRecsError):
+            return None
+        numbers = config.current()
+        confirm = numbers.confirm_after if self._confirmation.is_pending else None
+        if self.left > 0:
+            return None if isinstance(answer, RateLimited) else confirm
+        now = self._clock.now()
+        if self._last_poll_at is None:
+            self._last_poll_at = now
+        spent = now - self._last_poll_at
+        left = self.last_poll_within - spent
+        pause = max(self.pause, min(left, max(confirm or numbers.last_poll_again, spent)))
+        return pause if 0.0 < pause <= left else None
+
+    def _told(self, next_poll: NextPoll) -> NextPoll:
+        """Give when the next poll comes, as the log is to tell it."""
+        left = self.left
+        if self.again_in is not None:
+            next_poll, left = (self.again_in, self.again_in), max(left, self.again_in)
+        if next_poll is None or left <= 0:
+            return None
+        soonest, latest = (min(left, max(seconds, self.pause)) for seconds in next_poll)
+        return soonest, latest
+
+    def _timed_out(self, more: str = "") -> events.Event:
+        message = f"{self.timeout_message()}{more}"
+        return events.timed_out(
+            self.wait.target,
+            self.wait.run_id,
+            message,
+            limit=self.wait.limit,
+            seen=self._progress.is_seen,
+        )
+
+    def _may_yet_appear(self, answer: Run | DataRecsError) -> bool:
+        in_grace = self._clock.now() < self._first_poll + contract.NOT_VISIBLE_GRACE
+        return isinstance(answer, NotFound) and self._progress.status is None and in_grace
+
+
+def _least_pause(answer: Run | DataRecsError) -> float:
+    if not isinstance(answer, RateLimited):
+        return config.current().min_poke_interval
+    from airflow_provider_datarecs.api.retry import limit_wait  # here, since it loads tenacity
+
+    return limit_wait(answer)

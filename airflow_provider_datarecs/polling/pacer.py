@@ -1,0 +1,172 @@
+"""Decides when a process may send its next request, within a rate limit that others use as well."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from typing import TYPE_CHECKING, NamedTuple
+
+from airflow_provider_datarecs.api import contract
+from airflow_provider_datarecs.api.rate_limit import RateLimitConfig
+from airflow_provider_datarecs.polling import config
+
+if TYPE_CHECKING:
+    from airflow_provider_datarecs.api.rate_limit import RateLimitState
+
+
+class LastRequest(NamedTuple):
+    """
+    The last request that was sent.
+
+    :param at: when, by ``time.monotonic``
+    :param pause: seconds of the pause before it
+    :param jitter: by which the pause after it is longer or shorter
+    """
+
+    at: float
+    pause: float
+    jitter: float
+
+
+class LimitEstimate:
+    """
+    Learn from the answers how many requests a window has, its ``limit``.
+
+    :param limit: what the user says
+    """
+
+    def __init__(self, limit: float) -> None:
+        self.limit = limit
+        self._fresh: deque[int] = deque(maxlen=config.current().fresh_windows_kept)
+        self._fresh_until = float("-inf")
+
+    def learn(self, state: RateLimitState, now: float) -> bool:
+        """
+        Take an answer into account, and say whether the limit is lower than it was thought to be.
+
+        :param state: what the answer says of the limit
+        :param now: the time
+        """
+        if state.remaining is None:
+            return False
+        known = self.limit
+        begins_window = state.resets_at - now >= config.current().fresh_window * contract.RATE_LIMIT_WINDOW
+        if begins_window and now >= self._fresh_until:
+            self._fresh_until = state.resets_at
+            self._fresh.append(state.remaining + 1)
+            if len(self._fresh) > 1:  # others may have rushed into one window before us
+                self.limit = max(self._fresh)
+        is_lower = self.limit < known
+        self.limit = max(self.limit, state.remaining + 1)
+        return is_lower
+
+
+class RequestPacer:
+    """
+    Pace the requests of all waits on a connection in one process.
+
+    With a limit of L requests in a window of W seconds, of which the share s is left free::
+
+        even    = W / (L * (1 - s))                       the pause of an even pace
+        missing = s * L + (1 - s) * L * left / W - remaining
+                                                          what an even pace would have left by now, less
+                                                          what is left
+        pause   = even * slowdown * 2 ** (missing / (sharing * s * L))
+
+    Other processes with the same key are seen only in the headers of the answers (``left`` seconds of the
+    window and ``remaining`` requests). All that see the same headers slow down alike, which makes them share
+    alike. None goes faster than an even pace, and none starts at it, so nothing bursts when a window begins
+    or a process starts. All times are those of ``time.monotonic``.
+
+    ``pause`` is the seconds from the last request to the next, ``usual_pause`` what they are of late.
+
+    :param state: what the answers say of the limit
+    """
+
+    def __init__(self, state: RateLimitState) -> None:
+        self.state = state
+        self._closed_until = float("-inf")
+        self._unanswered = 0
+        self._slowdown = 1.0
+        self._last = LastRequest(float("-inf"), 0.0, 1.0)
+        self.configure(RateLimitConfig())
+
+    def configure(self, rate_limit: RateLimitConfig) -> None:
+        """
+        Take up what the user says of the limit.
+
+        :param rate_limit: as read from the connection
+        """
+        self.config = rate_limit
+        self._estimate = LimitEstimate(rate_limit.requests_per_minute)
+        self.usual_pause = self._even_pause()
+        self.pause = config.current().first_pause * self.usual_pause
+        self._last = self._last._replace(pause=self.pause)
+
+    @property
+    def limit(self) -> float:
+        """How many requests a window has, as far as is known."""
+        return self._estimate.limit
+
+    def opens_at(self) -> float:
+        """Give the time from which on the next request may go."""
+        used_up_until = self.state.resets_at if self.state.remaining == 0 else self._closed_until
+        return max(self._closed_until, used_up_until, self._last.at + self.pause * self._last.jitter)
+
+    def sent(self, now: float) -> None:
+        """Count a request that goes now."""
+        jitter = config.current().jitter
+        self._last = LastRequest(now, self.pause, random.uniform(1.0 - jitter, 1.0 + jitter))
+        self._unanswered += 1
+        self._plan(now)
+
+    def answered(self, now: float) -> None:
+        """Count an answer, or that none will come."""
+        numbers = config.current()
+        self._unanswered -= 1
+        self._slowdown = max(1.0, self._slowdown * numbers.calming)
+        if self._estimate.learn(self.state, now):
+            self._last = self._last._replace(pause=numbers.first_pause * self._even_pause())
+        self._plan(now)
+        self.usual_pause += numbers.smoothing * (self.pause - self.usual_pause)
+
+    def refused(self, now: float, wait: float) -> None:
+        """
+        Stop for a while, since the service has answered 429.
+
+        :param now: the time
+        :param wait: the seconds after which it lets requests through again
+        """
+        numbers = config.current()
+        self._slowdown = min(numbers.max_refused_factor, self._slowdown * numbers.refused_factor)
+        self._closed_until = now + wait * random.uniform(1.0, 1.0 + numbers.jitter)
+
+    def _even_pause(self) -> float:
+        return contract.RATE_LIMIT_WINDOW / (self.limit * (1.0 - self.config.share_left_free))
+
+    def _plan(self, now: float) -> None:
+        """Set the pause after the last request."""
+        numbers = config.current()
+        even = pause = self._even_pause() * self._slowdown
+        calming = numbers.calming
+        left = self.state.resets_at - now
+        # What was said before the window was over says nothing about the next one.
+        if self.state.remaining is not None and left > 0:
+            free = self.limit * self.config.share_left_free
+            remaining = self.state.remaining - self._unanswered
+            missing = free + (self.limit - free) * left / contract.RATE_LIMIT_WINDOW - remaining
+            if missing < -free:
+                calming = numbers.quick_calming
+            halvings = missing / max(1.0, free * numbers.sharing)
+            pause *= 2.0 ** min(numbers.max_halvings, max(0.0, halvings))
+            pause = min(pause, max(self._longest_pause(left), even))
+            if remaining <= 0:
+                pause = max(pause, left)
+        self.pause = max(pause, calming * self._last.pause)
+
+    def _longest_pause(self, left: float) -> float:
+        # In a sliding window some requests come back at once, but few; a fixed one opens as a whole.
+        numbers = config.current()
+        if left > contract.RATE_LIMIT_WINDOW * (1.0 - numbers.fresh_window) * 2:
+            return left + self._even_pause()
+        return numbers.longest_pause * contract.RATE_LIMIT_WINDOW

@@ -1,0 +1,254 @@
+"""
+Polls runs for all waits on a connection, in each event loop: one client, one pace, one schedule.
+
+Waits come and go; those for the same run, or for runs of one job, are answered by one request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import time
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, AsyncIterator, Awaitable, Callable
+from weakref import WeakKeyDictionary
+
+from airflow_provider_datarecs.api.errors import RateLimited, Unforeseen
+from airflow_provider_datarecs.api.runs import Run
+from airflow_provider_datarecs.api.times import epoch_seconds
+from airflow_provider_datarecs.polling import config
+from airflow_provider_datarecs.polling.confirmation import CONNECTION_IS_REFUSED, Confirmation
+from airflow_provider_datarecs.polling.metrics import Load, PollerMetrics
+from airflow_provider_datarecs.polling.queue import RequestQueue
+from airflow_provider_datarecs.polling.registry import WaitRegistry
+from airflow_provider_datarecs.polling.sender import RequestSender
+from airflow_provider_datarecs.polling.waits import Wait
+
+if TYPE_CHECKING:
+    from airflow_provider_datarecs.api.client import DataRecsClient
+    from airflow_provider_datarecs.api.errors import DataRecsError
+    from airflow_provider_datarecs.api.parsing import Page
+    from airflow_provider_datarecs.polling.events import Event
+    from airflow_provider_datarecs.polling.lookup import Answer
+    from airflow_provider_datarecs.polling.monitor import RunMonitor
+    from airflow_provider_datarecs.polling.queue import QueuedRequest
+    from airflow_provider_datarecs.polling.request import PollRequest, TrackedRun
+
+log = logging.getLogger(__name__)
+
+_by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Poller]] = WeakKeyDictionary()
+
+
+async def wait_for(monitor: RunMonitor, interval: Callable[[int], float], pause: float = 0.0) -> Event:
+    """
+    Poll a run until its wait is over, together with all other waits on the connection in this event loop.
+
+    :param monitor: judges what polls show of the run
+    :param interval: gives the seconds until the next poll, after so many polls
+    :param pause: seconds until the first poll, default none; the connection is read meanwhile
+    """
+    async with poller_of(monitor.wait.conn_id) as poller:
+        poller.refresh_soon()
+        await asyncio.sleep(pause)
+        wait = poller.waits.add(monitor, interval)
+        try:
+            return await wait.event
+        finally:
+            poller.waits.remove(wait)
+
+
+@asynccontextmanager
+async def poller_of(conn_id: str) -> AsyncIterator[Poller]:
+    """
+    Give the poller of a connection in this event loop; it closes when nobody needs it any more.
+
+    :param conn_id: the connection's id
+    """
+    pollers = _by_loop.setdefault(asyncio.get_running_loop(), {})
+    poller = pollers.get(conn_id)
+    if poller is None:
+        poller = pollers[conn_id] = Poller(conn_id)
+    poller.users += 1
+    try:
+        yield poller
+    finally:
+        poller.users -= 1
+        if not poller.users:
+            del pollers[conn_id]
+            await asyncio.shield(poller.close())  # Airflow cancels a trigger twice
+
+
+class Poller:
+    """
+    Send what the waits on a connection need to know; ``users`` is how many need this poller.
+
+    :param conn_id: the connection's id
+    """
+
+    def __init__(self, conn_id: str) -> None:
+        self.users = 0
+        self.waits = WaitRegistry(conn_id)
+        self._conn_id = conn_id
+        self._confirmation = Confirmation()  # of what would end all waits
+        self._metrics = PollerMetrics(conn_id)
+        self._sender = RequestSender(conn_id, self._metrics, self._forget_service)
+        self._queue = RequestQueue()
+        self._queue_had_turn = False  # the last one
+        # In no task's context, else all that they log would be in the log of the first.
+        nobodys, loop = contextvars.Context(), asyncio.get_running_loop()
+        self._tasks = [nobodys.run(loop.create_task, work) for work in (self._send_on(), self._report_on())]
+
+    def refresh_soon(self) -> None:
+        """Read the connection, unless it just was, since somebody joins who may know it as another."""
+        self._sender.client.refresh_soon()
+
+    async def send_in_turn(self, call: Callable[[DataRecsClient], Awaitable[Any]], within: float) -> Any:
+        """
+        Send a request that is no poll when its turn comes, and give what comes of it, which may be an error.
+
+        :param call: what to do with the open client
+        :param within: seconds after which it is not sent any more
+        """
+        self.waits.changed.set()
+        return await self._queue.send_in_turn(call, within)
+
+    async def close(self) -> None:
+        """Stop polling, and close the client."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._sender.close()
+
+    # --- sending ---
+
+    async def _send_on(self) -> None:
+        while True:
+            try:
+                await self._send_next()
+            except Exception as error:  # noqa: PERF203 - the next turn may go well
+                log.exception("Connection %s: its waits cannot be polled just now", self._conn_id)
+                await self._do_for_all(partial(Wait.judge, answer=Unforeseen(error)))
+                await asyncio.sleep(config.current().pause_after_mistake)
+                self.waits.note_changes()
+
+    async def _send_next(self) -> None:
+        """Start the next request, once there is one and the pace allows it."""
+        # What would end all waits is not asked for at once by each.
+        confirm_at = self._confirmation.since + config.current().confirm_after
+        pause = max(self._sender.pacer.opens_at(), confirm_at) - time.monotonic()
+        if pause > 0:
+            await _wait_for(self._sender.changed, pause)
+            return  # an answer may have changed the pause
+        await self.waits.plan()
+        now, soonest = time.monotonic(), float("inf")
+        request: PollRequest | None = None
+        if not self._sender.is_full:
+            request, soonest = self.waits.next(now, self._round_time())
+            # In turn, so that neither kills nor polls keep the others from theirs.
+            queued = None if self._queue_had_turn and request is not None else self._queue.next()
+            if queued is not None:
+                self._queue_had_turn = True
+                self._sender.start(self._send_queued(queued), self.waits.changed.set)
+                return
+        if request is None:
+            await _wait_for(self.waits.changed, min(soonest - now, config.current().max_sleep))
+            return
+        self._queue_had_turn = False
+        self.waits.take_out(request)
+        self._sender.start(self._poll(request), self.waits.changed.set)
+
+    def _round_time(self) -> float:
+        return (self.waits.scheduled + self._sender.in_flight) * self._sender.pacer.usual_pause
+
+    async def _send_queued(self, queued: QueuedRequest) -> None:
+        queued.end(await self._sender.send(queued.call))
+
+    async def _poll(self, request: PollRequest) -> None:
+        client = self._sender.client
+        service = client.changes
+
+        async def send(opened: DataRecsClient) -> Page | Run:
+            nonlocal service
+            service = client.changes
+            return await request.send(opened)
+
+        try:
+            try:
+                answer = await self._sender.send(send, read_since=request.read_since)
+            finally:
+                request.lookup.end(request, time.monotonic())
+            if service == client.changes:  # else it is the word of another service
+                await self._take(request, answer)
+        except Exception as error:
+            log.exception("Connection %s: an answer cannot be taken in", self._conn_id)
+            for run in request.runs:
+                self._tell(run, Unforeseen(error))
+        finally:
+            self.waits.note_change(request.lookup)
+
+    # --- telling ---
+
+    async def _take(self, request: PollRequest, answer: Answer) -> None:
+        """Let the waits know what an answer says."""
+        now = time.monotonic()
+        refusal = answer if isinstance(answer, (*CONNECTION_IS_REFUSED, RateLimited)) else None
+        if self._confirmation.confirms(refusal, now) and refusal is not None:
+            error = refusal
+            self._confirmation.clear()  # who joins from now on is told no sooner
+            await self._do_for_all(lambda wait: wait.end(wait.monitor.refused(error)))
+            return
+        for run, seen in request.lookup.read(request, answer, now):
+            self._tell(run, seen)
+
+    def _tell(self, run: TrackedRun, answer: Run | DataRecsError) -> None:
+        """Let the waits for a run judge what a poll shows of it."""
+        now, longest = time.monotonic(), config.current().max_rounds * self._round_time()
+        run.take(answer, now)
+        for wait in run.waits:
+            if wait.take(answer, now, longest) is None or not isinstance(answer, Run):
+                continue
+            ended = epoch_seconds(answer.result["completed_at"]) if answer.is_finished else None
+            if ended is not None:
+                self._metrics.noticed(max(0.0, time.time() - ended))
+
+    async def _do_for_all(self, act: Callable[[Wait], object]) -> None:
+        for count, wait in enumerate(self.waits.waits, start=1):
+            act(wait)
+            if count % config.current().told_at_once == 0:
+                await asyncio.sleep(0)
+
+    def _forget_service(self) -> None:
+        """Forget what is known of another service or key than the connection is for now."""
+        self._confirmation.clear()
+        self.waits.forget_lists()
+
+    # --- reporting ---
+
+    async def _report_on(self) -> None:
+        while True:
+            await asyncio.sleep(config.current().report_every)
+            requests, pacer = self.waits.requests, self._sender.pacer
+            load = Load(
+                waits=self.waits.size,
+                requests=len(requests),
+                wanted=sum(60.0 / request.interval for request in requests),
+                possible=60.0 / pacer.usual_pause,
+                limit=pacer.limit,
+                longest=config.current().max_rounds * self._round_time(),
+            )
+            try:
+                await self._metrics.report(load, time.monotonic())
+            except Exception:
+                log.exception("Connection %s: its metrics cannot be sent", self._conn_id)
+
+
+async def _wait_for(event: asyncio.Event, seconds: float) -> None:
+    # Not asyncio.wait_for, which before Python 3.12 swallows a cancellation that comes with the event.
+    alarm = asyncio.get_running_loop().call_later(seconds, event.set)
+    try:
+        await event.wait()
+    finally:
+        alarm.cancel()
+        event.clear()

@@ -1,0 +1,191 @@
+"""What the log of a waiting task says while it waits, and what is known of its run when the time is over."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from functools import lru_cache
+from typing import TYPE_CHECKING, Optional, Tuple
+
+from airflow_provider_datarecs.api import contract
+from airflow_provider_datarecs.api.errors import DataRecsError, Unforeseen
+from airflow_provider_datarecs.api.times import iso_utc
+from airflow_provider_datarecs.compat import CONFIG_EXCEPTIONS
+from airflow_provider_datarecs.polling import events
+from airflow_provider_datarecs.provider_info import CONFIG_SECTION, HEARTBEAT_INTERVAL
+
+if TYPE_CHECKING:
+    from airflow_provider_datarecs.api.runs import Run
+    from airflow_provider_datarecs.polling.clock import EpochClock
+    from airflow_provider_datarecs.polling.monitor import WaitSpec
+
+log = logging.getLogger(__name__)
+
+# Seconds until the next poll may come, and in which it comes at the latest; None where nobody knows.
+NextPoll = Optional[Tuple[float, float]]
+
+
+@lru_cache(maxsize=None)
+def heartbeat_interval() -> float:
+    """
+    Give the seconds between two log lines of a wait while nothing changes, as airflow.cfg has them.
+
+    They are read once, which may read files. A value that cannot be right is no reason to end a wait.
+    """
+    from airflow.configuration import conf
+
+    option, default = HEARTBEAT_INTERVAL
+    try:
+        seconds = conf.getfloat(CONFIG_SECTION, option, fallback=default)
+        problem = "" if seconds >= 0 else f"{seconds} is no number of seconds"
+    except CONFIG_EXCEPTIONS as error:
+        problem = str(error)
+    if not problem:
+        return seconds
+    log.warning(
+        "[%s] %s in airflow.cfg, or AIRFLOW__%s__%s: %s. Going on with the default, %.0f s",
+        CONFIG_SECTION,
+        option,
+        CONFIG_SECTION.upper(),
+        option.upper(),
+        problem,
+        default,
+    )
+    return default
+
+
+class Progress:
+    """
+    Remember what polls have shown of a run, and tell the task's log of it.
+
+    ``status`` is the last that was seen, None before; ``failures`` how many polls have failed since.
+
+    :param wait: the wait
+    :param clock: tells the time
+    """
+
+    # There may be tens of thousands.
+    __slots__ = (
+        "_clock",
+        "_failed_since",
+        "_failure",
+        "_failure_kind",
+        "_logged_at",
+        "_status_since",
+        "_wait",
+        "failures",
+        "status",
+    )
+
+    def __init__(self, wait: WaitSpec, clock: EpochClock) -> None:
+        self.status: str | None = None
+        self.failures = 0
+        self._wait = wait
+        self._clock = clock
+        self._status_since = 0.0
+        self._failed_since: float | None = None
+        # Not the error itself, which holds on to the answer that it is about.
+        self._failure_kind: type[DataRecsError] | None = None
+        self._failure = ""
+        self._logged_at = 0.0
+
+    @property
+    def is_seen(self) -> bool:
+        """Say whether the last poll has seen the run."""
+        return self._failed_since is None
+
+    def note_failure(self, error: DataRecsError, next_poll: NextPoll, *, to_be_confirmed: bool) -> None:
+        """
+        Take down a poll that failed, and tell of it where that is news.
+
+        :param error: why it failed
+        :param next_poll: when the next one comes
+        :param to_be_confirmed: whether further polls that meet the same end the wait
+        """
+        now = self._clock.now()
+        self.failures += 1
+        is_news = self._failed_since is None or type(error) is not self._failure_kind
+        self._failed_since = self._failed_since or now
+        self._failure_kind, self._failure = type(error), str(error)
+        if not is_news and not self._heartbeat_due():
+            return
+        self._logged_at = now
+        meaning = "This says nothing about the run"
+        if to_be_confirmed:
+            meaning = "If further polls, on the connection as it is then, meet the same, the wait ends"
+        self._wait.log.warning(
+            "Run %s of %s cannot be seen since %s: %s. %s; %s%s",
+            self._wait.run_id,
+            self._wait.target,
+            iso_utc(self._failed_since),
+            self._failure.rstrip("."),
+            meaning,
+            self._so_far(next_poll),
+            f"\n{error.details}" if isinstance(error, Unforeseen) else "",
+        )
+
+    def note_run(self, run: Run, next_poll: NextPoll) -> None:
+        """
+        Take down how the run is, and tell of it where that is news.
+
+        :param run: the run as it was seen
+        :param next_poll: when the next poll comes
+        """
+        now, lost_since, is_news = self._clock.now(), self._failed_since, run.status != self.status
+        self._failed_since = self._failure_kind = None
+        self.failures = 0
+        if is_news:
+            self.status, self._status_since = run.status, now
+        if lost_since is None and (run.is_finished or not (is_news or self._heartbeat_due())):
+            return
+        self._logged_at = now
+        status, rows = run.status or "without status", events.rows_of(run.result)
+        notes = [] if lost_since is None else [f"seen again after {self._ago(lost_since)}"]
+        notes.append(status if is_news else f"still {status}, as seen since {iso_utc(self._status_since)}")
+        if not run.is_finished and run.status not in contract.STILL_GOING:
+            notes.append("a status this provider does not know, taken as still going")
+        if rows:
+            notes.append(f"{rows} so far")
+        self._wait.log.info(
+            "Run %s of %s is %s; %s",
+            self._wait.run_id,
+            self._wait.target,
+            ", ".join(notes),
+            self._so_far(next_poll),
+        )
+
+    def timeout_message(self, limit: str | None = None) -> str:
+        """
+        Say how long the wait has lasted, and what is known of the run.
+
+        :param limit: which of the task's limits ended it, default the deadline's
+        """
+        waited = f"{self._ago(self._wait.since)} (the task's {limit or self._wait.limit})"
+        subject = f"Run {self._wait.run_id!r} of {self._wait.target} did not finish within {waited}"
+        if self._failed_since is None:
+            return f"{subject}; its last status was {self.status}. It goes on at DataRecs."
+        return (
+            f"{subject} as far as is known: it could not be seen for the last "
+            f"{self._ago(self._failed_since)} ({self._failure}); before that its status was "
+            f"{self.status or 'never seen'}. Whether it has ended is unknown; look at DataRecs."
+        )
+
+    def _so_far(self, next_poll: NextPoll) -> str:
+        waited = (
+            f"waiting for {self._ago(self._wait.since)} of {_span(self._wait.deadline - self._wait.since)}"
+        )
+        if next_poll is None:
+            return waited
+        soonest, latest = map(_span, next_poll)
+        return f"{waited}, next poll in {soonest}{f' to {latest}' if latest > soonest else ''}"
+
+    def _heartbeat_due(self) -> bool:
+        return self._clock.now() >= self._logged_at + heartbeat_interval()
+
+    def _ago(self, moment: float) -> timedelta:
+        return _span(self._clock.now() - moment)
+
+
+def _span(seconds: float) -> timedelta:
+    # Where it began on another machine, its clock may be ahead of this one's.
+    return timedelta(seconds=max(0, round(seconds)))

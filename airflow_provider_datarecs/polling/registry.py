@@ -1,0 +1,145 @@
+"""Holds the waits on a connection, by job and run, with the requests that they make necessary."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Callable
+
+from airflow_provider_datarecs.polling.clock import to_monotonic
+from airflow_provider_datarecs.polling.list_state import ServiceLists
+from airflow_provider_datarecs.polling.lookup import RunLookup
+from airflow_provider_datarecs.polling.request import PollRequest, TrackedRun
+from airflow_provider_datarecs.polling.schedule import Schedule
+from airflow_provider_datarecs.polling.waits import Wait
+
+if TYPE_CHECKING:
+    from airflow_provider_datarecs.api.targets import Target
+    from airflow_provider_datarecs.polling.monitor import RunMonitor
+
+
+class WaitRegistry:
+    """
+    Hold the waits on a connection.
+
+    ``changed`` is set when there may be something else to ask; ``size`` is how many waits there are.
+
+    :param conn_id: the connection's id
+    """
+
+    def __init__(self, conn_id: str) -> None:
+        self.size = 0
+        self.changed = asyncio.Event()
+        self._service = ServiceLists(conn_id)
+        self._schedule: Schedule[PollRequest] = Schedule()
+        self._lookups: dict[Target, RunLookup] = {}
+        self._changed_lookups: set[RunLookup] = set()
+
+    @property
+    def waits(self) -> list[Wait]:
+        """All waits."""
+        return [
+            wait for lookup in self._lookups.values() for run in lookup.runs.values() for wait in run.waits
+        ]
+
+    @property
+    def requests(self) -> list[PollRequest]:
+        """All requests, but those that are on their way."""
+        return [request for lookup in self._lookups.values() for request in lookup.requests]
+
+    @property
+    def scheduled(self) -> int:
+        """How many requests may be sent next."""
+        return len(self._schedule.candidates)
+
+    def add(self, monitor: RunMonitor, interval: Callable[[int], float]) -> Wait:
+        """
+        Take up a wait.
+
+        :param monitor: judges what polls show of its run
+        :param interval: gives the seconds until the next poll, after so many polls
+        """
+        loop, now = asyncio.get_running_loop(), time.monotonic()
+        wait = Wait(monitor, interval, loop.create_future(), now)
+        target, run_id = monitor.wait.target, monitor.wait.run_id
+        lookup = self._lookups.get(target)
+        if lookup is None:
+            lookup = self._lookups[target] = RunLookup(target, self._service)
+        run = lookup.runs.get(run_id)
+        if run is None:
+            run = lookup.runs[run_id] = TrackedRun(run_id, now, to_monotonic(monitor.wait.since, now))
+        run.waits.append(wait)
+        self.size += 1
+        wait.timer = loop.call_later(
+            max(0.0, monitor.left), self._deadline_reached, lookup, run, wait, context=wait.context
+        )
+        self._note_run_change(lookup, run)
+        return wait
+
+    def remove(self, wait: Wait) -> None:
+        """Forget a wait."""
+        self.size -= 1
+        if wait.timer is not None:
+            wait.timer.cancel()
+        lookup = self._lookups[wait.monitor.wait.target]
+        run = lookup.runs[wait.monitor.wait.run_id]
+        run.waits.remove(wait)
+        if not run.waits:
+            del lookup.runs[run.id]
+        self._note_run_change(lookup, run)
+
+    def note_change(self, lookup: RunLookup) -> None:
+        """Have the requests about a job planned anew."""
+        self._changed_lookups.add(lookup)
+        self.changed.set()
+
+    def note_changes(self) -> None:
+        """Have all requests planned anew."""
+        self._changed_lookups.update(self._lookups.values())
+        self.changed.set()
+
+    def forget_lists(self) -> None:
+        """Forget what lists have shown, since they were another service's."""
+        self._service.forget()
+        for lookup in self._lookups.values():
+            lookup.forget_list()
+        self.note_changes()
+
+    async def plan(self) -> None:
+        """Plan the requests anew about all jobs of which something has changed."""
+        candidates = self._schedule.candidates
+        while self._changed_lookups:
+            lookup = self._changed_lookups.pop()
+            candidates.difference_update(lookup.requests)
+            lookup.plan(time.monotonic())
+            candidates.update(lookup.requests)
+            if not lookup.runs and self._lookups.get(lookup.target) is lookup:
+                del self._lookups[lookup.target]
+            await asyncio.sleep(0)
+
+    def next(self, now: float, round_time: float) -> tuple[PollRequest | None, float]:
+        """
+        Give the request to send now, and when the next one is due if there is none.
+
+        :param now: the time, by the clock of ``time.monotonic``
+        :param round_time: seconds that sending all requests once takes
+        """
+        return self._schedule.next(now, round_time)
+
+    def take_out(self, request: PollRequest) -> None:
+        """Leave out a request while it is on its way."""
+        request.lookup.begin(request)
+        self._schedule.candidates.discard(request)
+
+    def _note_run_change(self, lookup: RunLookup, run: TrackedRun) -> None:
+        run.request = None
+        self.note_change(lookup)
+
+    def _deadline_reached(self, lookup: RunLookup, run: TrackedRun, wait: Wait) -> None:
+        wait.deadline_reached(time.monotonic())
+        give_up_in = wait.monitor.last_poll_within
+        wait.timer = asyncio.get_running_loop().call_later(give_up_in, self._give_up, wait)
+        self._note_run_change(lookup, run)
+
+    def _give_up(self, wait: Wait) -> None:
+        wait.end(wait.monitor.give_up())

@@ -1,0 +1,126 @@
+"""Waits for a run in the process of the task, for ``deferrable=False``."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_datarecs.compat import KILLED_TASKS_GO_ON, AirflowSkipException
+from airflow_provider_datarecs.polling import events
+
+if TYPE_CHECKING:
+    from airflow_provider_datarecs.api.errors import DataRecsError
+    from airflow_provider_datarecs.api.runs import Run
+    from airflow_provider_datarecs.api.targets import Target
+    from airflow_provider_datarecs.hooks.datarecs import DataRecsHook
+    from airflow_provider_datarecs.polling.client import BlockingPoller
+
+
+class WaitEnded(AirflowSkipException):
+    """
+    Carries the end of a wait out of Airflow's poke loop, which changes every exception but a skip.
+
+    :param error: what the task is to end with
+    """
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class InProcessWait:
+    """
+    Wait for a run by polling it from the process of its task.
+
+    :param hook: the hook on the task's connection
+    :param target: the job or job group
+    :param run_id: the run's id
+    :param log: the task's logger
+    :param since: epoch seconds at which the wait began, in reschedule mode that of its first process
+    :param timeout: seconds after which it ends
+    :param ti: the task instance, None where the run is not to be cancelled with it
+    """
+
+    def __init__(
+        self,
+        hook: DataRecsHook,
+        target: Target,
+        run_id: str,
+        *,
+        log: Any,
+        since: float,
+        timeout: float,
+        ti: Any = None,
+    ) -> None:
+        # Here, since parsing a DAG needs none of it.
+        from airflow_provider_datarecs.polling import config
+        from airflow_provider_datarecs.polling.monitor import RunMonitor, WaitSpec
+
+        self._config = config.current()
+        wait = WaitSpec(target, run_id, hook.conn_id, log, since=since, deadline=since + timeout)
+        self._ti = ti
+        self._hook = hook
+        self._poller: BlockingPoller | None = None
+        self._monitor = RunMonitor(wait, first_poll=since)
+
+    def poll(self, interval: float | None) -> events.Event | None:
+        """
+        Poll once, and again where what was seen is to be confirmed soon; give the event that ends the wait.
+
+        :param interval: seconds until the next poll, for the log; None where nobody knows
+        """
+        monitor = self._monitor
+        next_poll = None if interval is None else (interval, interval)
+        pause = monitor.pause
+        if pause > 0 and monitor.left > 0:
+            return None
+        if pause > monitor.last_poll_within:
+            return monitor.give_up()
+        while True:
+            time.sleep(pause)
+            event = monitor.judge(self._poll_once(), next_poll)
+            if event is not None or monitor.again_in is None:
+                return event
+            pause = monitor.again_in
+
+    def _poll_once(self) -> Run | DataRecsError:
+        if self._poller is None:
+            from airflow_provider_datarecs.polling.client import BlockingPoller
+
+            self._poller = BlockingPoller(self._hook)
+        wait, monitor = self._monitor.wait, self._monitor
+        return self._poller.poll(wait.target, wait.run_id, anew=monitor.doubts_the_connection)
+
+    def timeout_message(self) -> str:
+        """Say what is known of the run where the task's ``execution_timeout`` ends the wait."""
+        return self._monitor.timeout_message(events.EXECUTION_TIMEOUT)
+
+    def cancel_if_killed(self) -> None:
+        """Cancel the run if a user has ended the task. Called as the task is killed; once is enough."""
+        ti, self._ti = self._ti, None
+        if ti is None:
+            return
+        # This comes as a signal in the midst of anything, be it a request or a talk with Airflow.
+        thread = threading.Thread(target=self._cancel, args=(ti,), name="cancel-run")
+        thread.start()
+        if not KILLED_TASKS_GO_ON:
+            thread.join(self._config.on_kill_within)
+
+    def _cancel(self, ti: Any) -> None:
+        from airflow_provider_datarecs.polling.kill import cancel_if_killed
+
+        # In the process that is being killed there are but seconds.
+        wait = self._monitor.wait
+        asyncio.run(
+            cancel_if_killed(
+                wait.target,
+                wait.run_id,
+                conn_id=wait.conn_id,
+                ti=ti,
+                trigger_id=None,
+                log=wait.log,
+                within=self._config.cancel_in_process_within,
+            )
+        )

@@ -1,0 +1,227 @@
+"""What is asked next, by a clock that only the tests move."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+
+import pytest
+
+from airflow_provider_datarecs.polling.config import PollingConfig
+from airflow_provider_datarecs.polling.schedule import LossCurve, Schedule, draw_max_rounds
+
+NEVER = [(1e9, 2e9, 1.0)]
+ROUNDS = PollingConfig.max_rounds
+
+
+@dataclass(eq=False)
+class Asked:
+    """Something that is asked again and again."""
+
+    curve: LossCurve
+    asked_at: float = 0.0
+    due: float = 0.0
+    interval: float = 1.0
+    is_urgent: bool = False
+    max_rounds: float = field(default_factory=draw_max_rounds)
+
+
+def asked(*runs, now=0.0, weight=1.0, **fields):
+    curve = LossCurve([span for spans in runs for span in spans], weight)
+    return Asked(curve, **{"asked_at": now, "due": now, **fields})
+
+
+def unknown(now=0.0):
+    """Something of which nothing is known: as likely over as not."""
+    return asked([(now, now, 0.5)], now=now)
+
+
+def schedule_of(*candidates):
+    schedule = Schedule()
+    schedule.candidates.update(candidates)
+    return schedule
+
+
+def ended(spans, time):
+    """How many of the runs are expected to have ended by a time."""
+    return sum(
+        weight * (1.0 if time >= high else max(0.0, time - low) / (high - low)) for low, high, weight in spans
+    )
+
+
+# --- what it costs not to ask ---
+
+
+def test_nothing_is_lost_before_anything_can_have_ended():
+    one = asked([(100.0, 200.0, 1.0)])
+    assert [one.curve.loss(now) for now in (0.0, 99.0, 100.0)] == [0.0, 0.0, 0.0]
+    assert one.curve.loss(101.0) > 0.0
+
+
+def test_nothing_is_lost_where_nothing_is_expected():
+    assert asked().curve.loss(1e6) == 0.0
+
+
+def test_an_end_that_is_sure_costs_a_second_a_second():
+    one = asked([(100.0, 100.0, 1.0)])
+    assert one.curve.loss(150.0) == pytest.approx(50.0, abs=0.001)
+    assert one.curve.loss(1_100.0) - one.curve.loss(1_000.0) == pytest.approx(100.0)
+
+
+def test_two_ends_that_are_sure_cost_two():
+    one = asked([(10.0, 20.0, 1.0)], [(15.0, 30.0, 0.5), (30.0, 40.0, 0.5)])
+    assert one.curve.loss(200.0) - one.curve.loss(100.0) == pytest.approx(200.0)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_loss_is_the_integral_of_the_probability(seed):
+    chances = random.Random(seed)
+    runs = []
+    for _ in range(chances.randint(1, 4)):
+        edges = sorted(chances.uniform(1_000.0, 2_000.0) for _ in range(8))
+        weights = [chances.random() for _ in range(7)]
+        runs.append(
+            [
+                (low, high, weight / sum(weights))
+                for low, high, weight in zip(edges, edges[1:], weights)
+                if chances.random() < 0.8  # with gaps
+            ]
+        )
+    one = asked(*runs)
+    spans = [span for run in runs for span in run]
+    step, loss = 0.25, 0.0
+    for number in range(5_000):
+        middle = 900.0 + (number + 0.5) * step
+        loss += step * ended(spans, middle)
+        assert one.curve.loss(middle + step / 2) == pytest.approx(loss, rel=1e-3, abs=1e-3)
+
+
+# --- how much it should be asked ---
+
+
+@pytest.mark.parametrize(
+    ("more", "less"),
+    [
+        (asked([(0.0, 100.0, 1.0)], weight=3.0), asked([(0.0, 100.0, 1.0)], weight=2.9)),
+        (asked([(0.0, 100.0, 1.0)], interval=4.0), asked([(0.0, 100.0, 1.0)], interval=4.1)),
+        # What waits a round counts twice, and hardly more for half of one.
+        (asked([(0.0, 0.0, 1.0)]), asked([(-99.0, -99.0, 1.0)], now=99.0)),
+        (asked([(46.0, 46.0, 1.0)], now=99.0), asked([(50.0, 50.0, 1.0)], now=50.0)),
+    ],
+    ids=["weight", "interval", "a round", "half a round"],
+)
+def test_what_counts_more_is_asked_first(more, less):
+    for candidates in ((more, less), (less, more)):
+        assert schedule_of(*candidates).next(100.0, 100.0)[0] is more
+
+
+def test_the_likeliest_end_is_asked_for_first():
+    likely, unlikely = asked([(0.0, 10.0, 1.0)]), asked([(0.0, 1_000.0, 1.0)])
+    assert schedule_of(unlikely, likely).next(20.0, 100.0)[0] is likely
+
+
+def test_what_is_urgent_comes_first_however_sure_others_are():
+    sure = asked([(0.0, 0.0, 1.0)], weight=100.0)
+    urgent = asked(NEVER, is_urgent=True)
+    for now in (0.0, 1.0, 300.0):
+        assert schedule_of(sure, urgent).next(now, 1_000.0)[0] is urgent
+
+
+def test_of_two_that_are_urgent_the_one_that_has_waited_longer_comes_first():
+    first, second = asked(NEVER, is_urgent=True), asked(NEVER, is_urgent=True, now=5.0)
+    assert schedule_of(second, first).next(10.0, 100.0)[0] is first
+
+
+def test_what_nothing_is_known_about_comes_before_what_cannot_have_ended():
+    new, known = unknown(), asked(NEVER)
+    assert schedule_of(known, new).next(1.0, 100.0)[0] is new
+
+
+def test_of_two_new_ones_the_one_that_has_waited_longer_comes_first():
+    first, second = unknown(), unknown(5.0)
+    assert schedule_of(second, first).next(10.0, 100.0)[0] is first
+
+
+def test_what_is_sure_to_have_ended_longer_ago_comes_before_a_new_one():
+    new, sure = unknown(), asked([(0.0, 0.0, 1.0)])
+    assert schedule_of(new, sure).next(10.0, 100.0)[0] is sure
+
+
+# --- what is due ---
+
+
+def test_what_is_not_due_is_never_given_and_it_is_told_when_something_is():
+    later = asked([(0.0, 0.0, 1.0)], due=30.0, is_urgent=True)
+    latest = asked([(0.0, 0.0, 1.0)], due=50.0)
+    schedule = schedule_of(later, latest)
+    assert schedule.next(29.9, 0.001) == (None, 30.0)
+    assert schedule.next(30.0, 0.001) == (later, 50.0)
+
+
+def test_a_question_that_costs_nothing_is_given_if_there_is_no_other():
+    idle = asked(NEVER)
+    assert schedule_of(idle).next(1.0, 100.0) == (idle, float("inf"))
+
+
+def test_an_empty_schedule_has_nothing_to_wait_for():
+    assert Schedule().next(0.0, 1.0) == (None, float("inf"))
+
+
+# --- over time ---
+
+
+def asked_over(make, count, *, rounds):
+    """Ask one of so many questions each second; give the gaps between the times that each was asked."""
+    schedule, gaps, owner = Schedule(), [[] for _ in range(count)], {}
+    for number in range(count):
+        one = make(number, 0.0)
+        owner[one] = number
+        schedule.candidates.add(one)
+    for second in range(rounds * count):
+        now = float(second)
+        one, _ = schedule.next(now, float(count))
+        number = owner.pop(one)
+        gaps[number].append(now - one.asked_at)
+        schedule.candidates.discard(one)
+        again = make(number, now)
+        owner[again] = number
+        schedule.candidates.add(again)
+    for one, number in owner.items():
+        gaps[number].append(rounds * count - one.asked_at)  # that has not been asked since
+    return gaps
+
+
+@pytest.mark.parametrize("sure", [1, 20, 100, 199])
+def test_nothing_waits_longer_than_some_rounds_however_little_it_has_to_tell(sure):
+    random.seed(sure)
+    count = 200
+
+    def make(number, now):
+        return asked([(now, now, 1.0)], now=now) if number < sure else asked(NEVER, now=now)
+
+    gaps = asked_over(make, count, rounds=20)
+    assert max(map(max, gaps)) <= ROUNDS * count + 10  # some may run out of patience at once
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_where_all_are_alike_they_take_turns(known):
+    random.seed(1)
+    count = 100
+
+    def make(_number, now):
+        return asked([(now, now + 1e6, 1.0)], now=now) if known else unknown(now)
+
+    gaps = asked_over(make, count, rounds=10)
+    assert max(map(max, gaps)) <= 1.1 * count
+
+
+def test_what_may_have_ended_is_asked_more_often():
+    random.seed(1)
+    count = 100
+
+    def make(number, now):
+        return asked([(now, now + 100.0, 1.0)] if number < 20 else NEVER, now=now)
+
+    gaps = asked_over(make, count, rounds=20)
+    often, seldom = (sum(map(len, part)) / len(part) for part in (gaps[:20], gaps[20:]))
+    assert often > 5 * seldom
