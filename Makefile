@@ -34,10 +34,10 @@ lint: $(TOX)
 docs: $(TOX)
 	@$(TOX) run -q -e docs
 
-# Every supported Airflow: the oldest and 2.11 in full but for the fuzz, in which no Airflow has a part, and the newest but
-# for what `make test` runs on it, with real schedulers and triggerers; the others in short, and the next one, which may fail.
+# Every supported Airflow: the oldest and 2.11 in full, and the newest but for what `make test` runs on it, with real
+# schedulers and triggerers; the others in short, and the next one, which may fail.
 matrix: $(TOX)
-	@$(PARALLEL) -p 2 -e $(OLD) -- --ignore=tests/fuzz -m 'not (semantics or browser or stories or wheel or distributed or upgrade)'
+	@$(PARALLEL) -p 2 -e $(OLD) -- -m 'not (semantics or browser or stories or wheel or distributed or upgrade)'
 	@$(PARALLEL) -p 1 -e $(NEWEST) -- -m 'airflow or wheel or stories'
 	@$(PARALLEL) -p 3 -e $(SHORT) -- -m compat
 

@@ -2,7 +2,7 @@
 Run the benchmark: this provider's waits beside those of dbt Cloud's and Databricks's providers.
 
 ``make benchmark`` runs it whole and writes ``docs/benchmark.md`` with two plots; the short form takes eight
-minutes (``.venv/bin/tox -e benchmark -- --waits 100 --providers datarecs --out /tmp/benchmark``). Each case
+minutes (``.venv/bin/tox -e benchmark -- --waits 100 --providers datarecs --out dist/benchmark``). Each case
 has a service of its own, over TLS, and as many processes of triggers as it says.
 """
 

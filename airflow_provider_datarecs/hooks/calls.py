@@ -61,10 +61,7 @@ class ApiCalls:
         :param run_label: a label for the run, default none
         :raises DataRecsRunUncertain: when the answer is lost, so that the run may or may not exist
         """
-        target = self.target(TargetKind.JOB, job_id, workspace_id)
-        return self.call(
-            lambda client: client.start_run(target, idempotency_key=idempotency_key, run_label=run_label)
-        )
+        return self._start_run(self.target(TargetKind.JOB, job_id, workspace_id), idempotency_key, run_label)
 
     def get_job_run(self, job_id: str, workspace_id: str, run_id: str) -> RunResult:
         """
@@ -74,8 +71,7 @@ class ApiCalls:
         :param workspace_id: the id of its workspace
         :param run_id: the run's id
         """
-        target = self.target(TargetKind.JOB, job_id, workspace_id)
-        return self.call(lambda client: client.get_run(target, run_id)).result
+        return self._get_run(self.target(TargetKind.JOB, job_id, workspace_id), run_id)
 
     def cancel_job_run(self, job_id: str, workspace_id: str, run_id: str, *, reason: str = REASON) -> bool:
         """
@@ -87,8 +83,7 @@ class ApiCalls:
         :param reason: shown at DataRecs, default ``Cancelled from Airflow``
         :return: False if DataRecs does not offer to cancel this run
         """
-        target = self.target(TargetKind.JOB, job_id, workspace_id)
-        return self.call(lambda client: client.cancel_run(target, run_id, reason=reason))
+        return self._cancel_run(self.target(TargetKind.JOB, job_id, workspace_id), run_id, reason)
 
     def start_job_group_run(
         self, job_group_id: str, workspace_id: str, *, idempotency_key: str, run_label: str | None = None
@@ -103,9 +98,7 @@ class ApiCalls:
         :raises DataRecsRunUncertain: when the answer is lost, so that the run may or may not exist
         """
         target = self.target(TargetKind.JOB_GROUP, job_group_id, workspace_id)
-        return self.call(
-            lambda client: client.start_run(target, idempotency_key=idempotency_key, run_label=run_label)
-        )
+        return self._start_run(target, idempotency_key, run_label)
 
     def get_job_group_run(self, job_group_id: str, workspace_id: str, run_id: str) -> RunResult:
         """
@@ -115,8 +108,7 @@ class ApiCalls:
         :param workspace_id: the id of its workspace
         :param run_id: the run's id
         """
-        target = self.target(TargetKind.JOB_GROUP, job_group_id, workspace_id)
-        return self.call(lambda client: client.get_run(target, run_id)).result
+        return self._get_run(self.target(TargetKind.JOB_GROUP, job_group_id, workspace_id), run_id)
 
     def cancel_job_group_run(
         self, job_group_id: str, workspace_id: str, run_id: str, *, reason: str = REASON
@@ -130,5 +122,15 @@ class ApiCalls:
         :param reason: shown at DataRecs, default ``Cancelled from Airflow``
         :return: False if DataRecs does not offer to cancel this run
         """
-        target = self.target(TargetKind.JOB_GROUP, job_group_id, workspace_id)
+        return self._cancel_run(self.target(TargetKind.JOB_GROUP, job_group_id, workspace_id), run_id, reason)
+
+    def _start_run(self, target: Target, idempotency_key: str, run_label: str | None) -> str:
+        return self.call(
+            lambda client: client.start_run(target, idempotency_key=idempotency_key, run_label=run_label)
+        )
+
+    def _get_run(self, target: Target, run_id: str) -> RunResult:
+        return self.call(lambda client: client.get_run(target, run_id)).result
+
+    def _cancel_run(self, target: Target, run_id: str, reason: str) -> bool:
         return self.call(lambda client: client.cancel_run(target, run_id, reason=reason))

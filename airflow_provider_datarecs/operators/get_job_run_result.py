@@ -88,12 +88,11 @@ class GetJobRunResultOperator(LineageMixin, ResultMixin, DataRecsOperator):
         job = self.hook.target(TargetKind.JOB, self.job_id, self.workspace_id)
         run = self.hook.call(lambda client: client.get_run(job, self.run_id))
         self.push_link(context, job, run.id)
-        result: Any = run.result
-        self.note_run(job, run.id, result)
+        self.note_run(job, run.id, run.result)
         if not run.is_finished:
             raise AirflowException(
                 f"Run {run.id!r} of {job} is not finished (status {run.status or 'unknown'}), so it has "
                 "no result yet. Wait for it with a JobRunSensor first."
             )
-        self.log.info("Run %s of %s is %s", run.id, job, events.describe(result))
-        return self.give(context, job, run.id, result)
+        self.log.info("Run %s of %s is %s", run.id, job, events.describe(run.result))
+        return self.give(context, job, run.id, run.result)

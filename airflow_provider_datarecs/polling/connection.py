@@ -53,16 +53,18 @@ class ConnectionReader:
         :raises ConnectionUnreadable: when Airflow cannot give it just now
         :raises InvalidSettings: when a field cannot be right
         """
-        self.tried_at = began = time.monotonic()
+        anew, began = self.tried_at > float("-inf"), time.monotonic()
+        self.tried_at = began
         # asgiref's thread is the only way to a connection that no Airflow from 2.7 to 3.3 crashes or
         # deadlocks on. The sensor has seen it; where it cannot be had, the next poll tries again.
-        settings, tls = await sync_to_async(self._read)() if self._in_thread else self._read()
+        settings, tls = await sync_to_async(self._read)(anew) if self._in_thread else self._read(anew)
         known, known_tls = self.settings, self.tls
         self.settings, self.tls, self.read_at = settings, tls, began
         return known is not None and (tls is not known_tls or _service(settings) != _service(known))
 
-    def _read(self) -> tuple[ClientSettings, ssl.SSLContext | None]:
-        settings = self._hook.reread_settings(anew=self.settings is not None)
+    def _read(self, anew: bool) -> tuple[ClientSettings, ssl.SSLContext | None]:
+        # At first, what the hook has just read will do.
+        settings = self._hook.reread_settings(anew=anew)
         return settings, settings.tls()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Dict, Mapping
+from typing import TYPE_CHECKING, Any, Dict, Mapping, cast
 
 from airflow_provider_datarecs.api import contract
 from airflow_provider_datarecs.api.results import UNREADABLE
@@ -11,6 +11,7 @@ from airflow_provider_datarecs.exceptions import DataRecsRunNotSeen, by_meaning,
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.errors import DataRecsError
+    from airflow_provider_datarecs.api.results import RunResult
     from airflow_provider_datarecs.api.runs import Run
     from airflow_provider_datarecs.api.targets import Target
 
@@ -49,7 +50,7 @@ def refused(target: Target, run_id: str, error: DataRecsError, conn_id: str) -> 
     return _event(REFUSED, target, run_id, meaning=meaning_of(error), message=message_of(error, conn_id))
 
 
-def result_of(event: Any, target: Target, run_id: str) -> dict[str, Any]:
+def result_of(event: Any, target: Target, run_id: str) -> RunResult:
     """
     Give the result of a run that is COMPLETED, and raise for everything else.
 
@@ -91,7 +92,7 @@ def result_of(event: Any, target: Target, run_id: str) -> dict[str, Any]:
         raise AirflowException(f"{subject} FAILED. {_details(result)}")
     if status == contract.CANCELLED:
         raise AirflowException(f"{subject} was CANCELLED. {_details(result)}")
-    return dict(result)
+    return cast("RunResult", dict(result))
 
 
 def is_about(event: Any, target: Target, run_id: str) -> bool:

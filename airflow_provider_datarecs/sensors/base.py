@@ -125,7 +125,7 @@ class RunSensor(LineageMixin, ResultMixin, BaseSensorOperator):
         target = self._target()
         is_ours = events.is_about(event, target, self.run_id)
         self.note_run(target, self.run_id, event.get("result") if is_ours else None)
-        result: Any = events.result_of(event, target, self.run_id)
+        result = events.result_of(event, target, self.run_id)
         self.log.info("Run %s of %s is %s", self.run_id, target, events.describe(result))
         return self.give(context, target, self.run_id, result)
 

@@ -19,7 +19,7 @@ from airflow_provider_datarecs.api.times import epoch_seconds
 
 JOB = Target(TargetKind.JOB, "j1", "w1")
 GROUP = Target(TargetKind.JOB_GROUP, "g1", "w1")
-RUNNABLES = st.sampled_from([JOB, GROUP])
+TARGETS = st.sampled_from([JOB, GROUP])
 DAY = timedelta(hours=23, minutes=59)
 IDS = st.sampled_from(["r1", "r2", "", "j1", "j2", "g1", "g2", 1, 0, 2**70, True, None, [], {}])
 TIMES = st.one_of(
@@ -87,7 +87,7 @@ def answer_of(body):
     return parsing.read("GET /x", "it", 200, {}, body)
 
 
-@given(BODIES, RUNNABLES)
+@given(BODIES, TARGETS)
 def test_a_run_is_the_one_that_was_asked_for_or_unreadable(check_storable, body, target):
     try:
         run = read_run("GET /x", answer_of(body), target, "r1")
@@ -102,7 +102,7 @@ def test_a_run_is_the_one_that_was_asked_for_or_unreadable(check_storable, body,
     assert parsing.id_text(run.item.get(target.kind.id_field)) in (None, target.id)
 
 
-@given(RUNS.map(lambda run: {**run, "id": "r1"}), RUNNABLES)
+@given(RUNS.map(lambda run: {**run, "id": "r1"}), TARGETS)
 def test_a_run_of_another_job_or_group_is_none_of_it(run, target):
     item = parsing.snake_keys(run)
     owner = item.get(target.kind.id_field)
@@ -151,7 +151,7 @@ def test_the_body_of_an_error_can_be_told_whatever_it_is(body, status):
     str(error).encode()
 
 
-@given(NESTS, st.integers(1, 3000), st.sampled_from([b"", b"1", b'"x"', b'{"id":"r1"}']), RUNNABLES)
+@given(NESTS, st.integers(1, 3000), st.sampled_from([b"", b"1", b'"x"', b'{"id":"r1"}']), TARGETS)
 @example((b'{"id":"r1","runs":[', b"]}"), 900, b"", GROUP)
 def test_however_deep_an_answer_is_nested(nest, depth, core, target):
     opening, closing = nest

@@ -15,7 +15,7 @@ from airflow_provider_datarecs.api.targets import Target
 from airflow_provider_datarecs.compat import AirflowException, AirflowTaskTimeout
 from airflow_provider_datarecs.polling import events
 
-RUNNABLES = [
+TARGETS = [
     Target(TargetKind.JOB, "j", "w"),
     Target(TargetKind.JOB_GROUP, "j", "w"),
     Target(TargetKind.JOB, "r", "w"),
@@ -44,7 +44,7 @@ JUNK = st.recursive(
 
 @st.composite
 def real_events(draw):
-    target, run_id = draw(st.sampled_from(RUNNABLES)), draw(st.sampled_from(RUN_IDS))
+    target, run_id = draw(st.sampled_from(TARGETS)), draw(st.sampled_from(RUN_IDS))
     result = draw(RESULTS)
     return draw(
         st.sampled_from([
@@ -99,7 +99,7 @@ def check(event, target, run_id):
 
 
 @settings(max_examples=150)
-@given(mutated_events(), st.sampled_from(RUNNABLES), st.sampled_from(RUN_IDS))
+@given(mutated_events(), st.sampled_from(TARGETS), st.sampled_from(RUN_IDS))
 def test_an_event_that_was_tampered_with(event, target, run_id):
     check(event, target, run_id)
 
@@ -107,11 +107,11 @@ def test_an_event_that_was_tampered_with(event, target, run_id):
 @settings(max_examples=150)
 @given(real_events())
 def test_an_event_for_the_one_who_waits(event):
-    target = next(one for one in RUNNABLES if (one.kind.noun, one.id) == (event["kind"], event["id"]))
+    target = next(one for one in TARGETS if (one.kind.noun, one.id) == (event["kind"], event["id"]))
     check(event, target, event["run_id"])
 
 
 @settings(max_examples=150)
-@given(JUNK, st.sampled_from(RUNNABLES), st.sampled_from(RUN_IDS))
+@given(JUNK, st.sampled_from(TARGETS), st.sampled_from(RUN_IDS))
 def test_anything_for_an_event(event, target, run_id):
     check(event, target, run_id)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from types import SimpleNamespace
 from typing import Any
+
+from airflow_provider_datarecs.compat import TRIGGERS_ARE_TOLD_OF_KILLS
 
 
 class FakeTaskInstance(SimpleNamespace):
@@ -19,7 +22,7 @@ class FakeTaskInstance(SimpleNamespace):
         self.xcoms[key] = json.loads(json.dumps(value))
 
     def get_first_reschedule_date(self, context: Any) -> None:
-        """Know of no earlier look."""
+        """Know of no earlier poll."""
 
 
 class FakeStore(dict):  # type: ignore[type-arg]
@@ -30,3 +33,14 @@ class FakeStore(dict):  # type: ignore[type-arg]
     def delete(self, key: str) -> None:
         """Forget what is kept under a key."""
         self.pop(key, None)
+
+
+async def run_until_cancelled(trigger: Any) -> None:
+    """Run a trigger as a triggerer does, until it is cancelled, and tell it of that where Airflow does."""
+    try:
+        async for _ in trigger.run():
+            raise AssertionError("the wait has ended")
+    except asyncio.CancelledError:
+        if TRIGGERS_ARE_TOLD_OF_KILLS:
+            await trigger.on_kill()
+        raise

@@ -161,11 +161,13 @@ async def test_a_proxy_that_cannot_be_read_is_refused_by_the_variables_name(envi
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
-@pytest.mark.skipif(sys.version_info >= (3, 11), reason="later ones can")
-def test_before_python_3_11_no_proxy_with_https_leads_to_https(environment):
+def test_a_proxy_with_https_leads_to_https_from_python_3_11_on(environment):
     environment(https_proxy="https://p:1", http_proxy="https://p:1")
-    with pytest.raises(InvalidSettings, match=r"https_proxy names a proxy with https, .* before 3\.11"):
-        settings_for()
+    if sys.version_info >= (3, 11):
+        assert settings_for().proxy.url == "https://p:1"
+    else:
+        with pytest.raises(InvalidSettings, match=r"https_proxy names a proxy with https, .* before 3\.11"):
+            settings_for()
     assert settings_for("http://api.test", extra={"allow_insecure_http": True}).proxy.url == "https://p:1"
 
 

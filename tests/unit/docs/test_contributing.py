@@ -46,7 +46,7 @@ def test_a_file_that_a_page_names_is_there(page):
 
 def test_every_folder_is_described():
     tops = (ROOT / "airflow_provider_datarecs", ROOT / "tests")
-    names = {path.parent.name for top in tops for path in top.glob("*/*.py")}
+    names = {path.relative_to(top).parts[0] for top in tops for path in top.glob("*/**/*.py")}
     assert [name for name in sorted(names) if not re.search(rf"[`/]{name}`", CONTRIBUTING)] == []
 
 

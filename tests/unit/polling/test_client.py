@@ -388,3 +388,13 @@ async def test_a_request_cancelled_while_it_reads_the_connection_leaves_the_othe
     done = await asyncio.gather(*polls, return_exceptions=True)
     assert [type(one) for one in done] == [asyncio.CancelledError, Run, Run]
     assert await held
+
+
+async def test_a_connection_is_read_anew_after_a_reading_that_failed_halfway(
+    simulator, refreshing, connect, run_id, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "no folder" / "keys"))  # no TLS context can be made
+    connect("https://localhost:1")
+    assert isinstance(await refreshing.send(get(run_id)), errors.Unforeseen)
+    connect(simulator.url)
+    assert isinstance(await refreshing.send(get(run_id)), Run)

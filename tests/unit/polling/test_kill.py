@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 from asgiref.sync import sync_to_async
+from support.fakes import run_until_cancelled
 
 from airflow_provider_datarecs import compat
 from airflow_provider_datarecs.api.contract import TargetKind
@@ -77,16 +78,7 @@ def cancel(polling_config, ti, run):
     polling_config(first_poll=(0.0, 0.0))
 
     async def go_through(trigger, simulator):
-        async def waits():
-            try:
-                async for _ in trigger.run():
-                    raise AssertionError("the wait has ended")
-            except asyncio.CancelledError:
-                if compat.TRIGGERS_ARE_TOLD_OF_KILLS:
-                    await trigger.on_kill()
-                raise
-
-        waiting = asyncio.get_running_loop().create_task(waits())
+        waiting = asyncio.get_running_loop().create_task(run_until_cancelled(trigger))
         await asyncio.get_running_loop().run_in_executor(None, simulator.wait_for_requests, 1)
         waiting.cancel()
         await asyncio.sleep(0)

@@ -159,7 +159,7 @@ def test_the_deadline_of_a_run_that_cannot_be_seen_says_so(monitor, clock):
 
 
 def looks_until_the_end(monitor, clock, poll):
-    """Look whenever the watch needs it, and give when it did and the event."""
+    """Poll whenever the monitor needs it, and give when it did and the event."""
     times, event = [], None
     while event is None:
         event = monitor.judge(poll)

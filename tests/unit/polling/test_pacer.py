@@ -202,7 +202,7 @@ def test_answers_that_take_long_slow_the_pace_rather_than_meet_the_limit(clock, 
 
 @pytest.fixture
 def calm_pacer(clock):
-    """A budget that has sent evenly for a while, without headers."""
+    """A pacer that has sent evenly for a while, without headers."""
     pacer = RequestPacer(RateLimitState())
     for _ in range(30):
         clock[0] = pacer.opens_at() if clock[0] else 1_000.0

@@ -106,9 +106,10 @@ def test_the_loss_is_the_integral_of_the_probability(seed):
         (asked([(0.0, 100.0, 1.0)], interval=4.0), asked([(0.0, 100.0, 1.0)], interval=4.1)),
         # What waits a round counts twice, and hardly more for half of one.
         (asked([(0.0, 0.0, 1.0)]), asked([(-99.0, -99.0, 1.0)], now=99.0)),
+        (asked([(-101.0, -101.0, 1.0)], now=99.0), asked([(0.0, 0.0, 1.0)])),
         (asked([(46.0, 46.0, 1.0)], now=99.0), asked([(50.0, 50.0, 1.0)], now=50.0)),
     ],
-    ids=["weight", "interval", "a round", "half a round"],
+    ids=["weight", "interval", "a round", "no more for it", "half a round"],
 )
 def test_what_counts_more_is_asked_first(more, less):
     for candidates in ((more, less), (less, more)):
