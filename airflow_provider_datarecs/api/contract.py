@@ -66,13 +66,14 @@ NEXT_URL = "next"  # A
 class TargetKind(Enum):
     """Something that can be run: a job, or a group of jobs that run together."""
 
-    JOB = ("job", JOBS, JOB_ID)
-    JOB_GROUP = ("job group", JOB_GROUPS, JOB_GROUP_ID)
+    JOB = ("job", JOBS, JOB_ID, True)
+    JOB_GROUP = ("job group", JOB_GROUPS, JOB_GROUP_ID, False)
 
-    def __init__(self, noun: str, path: str, id_field: str) -> None:
+    def __init__(self, noun: str, path: str, id_field: str, has_events: bool) -> None:
         self.noun = noun
         self.path = path
         self.id_field = id_field
+        self.has_events = has_events  # S: webhooks tell of the runs of jobs, and not of those of groups
 
 
 # --- Console ----------------------------------------------------------------------------------------------

@@ -107,6 +107,28 @@ class PollingConfig:
     smoothing: float = 0.05
     """How much the last pause counts in the usual one."""
 
+    # --- webhook events, which are hints to poll a run now ---
+
+    read_hints_every: float = 1.0
+    """Between two readings of the hints that a receiver has left."""
+    read_hints_again_within: float = 60.0
+    """The same at most, where readings fail."""
+    hint_failures: int = 3
+    """Readings in a row that fail, after which runs are polled as without events."""
+    event_within: float = 60.0
+    """For the event of an end that a poll has found; without it, events are doubted."""
+    events_doubted_for: float = 3600.0
+    """For which runs are polled as without events after one that did not come."""
+    events_proven_after: int = 5
+    """Ends in a row of which events came until the time between polls doubles; and again until each further
+    doubling."""
+    max_interval_factor: float = 16.0
+    """By how much longer than a task's interval it becomes at most."""
+    event_counts_for: float = 600.0
+    """For which an event counts of a run that nobody waited for when it came."""
+    events_kept: int = 20_000
+    """Events that are remembered, to know what came before and what comes twice."""
+
     # --- reports ---
 
     report_every: float = 10.0

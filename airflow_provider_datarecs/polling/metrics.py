@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,10 @@ from airflow_provider_datarecs.compat import load_stats
 from airflow_provider_datarecs.polling import config
 
 log = logging.getLogger(__name__)
+
+REQUESTS, REFUSED = "datarecs.requests", "datarecs.rate_limited"
+HINTS, USELESS_HINTS = "datarecs.hints", "datarecs.hints_useless"  # webhook events
+HINTED_ENDS = "datarecs.ends_hinted"
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ class PollerMetrics:
 
     def __init__(self, conn_id: str) -> None:
         self.conn_id = conn_id
-        self._requests = self._refused = 0
+        self._counts: Counter[str] = Counter()  # since the last report, by the names of the metrics
         self._delays: list[float] = []
         self._last_minute: deque[tuple[float, int, int]] = deque()
         self._line_at = float("-inf")
@@ -61,12 +65,18 @@ class PollerMetrics:
     def count(self, answer: object) -> None:
         """Count a request by its answer."""
         if not isinstance(answer, LimitUsedUp):
-            self._requests += 1
-            self._refused += isinstance(answer, RateLimited)
+            self._counts[REQUESTS] += 1
+            self._counts[REFUSED] += isinstance(answer, RateLimited)
 
-    def noticed(self, seconds: float) -> None:
-        """Take down how long after a run's end its wait was told."""
+    def hinted(self, *, was_useful: bool) -> None:
+        """Count a webhook event by whether somebody waits for its run."""
+        self._counts[HINTS] += 1
+        self._counts[USELESS_HINTS] += not was_useful
+
+    def noticed(self, seconds: float, *, was_hinted: bool = False) -> None:
+        """Take down how long after a run's end its wait was told, and whether an event had said so."""
         self._delays.append(seconds)
+        self._counts[HINTED_ENDS] += was_hinted
 
     async def report(self, load: Load, now: float) -> None:
         """
@@ -76,23 +86,22 @@ class PollerMetrics:
         :param now: the time in seconds, by any clock
         """
         line_every = config.current().line_every
-        self._last_minute.append((now, self._requests, self._refused))
+        counts, delays = self._counts, self._delays
+        self._counts, self._delays = Counter(), []
+        self._last_minute.append((now, counts[REQUESTS], counts[REFUSED]))
         while self._last_minute[0][0] <= now - line_every:
             self._last_minute.popleft()
-        requests, refused, delays = self._requests, self._refused, self._delays
-        self._requests, self._refused, self._delays = 0, 0, []
         in_a_minute = sum(count for _, count, _ in self._last_minute)
         # Off the loop: a metrics backend is made at its first use, which may read files and look up names.
-        await sync_to_async(self._send)(requests, refused, delays, load.waits, in_a_minute / load.limit)
+        await sync_to_async(self._send)(counts, delays, load.waits, in_a_minute / load.limit)
         if now >= self._line_at + line_every:
             self._write_line(load, in_a_minute, now)
 
-    def _send(self, requests: int, refused: int, delays: list[float], waits: int, used: float) -> None:
+    def _send(self, counts: Counter[str], delays: list[float], waits: int, used: float) -> None:
         stats, tags = load_stats(), {"conn_id": self.conn_id}
-        if requests:
-            stats.incr("datarecs.requests", requests, tags=tags)
-        if refused:
-            stats.incr("datarecs.rate_limited", refused, tags=tags)
+        for name, count in counts.items():
+            if count:
+                stats.incr(name, count, tags=tags)
         stats.gauge("datarecs.waits", waits, tags=tags)
         stats.gauge("datarecs.budget_used", used, tags=tags)
         for seconds in delays:

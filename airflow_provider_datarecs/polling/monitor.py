@@ -143,6 +143,10 @@ class RunMonitor:
                 return events.finished(self.wait.target, answer)
         return self._timed_out() if self.left <= 0 and self.again_in is None else None
 
+    def note_hint(self) -> None:
+        """Tell the task's log that DataRecs says that the run has ended, which a poll is to show."""
+        self._progress.note_hint()
+
     def timeout_message(self, limit: str | None = None) -> str:
         """
         Say how long the wait has lasted, and what is known of the run.

@@ -20,6 +20,7 @@ from airflow_provider_datarecs.api.runs import Run
 from airflow_provider_datarecs.api.times import epoch_seconds
 from airflow_provider_datarecs.polling import config
 from airflow_provider_datarecs.polling.confirmation import CONNECTION_IS_REFUSED, Confirmation
+from airflow_provider_datarecs.polling.hints import HintListener
 from airflow_provider_datarecs.polling.metrics import Load, PollerMetrics
 from airflow_provider_datarecs.polling.queue import RequestQueue
 from airflow_provider_datarecs.polling.registry import WaitRegistry
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from airflow_provider_datarecs.api.client import DataRecsClient
     from airflow_provider_datarecs.api.errors import DataRecsError
     from airflow_provider_datarecs.api.parsing import Page
+    from airflow_provider_datarecs.api.targets import Target
     from airflow_provider_datarecs.polling.events import Event
     from airflow_provider_datarecs.polling.lookup import Answer
     from airflow_provider_datarecs.polling.monitor import RunMonitor
@@ -52,7 +54,7 @@ async def wait_for(monitor: RunMonitor, interval: Callable[[int], float], pause:
     async with poller_of(monitor.wait.conn_id) as poller:
         poller.refresh_soon()
         await asyncio.sleep(pause)
-        wait = poller.waits.add(monitor, interval)
+        wait = poller.add(monitor, interval)
         try:
             return await wait.event
         finally:
@@ -96,13 +98,26 @@ class Poller:
         self._sender = RequestSender(conn_id, self._metrics, self._forget_service)
         self._queue = RequestQueue()
         self._queue_had_turn = False  # the last one
+        self._hints = HintListener(conn_id, self.waits, self._metrics)
         # In no task's context, else all that they log would be in the log of the first.
         nobodys, loop = contextvars.Context(), asyncio.get_running_loop()
-        self._tasks = [nobodys.run(loop.create_task, work) for work in (self._send_on(), self._report_on())]
+        work = (self._send_on(), self._report_on(), self._hints.listen())
+        self._tasks = [nobodys.run(loop.create_task, part) for part in work]
 
     def refresh_soon(self) -> None:
         """Read the connection, unless it just was, since somebody joins who may know it as another."""
         self._sender.client.refresh_soon()
+
+    def add(self, monitor: RunMonitor, interval: Callable[[int], float]) -> Wait:
+        """
+        Take up a wait.
+
+        :param monitor: judges what polls show of its run
+        :param interval: gives the seconds until the next poll, after so many polls
+        """
+        wait = self.waits.add(monitor, interval)
+        self._hints.note_wait(monitor.wait.target, monitor.wait.run_id)
+        return wait
 
     async def send_in_turn(self, call: Callable[[DataRecsClient], Awaitable[Any]], within: float) -> Any:
         """
@@ -167,7 +182,7 @@ class Poller:
 
     async def _poll(self, request: PollRequest) -> None:
         client = self._sender.client
-        service = client.changes
+        service, sent_at = client.changes, time.monotonic()
 
         async def send(opened: DataRecsClient) -> Page | Run:
             nonlocal service
@@ -180,17 +195,17 @@ class Poller:
             finally:
                 request.lookup.end(request, time.monotonic())
             if service == client.changes:  # else it is the word of another service
-                await self._take(request, answer)
+                await self._take(request, answer, sent_at)
         except Exception as error:
             log.exception("Connection %s: an answer cannot be taken in", self._conn_id)
             for run in request.runs:
-                self._tell(run, Unforeseen(error))
+                self._tell(request, run, Unforeseen(error), sent_at)
         finally:
             self.waits.note_change(request.lookup)
 
     # --- telling ---
 
-    async def _take(self, request: PollRequest, answer: Answer) -> None:
+    async def _take(self, request: PollRequest, answer: Answer, sent_at: float) -> None:
         """Let the waits know what an answer says."""
         now = time.monotonic()
         refusal = answer if isinstance(answer, (*CONNECTION_IS_REFUSED, RateLimited)) else None
@@ -200,18 +215,28 @@ class Poller:
             await self._do_for_all(lambda wait: wait.end(wait.monitor.refused(error)))
             return
         for run, seen in request.lookup.read(request, answer, now):
-            self._tell(run, seen)
+            self._tell(request, run, seen, sent_at)
 
-    def _tell(self, run: TrackedRun, answer: Run | DataRecsError) -> None:
+    def _tell(
+        self, request: PollRequest, run: TrackedRun, answer: Run | DataRecsError, sent_at: float
+    ) -> None:
         """Let the waits for a run judge what a poll shows of it."""
         now, longest = time.monotonic(), config.current().max_rounds * self._round_time()
+        target, was_going = request.lookup.target, run.was_going
         run.take(answer, now)
+        if isinstance(answer, Run) and answer.is_finished:
+            self._note_end(target, answer, was_going=was_going)
+        # What is said to have ended and does not show it yet is polled as without webhooks.
+        factor = self._hints.interval_factor(target) if run.hinted_at == float("-inf") else 1.0
         for wait in run.waits:
-            if wait.take(answer, now, longest) is None or not isinstance(answer, Run):
-                continue
-            ended = epoch_seconds(answer.result["completed_at"]) if answer.is_finished else None
-            if ended is not None:
-                self._metrics.noticed(max(0.0, time.time() - ended))
+            if wait.take(answer, now, longest, factor) is None and run.hinted_at > sent_at:
+                wait.poll_at_once(now)
+
+    def _note_end(self, target: Target, run: Run, *, was_going: bool) -> None:
+        was_hinted = self._hints.note_end(target, run.id, was_going=was_going)
+        ended = epoch_seconds(run.result["completed_at"])
+        if ended is not None:
+            self._metrics.noticed(max(0.0, time.time() - ended), was_hinted=was_hinted)
 
     async def _do_for_all(self, act: Callable[[Wait], object]) -> None:
         for count, wait in enumerate(self.waits.waits, start=1):
@@ -233,7 +258,7 @@ class Poller:
             load = Load(
                 waits=self.waits.size,
                 requests=len(requests),
-                wanted=sum(60.0 / request.interval for request in requests),
+                wanted=sum(60.0 / self._interval(request) for request in requests),
                 possible=60.0 / pacer.usual_pause,
                 limit=pacer.limit,
                 longest=config.current().max_rounds * self._round_time(),
@@ -242,6 +267,9 @@ class Poller:
                 await self._metrics.report(load, time.monotonic())
             except Exception:
                 log.exception("Connection %s: its metrics cannot be sent", self._conn_id)
+
+    def _interval(self, request: PollRequest) -> float:
+        return request.interval * self._hints.interval_factor(request.lookup.target)
 
 
 async def _wait_for(event: asyncio.Event, seconds: float) -> None:

@@ -154,6 +154,12 @@ class Progress:
             self._so_far(next_poll),
         )
 
+    def note_hint(self) -> None:
+        """Tell that a webhook event has come, which is no answer about the run itself."""
+        self._wait.log.info(
+            "DataRecs says that run %r of %s has ended; polling it now", self._wait.run_id, self._wait.target
+        )
+
     def timeout_message(self, limit: str | None = None) -> str:
         """
         Say how long the wait has lasted, and what is known of the run.

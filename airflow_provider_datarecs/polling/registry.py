@@ -33,6 +33,7 @@ class WaitRegistry:
         self._service = ServiceLists(conn_id)
         self._schedule: Schedule[PollRequest] = Schedule()
         self._lookups: dict[Target, RunLookup] = {}
+        self._by_run_id: dict[str, list[RunLookup]] = {}  # of jobs, whose runs webhooks tell of
         self._changed_lookups: set[RunLookup] = set()
 
     @property
@@ -68,6 +69,8 @@ class WaitRegistry:
         run = lookup.runs.get(run_id)
         if run is None:
             run = lookup.runs[run_id] = TrackedRun(run_id, now, to_monotonic(monitor.wait.since, now))
+            if target.kind.has_events:
+                self._by_run_id.setdefault(run_id, []).append(lookup)
         run.waits.append(wait)
         self.size += 1
         wait.timer = loop.call_later(
@@ -85,8 +88,36 @@ class WaitRegistry:
         run = lookup.runs[wait.monitor.wait.run_id]
         run.waits.remove(wait)
         if not run.waits:
-            del lookup.runs[run.id]
+            self._forget_run(lookup, run)
         self._note_run_change(lookup, run)
+
+    def hint(self, run_id: str, job_id: str | None) -> bool:
+        """
+        Have a run polled at once that is said to have ended, and say whether somebody waits for it.
+
+        :param run_id: the run's id
+        :param job_id: its job's, None where that is not said
+        """
+        now, lookups = time.monotonic(), self._by_run_id.get(run_id, ())
+        hinted = [lookup for lookup in lookups if job_id in (None, lookup.target.id)]
+        for lookup in hinted:
+            run = lookup.runs[run_id]
+            run.hinted_at = now
+            for wait in run.waits:
+                wait.tell_hint()
+                wait.poll_at_once(now)
+            self._note_run_change(lookup, run)
+        return bool(hinted)
+
+    def poll_in_interval(self) -> None:
+        """Have all runs polled within their interval from now on, where the next poll was to come later."""
+        now = time.monotonic()
+        for lookup in self._lookups.values():
+            for run in lookup.runs.values():
+                run.request = None
+                for wait in run.waits:
+                    wait.poll_in_interval(now)
+        self.note_changes()
 
     def note_change(self, lookup: RunLookup) -> None:
         """Have the requests about a job planned anew."""
@@ -131,12 +162,21 @@ class WaitRegistry:
         request.lookup.begin(request)
         self._schedule.candidates.discard(request)
 
+    def _forget_run(self, lookup: RunLookup, run: TrackedRun) -> None:
+        del lookup.runs[run.id]
+        if not lookup.target.kind.has_events:
+            return
+        lookups = self._by_run_id[run.id]
+        lookups.remove(lookup)
+        if not lookups:
+            del self._by_run_id[run.id]
+
     def _note_run_change(self, lookup: RunLookup, run: TrackedRun) -> None:
         run.request = None
         self.note_change(lookup)
 
     def _deadline_reached(self, lookup: RunLookup, run: TrackedRun, wait: Wait) -> None:
-        wait.deadline_reached(time.monotonic())
+        wait.poll_at_once(time.monotonic())
         give_up_in = wait.monitor.last_poll_within
         wait.timer = asyncio.get_running_loop().call_later(give_up_in, self._give_up, wait)
         self._note_run_change(lookup, run)

@@ -36,20 +36,35 @@ class TrackedRun:
     ``asked_at`` is when it was asked for last, ``seen_at`` when it was last seen to go on, ``started`` when
     it began as far as is known, ``ended`` when it ended if a list has said so, ``page`` the page of its job's
     list that may tell how it is, None where it has to be asked for by itself; ``request`` is the request for
-    it alone, as long as nothing has changed.
+    it alone, as long as nothing has changed. ``was_going`` is whether it was ever seen to go on, and
+    ``hinted_at`` when a webhook event has last said that it has ended.
 
     :param run_id: the run's id
     :param now: the time
     :param started: when it began at the latest
     """
 
-    __slots__ = ("_started_at", "asked_at", "ended", "id", "page", "request", "seen_at", "started", "waits")
+    __slots__ = (
+        "_started_at",
+        "asked_at",
+        "ended",
+        "hinted_at",
+        "id",
+        "page",
+        "request",
+        "seen_at",
+        "started",
+        "waits",
+        "was_going",
+    )
 
     def __init__(self, run_id: str, now: float, started: float) -> None:
         self.id = run_id
         self.waits: list[Wait] = []
         self.asked_at = self.seen_at = now
         self.started = started
+        self.was_going = False
+        self.hinted_at = float("-inf")
         self._started_at: Any = None
         self.request: PollRequest | None = None
         self.forget_list()
@@ -64,6 +79,7 @@ class TrackedRun:
         if isinstance(answer, DataRecsError):
             return
         self.seen_at = now
+        self.was_going = self.was_going or not answer.is_finished
         if answer.result["started_at"] != self._started_at:
             self._started_at = answer.result["started_at"]
             started = epoch_seconds(self._started_at)

@@ -64,17 +64,20 @@ class Wait:
         wanted = self._interval(max(0, self._polls - 1))
         return max(config.current().min_poke_interval, wanted)
 
-    def take(self, answer: Run | DataRecsError, now: float, longest: float) -> Event | None:
+    def take(
+        self, answer: Run | DataRecsError, now: float, longest: float, factor: float = 1.0
+    ) -> Event | None:
         """
         Take the answer to a poll into account, and give the event that ends the wait, if it does.
 
         :param answer: the run as it was seen, or why it was not
         :param now: the time, by the clock of the event loop
         :param longest: seconds until the next poll comes at the latest, as the rate limit allows
+        :param factor: by which the time until the next poll is longer than the interval, default 1
         """
         # A poll that this wait did not ask for does not lengthen its interval.
         self._polls += now >= self.due
-        interval = self.interval
+        interval = self.interval * factor
         self.due, self.is_urgent = now + interval, False
         event = self.judge(answer, (interval, max(interval, longest)))
         again_in = None if event or self.event.done() else self.monitor.again_in
@@ -109,9 +112,18 @@ class Wait:
             self.end(event)
         return event
 
-    def deadline_reached(self, now: float) -> None:
-        """Ask for a last poll at once."""
+    def poll_at_once(self, now: float) -> None:
+        """Ask for a poll before all that are not urgent."""
         self.due, self.is_urgent = now, True
+
+    def poll_in_interval(self, now: float) -> None:
+        """Ask for the next poll within the interval from now, where it was to come later."""
+        self.due = min(self.due, now + self.interval)
+
+    def tell_hint(self) -> None:
+        """Say in the task's log that an event has come."""
+        if not self.event.done():
+            self.context.run(self.monitor.note_hint)
 
     def end(self, event: Event) -> None:
         """End the wait, unless it has ended."""
