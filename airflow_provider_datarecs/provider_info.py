@@ -36,6 +36,11 @@ CONN_FIELDS: dict[str, Any] = {
         "description": "Where you look at runs, for the link on the pages of tasks; default no link",
         "schema": {"type": ["string", "null"]},
     },
+    "webhook_secret": {
+        "label": "Webhook secret",
+        "description": "With which DataRecs signs events; several with commas, while it changes",
+        "schema": {"type": ["string", "null"], "format": "password"},
+    },
     "requests_per_minute": {
         "label": "Requests per minute",
         "description": "What DataRecs allows the API key, for all waits on it together; default 100",

@@ -38,7 +38,7 @@ def are_on(conn_id: str) -> bool:
 
     :param conn_id: the connection's id
     """
-    return settings.takes_events(conn_id) and not shared_text.reading_asks_secrets_backend()
+    return conn_id in settings.allowed() and not shared_text.reading_asks_secrets_backend()
 
 
 def read_hints(conn_id: str, after: int | None = None) -> tuple[list[Hint], int]:
