@@ -11,6 +11,7 @@ HOOK_NAME = "DataRecs"
 DEFAULT_CONN_ID = "datarecs_default"
 CONFIG_SECTION = "datarecs"  # of airflow.cfg
 HEARTBEAT_INTERVAL = ("heartbeat_interval", 900.0)  # option and default
+WEBHOOKS = ("webhooks", "False")  # the same
 
 # Kept in the form of Airflow 3.2 and later, which never imports the hook for it; the hook translates for
 # earlier ones.
@@ -34,6 +35,11 @@ CONN_FIELDS: dict[str, Any] = {
         "label": "Console URL",
         "description": "Where you look at runs, for the link on the pages of tasks; default no link",
         "schema": {"type": ["string", "null"]},
+    },
+    "webhook_secret": {
+        "label": "Webhook secret",
+        "description": "With which DataRecs signs events; several with commas, while it changes",
+        "schema": {"type": ["string", "null"], "format": "password"},
     },
     "requests_per_minute": {
         "label": "Requests per minute",
@@ -87,7 +93,17 @@ def get_provider_info() -> dict[str, Any]:
                         "type": "float",
                         "example": "300.0",
                         "default": str(HEARTBEAT_INTERVAL[1]),
-                    }
+                    },
+                    WEBHOOKS[0]: {
+                        "description": (
+                            "Whether Airflow takes the events that DataRecs posts: True for all connections "
+                            "that have a\nwebhook_secret, or the ids of some, with commas between them.\n"
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "datarecs_default",
+                        "default": WEBHOOKS[1],
+                    },
                 },
             }
         },

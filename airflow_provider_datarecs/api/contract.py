@@ -114,3 +114,12 @@ RETRY_AFTER = "Retry-After"  # D: seconds or an HTTP date
 RATE_LIMIT_REMAINING = "X-RateLimit-Remaining"  # D
 RATE_LIMIT_RESET = "X-RateLimit-Reset"  # D
 EPOCH_FROM = 10**9  # A: a reset above this is epoch seconds, below it seconds left
+
+# --- Webhooks ---------------------------------------------------------------------------------------------
+SIGNATURE_HEADER = "X-Datarecs-Signature"  # D: HMAC-SHA256 of the raw body
+SIGNATURE_PREFIX = "sha256="  # A: may stand before it; it is in hex or base64 (A)
+# S: how the types of events end that say that a run has ended. Their prefix has changed twice.
+ENDS_OF_RUNS = ("run.completed", "run.failed", "run.errored", "run.cancelled", "run.finalised")
+EVENT_TYPE = "type"  # D: as CloudEvents 1.0 has it, as the next two
+EVENT_ID = "id"  # D
+EVENT_DATA = "data"  # D

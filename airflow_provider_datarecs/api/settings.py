@@ -23,7 +23,14 @@ KEY = "API Key (the connection's password)"
 # "y" is what Airflow 2 sends for a ticked box when the form is tested.
 TRUE_WORDS = frozenset({"true", "1", "yes", "on", "y"})
 FALSE_WORDS = frozenset({"false", "0", "no", "off", "n", "none", ""})
-EXTRAS = ("tenant", "allow_insecure_http", "console_url", *(one.name for one in fields(RateLimitConfig)))
+WEBHOOK_SECRET = "webhook_secret"  # noqa: S105 - its name
+EXTRAS = (
+    "tenant",
+    "allow_insecure_http",
+    "console_url",
+    WEBHOOK_SECRET,
+    *(one.name for one in fields(RateLimitConfig)),
+)
 # What Airflow before 2.3 put before their names, and Airflow 2 still does when the form is tested.
 EXTRA_PREFIX = "extra__datarecs__"
 
@@ -118,6 +125,18 @@ class ClientSettings:
     def tls(self) -> ssl.SSLContext | None:
         """Give the trusted certificates, for an API over https. Reads files: keep it off an event loop."""
         return tls.trusted() if self.base_url.startswith("https:") else None
+
+
+def webhook_secrets(extra: Any) -> tuple[str, ...]:
+    """
+    Give the secrets with which DataRecs signs events for a connection; no client needs to know them.
+
+    :param extra: the connection's extra, as a mapping or JSON: ``webhook_secret`` is read, with commas
+        between several
+    :raises InvalidSettings: when it cannot be right
+    """
+    text = _text(f'the extra "{WEBHOOK_SECRET}"', _extra(extra).get(WEBHOOK_SECRET))
+    return tuple(secret for secret in (part.strip() for part in text.split(",")) if secret)
 
 
 def _text(name: str, value: Any) -> str:

@@ -75,6 +75,7 @@ __all__ = [
     "AIRFLOW_VERSION",
     "CONFIG_EXCEPTIONS",
     "KILLED_TASKS_GO_ON",
+    "SERVER_IS_ASGI",
     "TASKS_MAKE_LINKS",
     "TRIGGERS_ARE_TOLD_OF_KILLS",
     "AirflowException",
@@ -108,6 +109,8 @@ TRIGGERS_ARE_TOLD_OF_KILLS = AIRFLOW_VERSION >= (3, 3)
 KILLED_TASKS_GO_ON = AIRFLOW_VERSION >= (3, 0)
 # 3.x asks a task's links at the end of each of its processes and keeps what they give; 2.x asks the page.
 TASKS_MAKE_LINKS = AIRFLOW_VERSION >= (3, 0)
+# 3.x has an API server, which mounts apps of plugins; 2.x a web server, which registers their blueprints.
+SERVER_IS_ASGI = AIRFLOW_VERSION >= (3, 0)
 
 
 def is_deferral_timeout(error: BaseException) -> bool:
