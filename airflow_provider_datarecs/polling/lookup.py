@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, List, Tuple, Union
+from typing import TYPE_CHECKING, List, Sequence, Tuple, Union
 
 from airflow_provider_datarecs.api.errors import (
     DataRecsError,
@@ -25,6 +25,7 @@ from airflow_provider_datarecs.polling.schedule import LossCurve
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.targets import Target
+    from airflow_provider_datarecs.polling.watches import RunsWatch
 
     Answer = Union[Page, Run, DataRecsError]
     Polls = List[Tuple[TrackedRun, Union[Run, DataRecsError]]]
@@ -42,11 +43,12 @@ class RunLookup:
     :param service: takes down what the lists of all jobs on the connection are worth
     """
 
-    __slots__ = ("_durations", "_in_flight", "_known_ends", "_list", "requests", "runs", "target")
+    __slots__ = ("_durations", "_in_flight", "_known_ends", "_list", "requests", "runs", "target", "watches")
 
     def __init__(self, target: Target, service: ServiceLists) -> None:
         self.target = target
         self.runs: dict[str, TrackedRun] = {}
+        self.watches: list[RunsWatch] = []
         self.requests: list[PollRequest] = []
         self._in_flight: list[PollRequest] = []
         self._list = JobList(target, service)
@@ -60,15 +62,17 @@ class RunLookup:
         for run in self.runs.values():
             run.forget_list()
 
-    def curve(self, runs: list[TrackedRun]) -> LossCurve:
+    def curve(self, runs: list[TrackedRun], watches: Sequence[RunsWatch] = ()) -> LossCurve:
         """
         Tell what it costs not to ask about some runs.
 
         :param runs: some of those that somebody waits for
+        :param watches: who wants to see the page that they are on
         """
-        if self._durations is None:
-            # As likely as not that they have ended.
-            return LossCurve([(run.asked_at, run.asked_at, 0.5) for run in runs])
+        if self._durations is None or not runs:
+            # As likely as not that they have ended, or that there is something to see.
+            asked: list[TrackedRun | RunsWatch] = [*runs, *watches]
+            return LossCurve([(one.asked_at, one.asked_at, 0.5) for one in asked])
         numbers = config.current()
         some = runs if len(runs) <= numbers.forecast_runs else random.sample(runs, numbers.forecast_runs)
         most = max(1, numbers.forecast_spans // len(some) - len(numbers.beyond))
@@ -92,7 +96,7 @@ class RunLookup:
         asks_singly = state in (ListState.PROBE, ListState.SINGLE)
         being_asked = {run.id for request in self._in_flight for run in request.runs}
         self.requests = []
-        pages: dict[ListPage, list[TrackedRun]] = {}
+        pages: dict[ListPage, list[TrackedRun]] = {ListPage(): []} if self.watches else {}
         for run in self.runs.values():
             if run.id in being_asked:
                 continue
@@ -100,14 +104,16 @@ class RunLookup:
                 pages.setdefault(run.page, []).append(run)
             else:
                 # Made anew only where something has changed: there may be thousands.
-                run.request = run.request or PollRequest(self, [run], as_list=False)
+                run.request = run.request or PollRequest(self, [run])
                 self.requests.append(run.request)
         # What comes up while a page is being asked for joins the rest of it after the answer.
         pages_in_flight = {request.page for request in self._in_flight}
         for page, runs in pages.items():
-            if page not in pages_in_flight:
-                as_list = len(runs) > 1 or state in (ListState.NEW, ListState.RETRY)
-                self.requests.append(PollRequest(self, runs, as_list=as_list))
+            if page in pages_in_flight:
+                continue
+            watches = self.watches if page == ListPage() else []
+            as_list = watches or len(runs) > 1 or state in (ListState.NEW, ListState.RETRY)
+            self.requests.append(PollRequest(self, runs, page if as_list else None, [*watches]))
 
     def begin(self, request: PollRequest) -> None:
         """Note that a request is sent."""
@@ -118,6 +124,8 @@ class RunLookup:
         self._in_flight.remove(request)
         for run in request.runs:
             run.asked_at, run.request = now, None
+        for watch in request.watches:
+            watch.asked_at = now
 
     # --- reading ---
 
@@ -132,15 +140,15 @@ class RunLookup:
         if isinstance(answer, Page):
             return self._read_page(request, answer, now)
         is_refused = isinstance(answer, LIST_IS_REFUSED)
-        if request.as_list and is_refused:
-            self._read_refused_list(request, now)
+        if request.page is not None and is_refused:
+            self._read_refused_list(request, request.page, now)
             return []
-        if not request.as_list and (is_refused or isinstance(answer, Run)):
+        if request.page is None and (is_refused or isinstance(answer, Run)):
             self._list.note(Response.RUN_REFUSED if is_refused else Response.RUN_SEEN, now)
         return [(run, answer) for run in request.runs]
 
-    def _read_refused_list(self, request: PollRequest, now: float) -> None:
-        if request.page is None or request.page.number == 0:
+    def _read_refused_list(self, request: PollRequest, page: ListPage, now: float) -> None:
+        if page.number == 0:
             self._list.note(Response.LIST_REFUSED, now)
             return
         for run in request.runs:  # what names a further page may expire
@@ -166,7 +174,8 @@ class RunLookup:
                 run.ended = now if ended is None else to_monotonic(ended, now)
             else:
                 polls.append((run, seen))
-        self._list.note(response, now)
+        if request.runs:
+            self._list.note(response, now)
         return polls
 
     def _goes_on_to(self, run: TrackedRun, next_url: str) -> bool:

@@ -208,6 +208,8 @@ class Poller:
     async def _take(self, request: PollRequest, answer: Answer, sent_at: float) -> None:
         """Let the waits know what an answer says."""
         now = time.monotonic()
+        for watch in request.watches:
+            watch.take(answer, now)
         refusal = answer if isinstance(answer, (*CONNECTION_IS_REFUSED, RateLimited)) else None
         if self._confirmation.confirms(refusal, now) and refusal is not None:
             error = refusal
@@ -226,11 +228,9 @@ class Poller:
         run.take(answer, now)
         if isinstance(answer, Run) and answer.is_finished:
             self._note_end(target, answer, was_going=was_going)
-        # What is said to have ended and does not show it yet is polled as without webhooks.
-        factor = self._hints.interval_factor(target) if run.hinted_at == float("-inf") else 1.0
+        factor = self._hints.interval_factor(target)
         for wait in run.waits:
-            if wait.take(answer, now, longest, factor) is None and run.hinted_at > sent_at:
-                wait.poll_at_once(now)
+            wait.take(answer, now, longest, sent_at=sent_at, factor=factor)
 
     def _note_end(self, target: Target, run: Run, *, was_going: bool) -> None:
         was_hinted = self._hints.note_end(target, run.id, was_going=was_going)

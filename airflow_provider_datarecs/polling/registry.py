@@ -12,6 +12,7 @@ from airflow_provider_datarecs.polling.lookup import RunLookup
 from airflow_provider_datarecs.polling.request import PollRequest, TrackedRun
 from airflow_provider_datarecs.polling.schedule import Schedule
 from airflow_provider_datarecs.polling.waits import Wait
+from airflow_provider_datarecs.polling.watches import RunsWatch
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.targets import Target
@@ -34,6 +35,7 @@ class WaitRegistry:
         self._schedule: Schedule[PollRequest] = Schedule()
         self._lookups: dict[Target, RunLookup] = {}
         self._by_run_id: dict[str, list[RunLookup]] = {}  # of jobs, whose runs webhooks tell of
+        self._watched: dict[str, list[RunLookup]] = {}  # by the ids of jobs
         self._changed_lookups: set[RunLookup] = set()
 
     @property
@@ -63,9 +65,7 @@ class WaitRegistry:
         loop, now = asyncio.get_running_loop(), time.monotonic()
         wait = Wait(monitor, interval, loop.create_future(), now)
         target, run_id = monitor.wait.target, monitor.wait.run_id
-        lookup = self._lookups.get(target)
-        if lookup is None:
-            lookup = self._lookups[target] = RunLookup(target, self._service)
+        lookup = self._lookup_of(target)
         run = lookup.runs.get(run_id)
         if run is None:
             run = lookup.runs[run_id] = TrackedRun(run_id, now, to_monotonic(monitor.wait.since, now))
@@ -91,6 +91,28 @@ class WaitRegistry:
             self._forget_run(lookup, run)
         self._note_run_change(lookup, run)
 
+    def watch(self, target: Target, interval: float) -> RunsWatch:
+        """
+        Take up a watch over the runs of a job or job group.
+
+        :param target: the job or job group
+        :param interval: seconds from one poll to the next
+        """
+        lookup, watch = self._lookup_of(target), RunsWatch(interval, time.monotonic())
+        if not lookup.watches and target.kind.has_events:
+            self._watched.setdefault(target.id, []).append(lookup)
+        lookup.watches.append(watch)
+        self.note_change(lookup)
+        return watch
+
+    def end_watch(self, target: Target, watch: RunsWatch) -> None:
+        """Forget a watch."""
+        lookup = self._lookups[target]
+        lookup.watches.remove(watch)
+        if not lookup.watches and target.kind.has_events:
+            _forget(self._watched, target.id, lookup)
+        self.note_change(lookup)
+
     def hint(self, run_id: str, job_id: str | None) -> bool:
         """
         Have a run polled at once that is said to have ended, and say whether somebody waits for it.
@@ -100,12 +122,12 @@ class WaitRegistry:
         """
         now, lookups = time.monotonic(), self._by_run_id.get(run_id, ())
         hinted = [lookup for lookup in lookups if job_id in (None, lookup.target.id)]
+        if not hinted and job_id is not None:
+            return self._hint_watches(job_id, now)
         for lookup in hinted:
             run = lookup.runs[run_id]
-            run.hinted_at = now
             for wait in run.waits:
-                wait.tell_hint()
-                wait.poll_at_once(now)
+                wait.hint(now)
             self._note_run_change(lookup, run)
         return bool(hinted)
 
@@ -144,7 +166,7 @@ class WaitRegistry:
             candidates.difference_update(lookup.requests)
             lookup.plan(time.monotonic())
             candidates.update(lookup.requests)
-            if not lookup.runs and self._lookups.get(lookup.target) is lookup:
+            if not lookup.runs and not lookup.watches and self._lookups.get(lookup.target) is lookup:
                 del self._lookups[lookup.target]
             await asyncio.sleep(0)
 
@@ -164,12 +186,23 @@ class WaitRegistry:
 
     def _forget_run(self, lookup: RunLookup, run: TrackedRun) -> None:
         del lookup.runs[run.id]
-        if not lookup.target.kind.has_events:
-            return
-        lookups = self._by_run_id[run.id]
-        lookups.remove(lookup)
-        if not lookups:
-            del self._by_run_id[run.id]
+        if lookup.target.kind.has_events:
+            _forget(self._by_run_id, run.id, lookup)
+
+    def _lookup_of(self, target: Target) -> RunLookup:
+        lookup = self._lookups.get(target)
+        if lookup is None:
+            lookup = self._lookups[target] = RunLookup(target, self._service)
+        return lookup
+
+    def _hint_watches(self, job_id: str, now: float) -> bool:
+        """Have the newest runs of a job looked at by who watches it, since another one has ended."""
+        lookups = self._watched.get(job_id, ())
+        for lookup in lookups:
+            for watch in lookup.watches:
+                watch.poll_at_once(now)
+            self.note_change(lookup)
+        return bool(lookups)
 
     def _note_run_change(self, lookup: RunLookup, run: TrackedRun) -> None:
         run.request = None
@@ -183,3 +216,9 @@ class WaitRegistry:
 
     def _give_up(self, wait: Wait) -> None:
         wait.end(wait.monitor.give_up())
+
+
+def _forget(lookups: dict[str, list[RunLookup]], key: str, lookup: RunLookup) -> None:
+    lookups[key].remove(lookup)
+    if not lookups[key]:
+        del lookups[key]

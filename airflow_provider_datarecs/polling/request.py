@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Sequence
 
 from airflow_provider_datarecs.api.errors import DataRecsError
 from airflow_provider_datarecs.api.times import epoch_seconds
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from airflow_provider_datarecs.api.runs import Run
     from airflow_provider_datarecs.polling.lookup import RunLookup
     from airflow_provider_datarecs.polling.waits import Wait
+    from airflow_provider_datarecs.polling.watches import RunsWatch
 
 
 class ListPage(NamedTuple):
@@ -36,8 +37,7 @@ class TrackedRun:
     ``asked_at`` is when it was asked for last, ``seen_at`` when it was last seen to go on, ``started`` when
     it began as far as is known, ``ended`` when it ended if a list has said so, ``page`` the page of its job's
     list that may tell how it is, None where it has to be asked for by itself; ``request`` is the request for
-    it alone, as long as nothing has changed. ``was_going`` is whether it was ever seen to go on, and
-    ``hinted_at`` when a webhook event has last said that it has ended.
+    it alone, as long as nothing has changed. ``was_going`` is whether it was ever seen to go on.
 
     :param run_id: the run's id
     :param now: the time
@@ -48,7 +48,6 @@ class TrackedRun:
         "_started_at",
         "asked_at",
         "ended",
-        "hinted_at",
         "id",
         "page",
         "request",
@@ -64,7 +63,6 @@ class TrackedRun:
         self.asked_at = self.seen_at = now
         self.started = started
         self.was_going = False
-        self.hinted_at = float("-inf")
         self._started_at: Any = None
         self.request: PollRequest | None = None
         self.forget_list()
@@ -91,16 +89,16 @@ class PollRequest:
     """
     A request that polls some runs of a job: for a page of its list, or for one run.
 
-    When to send it is derived from the waits for its runs, and does not change; where they change, another
-    request takes its place.
+    When to send it is derived from the waits for its runs and the watches over the list, and does not change;
+    where they change, another request takes its place.
 
     :param lookup: plans and reads the requests for the job
     :param runs: those that it polls
-    :param as_list: whether it is for their page of the list
+    :param page: the page of the list that it is for, None for one run
+    :param watches: those who want to see that page, default nobody
     """
 
     __slots__ = (
-        "as_list",
         "asked_at",
         "curve",
         "due",
@@ -108,25 +106,31 @@ class PollRequest:
         "is_urgent",
         "lookup",
         "max_rounds",
+        "page",
         "runs",
+        "watches",
     )
 
-    def __init__(self, lookup: RunLookup, runs: list[TrackedRun], *, as_list: bool) -> None:
+    def __init__(
+        self,
+        lookup: RunLookup,
+        runs: list[TrackedRun],
+        page: ListPage | None = None,
+        watches: Sequence[RunsWatch] = (),
+    ) -> None:
         waits = [wait for run in runs for wait in run.waits]
+        asked: list[TrackedRun | RunsWatch] = [*runs, *watches]
+        wanted: list[Wait | RunsWatch] = [*waits, *watches]
         self.lookup = lookup
         self.runs = runs
-        self.as_list = as_list
-        self.asked_at = min(run.asked_at for run in runs)
-        self.due = min(wait.due for wait in waits)
-        self.interval = min(wait.interval for wait in waits)
+        self.page = page
+        self.watches = watches
+        self.asked_at = min(one.asked_at for one in asked)
+        self.due = min(one.due for one in wanted)
+        self.interval = min(one.interval for one in wanted)
         self.is_urgent = any(wait.is_urgent for wait in waits)
-        self.curve = lookup.curve(runs)
+        self.curve = lookup.curve(runs, watches)
         self.max_rounds = draw_max_rounds()
-
-    @property
-    def page(self) -> ListPage | None:
-        """The page of the list that it is for, None for one run."""
-        return self.runs[0].page if self.as_list else None
 
     @property
     def read_since(self) -> float:
@@ -141,6 +145,6 @@ class PollRequest:
 
         :param client: an open client
         """
-        if self.as_list:
-            return await client.runs_page(self.lookup.target, (self.page or ListPage()).url)
+        if self.page is not None:
+            return await client.runs_page(self.lookup.target, self.page.url)
         return await client.get_run(self.lookup.target, self.runs[0].id)

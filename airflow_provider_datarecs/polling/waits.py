@@ -25,7 +25,8 @@ class Wait:
     """
     One task's wait for a run.
 
-    ``due`` is when it wants the next poll, and ``is_urgent`` says that this comes before all that are not.
+    ``due`` is when it wants the next poll, and ``is_urgent`` says that this comes before all that are not;
+    ``hinted_at`` is when a webhook event has last said that the run has ended.
 
     :param monitor: judges what polls show of the run
     :param interval: gives the seconds until the next poll, after so many polls
@@ -40,6 +41,7 @@ class Wait:
         "context",
         "due",
         "event",
+        "hinted_at",
         "is_urgent",
         "monitor",
         "timer",
@@ -53,10 +55,16 @@ class Wait:
         self.timer: asyncio.TimerHandle | None = None
         self.due = now
         self.is_urgent = False
+        self.hinted_at = float("-inf")
         self.context = contextvars.copy_context()  # by it Airflow tells whose log a line belongs to
         self._interval = interval
         self._polls = 0
         self._mistakes = Confirmation()
+
+    @property
+    def was_hinted(self) -> bool:
+        """Say whether an event has said that the run has ended."""
+        return self.hinted_at > float("-inf")
 
     @property
     def interval(self) -> float:
@@ -65,7 +73,7 @@ class Wait:
         return max(config.current().min_poke_interval, wanted)
 
     def take(
-        self, answer: Run | DataRecsError, now: float, longest: float, factor: float = 1.0
+        self, answer: Run | DataRecsError, now: float, longest: float, *, sent_at: float, factor: float = 1.0
     ) -> Event | None:
         """
         Take the answer to a poll into account, and give the event that ends the wait, if it does.
@@ -73,16 +81,20 @@ class Wait:
         :param answer: the run as it was seen, or why it was not
         :param now: the time, by the clock of the event loop
         :param longest: seconds until the next poll comes at the latest, as the rate limit allows
-        :param factor: by which the time until the next poll is longer than the interval, default 1
+        :param sent_at: when the poll was sent
+        :param factor: by which the time until the next poll may be longer than the interval, default 1
         """
         # A poll that this wait did not ask for does not lengthen its interval.
         self._polls += now >= self.due
-        interval = self.interval * factor
+        # What is said to have ended, and does not show it yet, is polled as if nothing more came.
+        interval = self.interval * (1.0 if self.was_hinted else factor)
         self.due, self.is_urgent = now + interval, False
         event = self.judge(answer, (interval, max(interval, longest)))
         again_in = None if event or self.event.done() else self.monitor.again_in
         if again_in is not None:
             self.due, self.is_urgent = now + again_in, True
+        if self.hinted_at > sent_at:  # which this answer does not know
+            self.poll_at_once(now)
         return event
 
     def judge(
@@ -120,8 +132,10 @@ class Wait:
         """Ask for the next poll within the interval from now, where it was to come later."""
         self.due = min(self.due, now + self.interval)
 
-    def tell_hint(self) -> None:
-        """Say in the task's log that an event has come."""
+    def hint(self, now: float) -> None:
+        """Ask for a poll at once, since an event says that the run has ended; say so in the task's log."""
+        self.hinted_at = now
+        self.poll_at_once(now)
         if not self.event.done():
             self.context.run(self.monitor.note_hint)
 

@@ -103,7 +103,7 @@ class Waits:
     def requests(self):
         """What is to be asked: the runs and the page of each list, and the run of each other request."""
         return [
-            ([run.id for run in one.runs], one.page.url) if one.as_list else one.runs[0].id
+            ([run.id for run in one.runs], one.page.url) if one.page else one.runs[0].id
             for one in self.planned()
         ]
 
