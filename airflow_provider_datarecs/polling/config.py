@@ -129,6 +129,14 @@ class PollingConfig:
     events_kept: int = 20_000
     """Events that are remembered, to know what came before and what comes twice."""
 
+    # --- runs that nobody here has started ---
+
+    ends_kept: int = 200
+    """Ended runs of a job that are known to have been told of, beside those on the page just read."""
+    told_after: float = 3.0
+    """Seconds after which an event that was fired counts as told: Airflow takes it up within a second or
+    two."""
+
     # --- reports ---
 
     report_every: float = 10.0
