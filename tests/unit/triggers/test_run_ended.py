@@ -1,0 +1,227 @@
+"""The events of runs that somebody else has started, on a clock that jumps."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import pytest
+
+from airflow_provider_datarecs.api.contract import TargetKind
+from airflow_provider_datarecs.simulator import Fault, Plan
+from airflow_provider_datarecs.triggers.run_ended import STATE_KEY, DataRecsRunTrigger
+
+
+class AssetState:
+    """The state of one asset, as Airflow 3.3 keeps it."""
+
+    def __init__(self):
+        self.kept = {}
+        self._by_name = {"an asset": self}
+
+    async def aget(self, key):
+        return self.kept.get(key)
+
+    async def aset(self, key, value):
+        self.kept[key] = value
+
+
+@pytest.fixture
+def state():
+    return AssetState()
+
+
+@pytest.fixture
+def start(simulator):
+    """Start a run of the ledger job that ends after some seconds, and give its id."""
+
+    def start(seconds=10.0, *, job_id="job_ledger", **plan):
+        job = simulator.world.owners[TargetKind.JOB][job_id]
+        job.plan = Plan(queued=0, running=seconds, **plan)
+        return simulator.world.start_run(TargetKind.JOB, job).id
+
+    return start
+
+
+@pytest.fixture
+def trigger(state):
+    """Make a trigger on the ledger job, as a triggerer of Airflow 3.3 does."""
+
+    def trigger(**arguments):
+        trigger = DataRecsRunTrigger(job_id="job_ledger", workspace_id="ws_production", **arguments)
+        trigger.asset_state_store = state
+        return trigger
+
+    return trigger
+
+
+@contextlib.asynccontextmanager
+async def listening(*triggers):
+    """Collect the payloads of triggers, each in a list of its own, while they run."""
+
+    async def collect(trigger, payloads):
+        async for event in trigger.run():
+            payloads.append(event.payload)
+
+    lists = [[] for _ in triggers]
+    work = [asyncio.ensure_future(collect(*each)) for each in zip(triggers, lists)]
+    try:
+        yield lists
+    finally:
+        for one in work:
+            one.cancel()
+        await asyncio.wait(work)
+
+
+def ids(payloads):
+    return [payload["run_id"] for payload in payloads]
+
+
+def test_each_run_that_ends_is_told_once(hasty, trigger, start):
+    async def tell():
+        start(1.0)
+        await asyncio.sleep(5.0)  # which has ended before
+        async with listening(trigger()) as (payloads,):
+            going = start(20.0)
+            await asyncio.sleep(100.0)
+            new = [start(20.0), start(10.0)]
+            await asyncio.sleep(200.0)
+            return going, new, payloads
+
+    going, (later, sooner), payloads = hasty.run(tell())
+    assert ids(payloads) == [going, sooner, later]
+    assert payloads[0] == {
+        "job_id": "job_ledger",
+        "workspace_id": "ws_production",
+        "run_id": going,
+        "status": "COMPLETED",
+        "agreed": None,
+        "result": payloads[0]["result"],
+    }
+    assert payloads[0]["result"]["rows_processed"] is not None
+
+
+def test_only_the_statuses_that_are_wanted_are_told(hasty, trigger, start):
+    async def tell():
+        async with listening(trigger(), trigger(statuses=["FAILED", "CANCELLED"])) as both:
+            await asyncio.sleep(5.0)
+            started = [start(status="FAILED"), start(), start(status="CANCELLED")]
+            await asyncio.sleep(200.0)
+            return started, [ids(payloads) for payloads in both]
+
+    (failed, completed, cancelled), told = hasty.run(tell())
+    assert [told[0], sorted(told[1])] == [[completed], [failed, cancelled]]
+
+
+def test_where_there_are_limits_only_runs_whose_data_agree_are_told(hasty, trigger, start):
+    async def tell():
+        async with listening(trigger(max_unmatched_ratio=0.01)) as (payloads,):
+            await asyncio.sleep(5.0)
+            start(rows_processed=100, rows_matched=98, rows_unmatched=2)
+            agreeing = start(rows_processed=100, rows_matched=99, rows_unmatched=1)
+            await asyncio.sleep(200.0)
+            return agreeing, payloads
+
+    agreeing, payloads = hasty.run(tell())
+    assert [(payload["run_id"], payload["agreed"]) for payload in payloads] == [(agreeing, True)]
+
+
+def test_a_restart_loses_no_run_and_tells_of_none_twice(hasty, trigger, start, state):
+    async def tell():
+        async with listening(trigger()) as (before,):
+            await asyncio.sleep(5.0)
+            first = start()
+            await asyncio.sleep(200.0)
+        away = start()
+        await asyncio.sleep(200.0)
+        async with listening(trigger()) as (after,):
+            await asyncio.sleep(100.0)
+            last = start()
+            await asyncio.sleep(200.0)
+        return [first], ids(before), [away, last], ids(after)
+
+    first, before, rest, after = hasty.run(tell())
+    assert (before, after) == (first, rest)
+    assert set(state.kept[STATE_KEY]) >= {*first, *rest}
+
+
+def test_more_runs_than_a_page_holds_are_all_told(simulator, hasty, trigger, start):
+    simulator.world.behaviour.page_size = 20
+
+    async def tell():
+        start(1.0)
+        await asyncio.sleep(5.0)
+        async with listening(trigger()) as (payloads,):
+            await asyncio.sleep(5.0)
+            started = [start() for _ in range(70)]
+            await asyncio.sleep(500.0)
+            return started, ids(payloads)
+
+    started, told = hasty.run(tell())
+    assert sorted(told) == sorted(started)
+
+
+def test_a_run_that_newer_ones_push_off_the_page_is_told(simulator, hasty, trigger, start):
+    simulator.world.behaviour.page_size = 20
+
+    async def tell():
+        async with listening(trigger()) as (payloads,):
+            long = start(600.0)
+            await asyncio.sleep(100.0)
+            for _ in range(30):
+                start(1.0)
+            await asyncio.sleep(900.0)
+            return long, ids(payloads)
+
+    long, told = hasty.run(tell())
+    assert told[-1] == long
+    assert len(told) == len(set(told)) == 31
+
+
+def test_what_cannot_be_seen_for_a_while_is_told_later(simulator, hasty, trigger, start):
+    async def tell():
+        async with listening(trigger()) as (payloads,):
+            await asyncio.sleep(5.0)
+            simulator.faults.append(Fault(status=503, times=5))
+            started = start()
+            await asyncio.sleep(1000.0)
+            return started, ids(payloads)
+
+    started, told = hasty.run(tell())
+    assert told == [started]
+
+
+def test_watchers_and_waits_on_a_job_share_its_list(simulator, hasty, trigger, start, trigger_for, event_of):
+    async def tell():
+        run_ids = [start(300.0) for _ in range(5)]
+        simulator.requests.clear()
+        async with listening(trigger(), trigger(statuses=["FAILED"])):
+            waits = [
+                event_of(trigger_for(one, seconds=1000.0, poke_interval=60.0), timeout=10**6)
+                for one in run_ids
+            ]
+            await asyncio.gather(*waits)
+        return len(simulator.requests)
+
+    assert hasty.run(tell()) <= 8
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"job_id": "j", "job_group_id": "g"},
+        {"job_id": ""},
+        {"job_id": "j", "statuses": ["completed"]},
+        {"job_id": "j", "max_unmatched_ratio": 5},
+    ],
+)
+def test_what_cannot_be_right_is_refused_as_the_dag_is_parsed(arguments):
+    with pytest.raises(ValueError, match=r"job_id|statuses|max_unmatched_ratio"):
+        DataRecsRunTrigger(workspace_id="ws_production", **arguments)
+
+
+def test_it_is_made_again_from_what_it_gives(trigger):
+    path, arguments = trigger(statuses=("FAILED",), poke_interval=5.0).serialize()
+    assert path == "airflow_provider_datarecs.triggers.run_ended.DataRecsRunTrigger"
+    assert DataRecsRunTrigger(**arguments).serialize() == (path, arguments)
