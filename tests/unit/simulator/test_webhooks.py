@@ -63,8 +63,8 @@ def endpoint(*statuses):
 def world():
     world = World()
     world.add_workspace("w1", "Finance")
-    world.add_job("j1", "daily", "w1", Plan(running=1e9))
-    world.add_job("j2", "weekly", "w1", Plan(running=1e9))
+    world.add_job("j1", "daily", "w1", Plan(queued=0, running=1e9))
+    world.add_job("j2", "weekly", "w1", Plan(queued=0, running=1e9))
     world.add_job_group("g1", "all", "w1", ["j1", "j2"])
     return world
 
@@ -78,7 +78,7 @@ def start(world, job_id="j1", kind=TargetKind.JOB):
     [("COMPLETED", "completed"), ("FAILED", "failed"), ("ERRORED", "errored"), ("CANCELLED", "cancelled")],
 )
 def test_the_end_of_a_run_is_a_signed_event(world, status, end):
-    world.plan_runs("j1", Plan(status=status, running=1e9))
+    world.plan_runs("j1", Plan(status=status, queued=0, running=1e9))
     with endpoint(204) as taken, Simulator(world):
         world.webhooks.append(Webhook(taken.url, "s3cret"))
         run = start(world)
