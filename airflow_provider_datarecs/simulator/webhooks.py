@@ -109,7 +109,7 @@ class Webhook:
             contract.WORKSPACE_ID: run.owner.workspace_id,
         }
         if self.key_style == "camel":
-            data = {re.sub("_(.)", lambda match: match.group(1).upper(), key): id for key, id in data.items()}
+            data = {_camel(key): value for key, value in data.items()}
         return {
             "specversion": "1.0",
             contract.EVENT_ID: f"evt_{number:06d}",
@@ -125,6 +125,10 @@ class Webhook:
         digest, form = sign(self.secret, body), self.signature
         text = base64.b64encode(digest).decode() if form.endswith("base64") else digest.hex()
         return f"{contract.SIGNATURE_PREFIX if form.startswith(contract.SIGNATURE_PREFIX) else ''}{text}"
+
+
+def _camel(key: str) -> str:
+    return re.sub("_(.)", lambda match: match.group(1).upper(), key)
 
 
 class WebhookSender:
