@@ -8,6 +8,7 @@ from aiohttp import web
 
 from airflow_provider_datarecs.simulator.app import SimulatorApp
 from airflow_provider_datarecs.simulator.scenario import DEFAULT, load_scenario
+from airflow_provider_datarecs.simulator.webhooks import Webhook
 from airflow_provider_datarecs.simulator.world import ApiKey
 
 
@@ -20,11 +21,17 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8790, help="port to listen on (default: %(default)s)")
     parser.add_argument("--scenario", default=DEFAULT, help="JSON or YAML file (default: the demo's world)")
     parser.add_argument("--api-key", action="append", help="an API key to let in, in place of the scenario's")
+    parser.add_argument("--webhook-url", help="where to post events when runs end (default: nowhere)")
+    parser.add_argument("--webhook-secret", help="what signs them")
     options = parser.parse_args()
     try:
         world, faults = load_scenario(options.scenario)
     except (OSError, ValueError) as error:
         parser.error(f"--scenario {options.scenario}: {error}")
+    if options.webhook_url or options.webhook_secret:
+        if not (options.webhook_url and options.webhook_secret):
+            parser.error("--webhook-url and --webhook-secret go together")
+        world.webhooks = [Webhook(options.webhook_url, options.webhook_secret)]
     if options.api_key:
         world.api_keys = [ApiKey(key) for key in options.api_key]
     keys = "as given" if options.api_key else ", ".join(key.key for key in world.api_keys)

@@ -8,13 +8,14 @@ import re
 import threading
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Awaitable, Callable
+from typing import TYPE_CHECKING, Any, AsyncIterator, Awaitable, Callable
 
 from aiohttp import web
 
 from airflow_provider_datarecs.api import contract
 from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.simulator.sending import SpoiltAnswer
+from airflow_provider_datarecs.simulator.webhooks import WebhookSender
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.simulator.faults import Fault
@@ -62,6 +63,7 @@ class SimulatorApp:
     def make(self) -> web.Application:
         """Make the web application."""
         app = web.Application(middlewares=[self._observe, self._let_in])
+        app.cleanup_ctx.append(self._post_events)
         for prefix in PREFIXES:
             app.router.add_get(f"{prefix}/{contract.WORKSPACES}", self._list_workspaces)
             app.router.add_get(f"{prefix}/{contract.JOBS}", self._list_jobs)
@@ -73,6 +75,12 @@ class SimulatorApp:
                 app.router.add_get(run, self._for(kind, self._get_run))
                 app.router.add_post(f"{run}/{contract.CANCEL}", self._for(kind, self._cancel_run))
         return app
+
+    async def _post_events(self, _: web.Application) -> AsyncIterator[None]:
+        sending = asyncio.create_task(WebhookSender(self.world).run())
+        yield
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
 
     # --- before and after every request ---
 

@@ -9,6 +9,7 @@ from typing import Any, Callable, TypeVar
 from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.simulator.faults import Fault
 from airflow_provider_datarecs.simulator.rate_limit import RateLimit
+from airflow_provider_datarecs.simulator.webhooks import Webhook
 from airflow_provider_datarecs.simulator.world import ApiKey, Behaviour, Plan, World
 
 T = TypeVar("T")
@@ -49,8 +50,8 @@ def build_world(content: dict[str, Any]) -> tuple[World, list[Fault]]:
     """
     Make a world from what a scenario file holds.
 
-    :param content: the keys ``api_keys``, ``rate_limit``, ``behaviour``, ``workspaces`` and ``faults``, all
-        optional; ``default.json`` beside this module is an example
+    :param content: the keys ``api_keys``, ``rate_limit``, ``behaviour``, ``webhooks``, ``workspaces`` and
+        ``faults``, all optional; ``default.json`` beside this module is an example
     :return: what exists, and what goes wrong
     :raises ScenarioError: naming what is not understood
     """
@@ -62,6 +63,7 @@ def build_world(content: dict[str, Any]) -> tuple[World, list[Fault]]:
         api_keys=None if keys is None else [_make(ApiKey, "api_keys", key) for key in keys],
         rate_limit=_make(RateLimit, "rate_limit", content.pop("rate_limit", {})),
         behaviour=_make(Behaviour, "behaviour", content.pop("behaviour", {})),
+        webhooks=[_make(Webhook, "webhooks", webhook) for webhook in content.pop("webhooks", [])],
     )
     for workspace in content.pop("workspaces", []):
         _add_workspace(world, dict(workspace))

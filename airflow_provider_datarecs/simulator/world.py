@@ -7,11 +7,14 @@ import math
 import time
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any, Callable
 
 from airflow_provider_datarecs.api import contract
 from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.simulator.rate_limit import RateLimit
+
+if TYPE_CHECKING:
+    from airflow_provider_datarecs.simulator.webhooks import Webhook
 
 DERIVED: Any = "derived"  # a count that follows from the others
 USUAL_ROWS = 1000
@@ -180,6 +183,7 @@ class World:
     :param api_keys: the keys that are let in, default one: ``demo-key``
     :param rate_limit: default 100 requests in a fixed minute
     :param behaviour: the choices that the contract leaves
+    :param webhooks: to which events about the ends of runs are posted; may be changed at any time
     :param clock: gives epoch seconds
     """
 
@@ -189,11 +193,13 @@ class World:
         api_keys: list[ApiKey] | None = None,
         rate_limit: RateLimit | None = None,
         behaviour: Behaviour | None = None,
+        webhooks: list[Webhook] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.api_keys = api_keys if api_keys is not None else [ApiKey("demo-key")]
         self.rate_limit = rate_limit or RateLimit()
         self.behaviour = behaviour or Behaviour()
+        self.webhooks = webhooks if webhooks is not None else []
         self.clock = clock
         self.workspaces: dict[str, dict[str, Any]] = {}
         self.owners: dict[TargetKind, dict[str, Job]] = {TargetKind.JOB: {}, TargetKind.JOB_GROUP: {}}
