@@ -65,6 +65,8 @@ class Webhook:
     :param first_retry: seconds until an event is posted again that was not answered with 2xx; twice as many
         each further time
     :param attempts: how often it is tried at most
+
+    ``deliveries`` has what was posted.
     """
 
     url: str
