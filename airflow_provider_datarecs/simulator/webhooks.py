@@ -58,7 +58,7 @@ class Webhook:
     :param event_types: what their types begin with
     :param signature: ``hex`` or ``base64``, or either after ``sha256=``
     :param key_style: ``snake`` or ``camel``
-    :param lost: the share of events that is never posted, 0 to 1
+    :param lost: the part of the events that is never posted, 0 to 1
     :param times: how often each is posted
     :param late: seconds from the end of a run to its event
     :param per_second: how many are posted in a second at most
