@@ -106,7 +106,7 @@ def _supervisor() -> Any:
 
 def _read_from_supervisor(supervisor: Any, name: str, known: int) -> Shared | None:
     from airflow.sdk.exceptions import ErrorType
-    from airflow.sdk.execution_time.comms import ErrorResponse, GetVariable
+    from airflow.sdk.execution_time.comms import ErrorResponse, GetVariable, PutVariable
 
     key: str | None = name
     if KEYS_CAN_BE_LISTED:
@@ -117,6 +117,9 @@ def _read_from_supervisor(supervisor: Any, name: str, known: int) -> Shared | No
     answer = supervisor.send(GetVariable(key=key))
     if isinstance(answer, ErrorResponse):
         if answer.error == ErrorType.VARIABLE_NOT_FOUND:  # none yet, or changed just now
+            if not KEYS_CAN_BE_LISTED:
+                # Else Airflow would log an error each second until there is one.
+                supervisor.send(PutVariable(key=name, value=_written(Shared(0, "")), description=None))
             return None
         raise Unreadable(f"Airflow could not give the Variable {key}: {answer.error}")
     return _parsed(answer.value or "")
@@ -178,10 +181,12 @@ def _has_changed(
     text = change_of(Shared(version, before.text))
     if text is None:
         return True
+    # A user may have saved it on the page of Variables, and Airflow 3.0 to 3.2 for who reads it: encrypted.
+    more = {"description": description, "is_encrypted": False}
     done: Any = session.execute(
         update(table)
         .where(table.c.key == key, table.c.val == value)
-        .values(key=_key(name, version), val=_written(Shared(version, text)))
+        .values(key=_key(name, version), val=_written(Shared(version, text)), **more)
     )
     if done.rowcount != 1:
         session.rollback()

@@ -9,7 +9,7 @@ from support import ROOT
 
 PACKAGE = ROOT / "airflow_provider_datarecs"
 HELPERS = {"__init__", "base", "poke", "start_state", "calls", "form"}  # modules of what components share
-INNER = {"api", "compat", "mixins", "polling", "simulator"}  # folders of no components
+INNER = {"api", "compat", "mixins", "polling", "simulator", "webhooks"}  # folders of no components
 
 
 @dataclass(frozen=True)
