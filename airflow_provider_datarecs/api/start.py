@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, AsyncIterator, Callable, Mapping
+from typing import TYPE_CHECKING, Any, AsyncIterator, Callable, FrozenSet, Mapping
 
 from airflow_provider_datarecs.api import contract
 from airflow_provider_datarecs.api.errors import (
@@ -47,12 +47,14 @@ class StartRequest:
     :param label: the run's label, None for none
     :param is_label_unique: whether no other start request has this label, so that it proves whose a run is
     :param since: epoch seconds before which no run of this request can have begun, None where unknown
+    :param not_these: ids of runs that are none of this request, whenever they began
     """
 
     key: str
     label: str | None = None
     is_label_unique: bool = False
     since: float | None = None
+    not_these: FrozenSet[str] = frozenset()
 
     @property
     def not_before(self) -> float:
@@ -226,7 +228,10 @@ async def _read_history(client: DataRecsClient, target: Target, request: StartRe
     others: dict[str, None] = {}
     history = _History(client, target, request)
     async for item in history.runs():
-        run_id = next(iter(run_ids(item)), None)
+        ids = run_ids(item)
+        if not request.not_these.isdisjoint(ids):
+            continue
+        run_id = next(iter(ids), None)
         is_mine = request.is_label_unique and request.label and item.get(contract.RUN_LABEL) == request.label
         (mine if is_mine and run_id else others)[run_id or "one without an id"] = None
     if len(mine) == 1:

@@ -73,6 +73,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AIRFLOW_VERSION",
+    "CLEARS_ARE_COUNTED",
     "CONFIG_EXCEPTIONS",
     "KILLED_TASKS_GO_ON",
     "TASKS_MAKE_LINKS",
@@ -102,6 +103,8 @@ __all__ = [
     "task_state_store",
 ]
 
+# Before 2.10 a task that is cleared while it is deferred keeps the number of its try.
+CLEARS_ARE_COUNTED = AIRFLOW_VERSION >= (2, 10)
 # 3.3 and later call on_kill() of a trigger; before, its cancellation is all that it learns.
 TRIGGERS_ARE_TOLD_OF_KILLS = AIRFLOW_VERSION >= (3, 3)
 # 3.x leaves a task 5 s after on_kill() has returned to the talk with Airflow that it came into; 2.x ends it.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Dict, Mapping, cast
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Sequence, cast
 
 from airflow_provider_datarecs.api import contract
 from airflow_provider_datarecs.api.results import UNREADABLE
@@ -50,7 +50,7 @@ def refused(target: Target, run_id: str, error: DataRecsError, conn_id: str) -> 
     return _event(REFUSED, target, run_id, meaning=meaning_of(error), message=message_of(error, conn_id))
 
 
-def result_of(event: Any, target: Target, run_id: str) -> RunResult:
+def result_of(event: Any, target: Target, run_id: str, earlier: Sequence[str] = ()) -> RunResult:
     """
     Give the result of a run that is COMPLETED, and raise for everything else.
 
@@ -60,6 +60,7 @@ def result_of(event: Any, target: Target, run_id: str) -> RunResult:
     :param event: what the wait ended with
     :param target: the job or job group that the task waits for
     :param run_id: the run that the task waits for
+    :param earlier: the runs before it, which have FAILED, default none
     :raises AirflowSensorTimeout: when the wait's ``timeout`` was over; the task is not retried
     :raises DataRecsRunNotSeen: when it was, and the run could not be seen at the end
     :raises AirflowTaskTimeout: when the task's ``execution_timeout`` was over
@@ -89,7 +90,7 @@ def result_of(event: Any, target: Target, run_id: str) -> RunResult:
             "the outcome is unknown. Look at DataRecs, then clear the task to wait again."
         )
     if status == contract.FAILED:
-        raise AirflowException(f"{subject} FAILED. {_details(result)}")
+        raise AirflowException(f"{subject} FAILED{_as_did(earlier)}. {_details(result)}")
     if status == contract.CANCELLED:
         raise AirflowException(f"{subject} was CANCELLED. {_details(result)}")
     return cast("RunResult", dict(result))
@@ -146,6 +147,10 @@ def _event(outcome: str, target: Target, run_id: str, **more: Any) -> Event:
         "run_id": run_id,
         **more,
     }
+
+
+def _as_did(earlier: Sequence[str]) -> str:
+    return f", as did {', '.join(earlier)} before it" if earlier else ""
 
 
 def _details(result: dict[str, Any]) -> str:

@@ -31,12 +31,15 @@ class JobRunSensor(RunSensor):
         any
     :param on_unmatched: what becomes of the task where that is exceeded: ``fail``, the default, without
         retries; ``skip``; or ``warn``, which logs it and succeeds
+    :param reruns: how many times a run that ends FAILED is started anew, default 0; pushes the ids of the
+        last run, and ``run_ids``, those of all, as XComs
+    :param rerun_delay: seconds or timedelta from the end of a run that FAILED to the next one, default 0
     :param outlets: assets, or datasets before Airflow 3, which are updated when the task succeeds; the event
         has the result as its extra from Airflow 2.10 on
     :param conn_id: the DataRecs connection (templated), default ``datarecs_default``
     :param poke_interval: seconds or timedelta between two polls, at least 1 s, default 60 s
     :param timeout: seconds or timedelta after which the wait ends, with one last poll, default that of
-        Airflow's sensors, 7 days; counted anew for each try
+        Airflow's sensors, 7 days; for all reruns together, counted anew for each try
     :param mode: ``poke`` or ``reschedule``, for ``deferrable=False``; accepted and without effect otherwise
     :raises AirflowSensorTimeout: when the time is over; the run goes on, and the task is not retried
     :raises DataRecsRunNotSeen: the same, when the run could not be seen at the end
@@ -48,6 +51,9 @@ class JobRunSensor(RunSensor):
     :raises DataRecsRowsUnmatched: when more is unmatched than the limits allow, with ``on_unmatched="fail"``
     :raises DataRecsCountsMissing: when there is a limit and DataRecs gives no counts, whatever
         ``on_unmatched`` says
+    :raises DataRecsRunUncertain: when an answer is lost and nobody can say whether a rerun exists; the task
+        is not retried
+    :raises ValueError: when ``reruns`` or ``rerun_delay`` cannot be right
     :raises AirflowException: when the run is FAILED or CANCELLED, or DataRecs does not know it
     """
 

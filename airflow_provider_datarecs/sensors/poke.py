@@ -39,7 +39,7 @@ class InProcessWait:
     :param run_id: the run's id
     :param log: the task's logger
     :param since: epoch seconds at which the wait began, in reschedule mode that of its first process
-    :param timeout: seconds after which it ends
+    :param deadline: epoch seconds at which it ends
     :param ti: the task instance, None where the run is not to be cancelled with it
     """
 
@@ -51,7 +51,7 @@ class InProcessWait:
         *,
         log: Any,
         since: float,
-        timeout: float,
+        deadline: float,
         ti: Any = None,
     ) -> None:
         # Here, since parsing a DAG needs none of it.
@@ -59,7 +59,7 @@ class InProcessWait:
         from airflow_provider_datarecs.polling.monitor import RunMonitor, WaitSpec
 
         self._config = config.current()
-        wait = WaitSpec(target, run_id, hook.conn_id, log, since=since, deadline=since + timeout)
+        wait = WaitSpec(target, run_id, hook.conn_id, log, since=since, deadline=deadline)
         self._ti = ti
         self._hook = hook
         self._poller: BlockingPoller | None = None
@@ -84,6 +84,11 @@ class InProcessWait:
             if event is not None or monitor.again_in is None:
                 return event
             pause = monitor.again_in
+
+    @property
+    def deadline(self) -> float:
+        """The epoch seconds at which the wait ends."""
+        return self._monitor.wait.deadline
 
     def _poll_once(self) -> Run | DataRecsError:
         if self._poller is None:
