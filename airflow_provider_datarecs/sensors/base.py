@@ -27,6 +27,7 @@ from airflow_provider_datarecs.compat import (
     resume_margin,
 )
 from airflow_provider_datarecs.exceptions import as_airflow_exceptions
+from airflow_provider_datarecs.mixins.arguments import ArgumentsMixin
 from airflow_provider_datarecs.mixins.lineage import LineageMixin
 from airflow_provider_datarecs.mixins.results import ResultMixin
 from airflow_provider_datarecs.polling import events
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 BACKSTOP = timedelta(minutes=10)
 
 
-class RunSensor(LineageMixin, ResultMixin, BaseSensorOperator):
+class RunSensor(LineageMixin, ArgumentsMixin, ResultMixin, BaseSensorOperator):
     """
     Wait for a run and push its result.
 
@@ -56,9 +57,10 @@ class RunSensor(LineageMixin, ResultMixin, BaseSensorOperator):
     :param max_unmatched_rows: how many rows may be unmatched (templated), default any number
     :param max_unmatched_ratio: which part of the processed rows may be unmatched, 0 to 1 (templated), default
         any
-    :param on_unmatched: what becomes of the task where that is exceeded: ``fail``, the default, ``skip`` or
-        ``warn``
+    :param on_unmatched: what becomes of the task where that is exceeded (templated): ``fail``, the default,
+        ``skip`` or ``warn``
     :param conn_id: the DataRecs connection (templated), default ``datarecs_default``
+    :param timeout: seconds or timedelta after which the wait ends, default that of Airflow's sensors
     """
 
     kind: ClassVar[TargetKind]
@@ -76,9 +78,11 @@ class RunSensor(LineageMixin, ResultMixin, BaseSensorOperator):
         max_unmatched_ratio: float | str | None = None,
         on_unmatched: str = FAIL,
         conn_id: str = DEFAULT_CONN_ID,
+        timeout: float | timedelta | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        # Airflow 2 takes no None for its default.
+        super().__init__(**({} if timeout is None else {"timeout": timeout}), **kwargs)
         self.workspace_id = workspace_id
         self.run_id = run_id
         self.deferrable = deferrable

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Sequence
 
-from airflow_provider_datarecs.agreement import check_unmatched_arguments
-from airflow_provider_datarecs.choices import FAIL
 from airflow_provider_datarecs.compat import TaskGroup
 from airflow_provider_datarecs.operators.get_job_run_result import GetJobRunResultOperator
 from airflow_provider_datarecs.operators.trigger_job_run import TriggerJobRunOperator
@@ -50,8 +48,8 @@ def reconcile(
     :param max_unmatched_rows: how many rows may be unmatched (templated), 0 or more, default any number
     :param max_unmatched_ratio: which part of the processed rows may be unmatched (templated), 0 to 1, default
         any
-    :param on_unmatched: what becomes of ``result`` where that is exceeded: ``fail``, the default, ``skip`` or
-        ``warn``
+    :param on_unmatched: what becomes of ``result`` where that is exceeded (templated): ``fail``, the default,
+        ``skip`` or ``warn``
     :param outlets: assets, or datasets before Airflow 3, which ``result`` updates when it succeeds, default
         none
     :param poke_interval: seconds or timedelta between two polls, at least 1 s, default 60 s
@@ -66,7 +64,6 @@ def reconcile(
         names={"workspace_name": workspace_name, "job_name": job_name},
         ids={"workspace_id": workspace_id, "job_id": job_id},
     )
-    check_unmatched_arguments(max_unmatched_rows, max_unmatched_ratio, on_unmatched or FAIL)
     with _task_group(group_id, **kwargs) as group:
         start = TriggerJobRunOperator if "job_id" in job else TriggerJobRunByNameOperator
         trigger: StartRunOperator = start(
