@@ -97,6 +97,7 @@ __all__ = [
     "get_xcom",
     "is_deferral_timeout",
     "is_mapped_argument",
+    "is_unmapped",
     "load_stats",
     "resume_margin",
     "set_outlet_extra",
@@ -151,6 +152,15 @@ def is_mapped_argument(value: Any) -> bool:
     :param value: an argument of a task, before it is rendered
     """
     return type(value).__name__ == "MappedArgument"  # whose module moves, and is not for others to import
+
+
+def is_unmapped(task: BaseOperator) -> bool:
+    """
+    Say whether a task was made of a mapped one, to run it, rather than by a DAG file.
+
+    :param task: the task
+    """
+    return bool(getattr(task, "_BaseOperator__from_mapped", False))
 
 
 def set_outlet_extra(outlets: Any, context: Context, extra: dict[str, Any]) -> None:

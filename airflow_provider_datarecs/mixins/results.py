@@ -29,7 +29,8 @@ class ResultMixin(HookMixin):
     :param max_unmatched_rows: how many rows may be unmatched (templated), default any number
     :param max_unmatched_ratio: which part of the processed rows may be unmatched, 0 to 1 (templated), default
         any
-    :param on_unmatched: what becomes of the task where that is exceeded: ``fail``, ``skip`` or ``warn``
+    :param on_unmatched: what becomes of the task where that is exceeded (templated): ``fail``, ``skip`` or
+        ``warn``
     """
 
     max_unmatched_rows: Any = LimitArgument()

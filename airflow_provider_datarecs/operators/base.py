@@ -11,6 +11,7 @@ from airflow_provider_datarecs.api.targets import check_choice
 from airflow_provider_datarecs.choices import FAIL, ON_UNCERTAIN, RETRY
 from airflow_provider_datarecs.compat import AirflowException, BaseOperator
 from airflow_provider_datarecs.exceptions import DataRecsRunUncertain, as_airflow_exceptions
+from airflow_provider_datarecs.mixins.arguments import ArgumentsMixin
 from airflow_provider_datarecs.mixins.hook import HookMixin
 from airflow_provider_datarecs.mixins.lineage import LineageMixin
 from airflow_provider_datarecs.operators.start_state import StartState, Try
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 LABEL_PART = 60  # characters of a DAG's or task's id that go into a label
 
 
-class DataRecsOperator(HookMixin, BaseOperator):
+class DataRecsOperator(ArgumentsMixin, HookMixin, BaseOperator):
     """
     Hold the connection of an operator.
 

@@ -13,6 +13,7 @@ from airflow_provider_datarecs.mixins.lineage import LineageMixin
 from airflow_provider_datarecs.mixins.results import ResultMixin
 from airflow_provider_datarecs.operators.base import DataRecsOperator
 from airflow_provider_datarecs.polling import events
+from airflow_provider_datarecs.provider_info import DEFAULT_CONN_ID
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.results import RunResult
@@ -33,10 +34,10 @@ class GetJobRunResultOperator(LineageMixin, ResultMixin, DataRecsOperator):
     :param max_unmatched_rows: how many rows may be unmatched (templated), 0 or more, default any number
     :param max_unmatched_ratio: which part of the processed rows may be unmatched (templated), 0 to 1, default
         any
-    :param on_unmatched: what becomes of the task where that is exceeded: ``fail``, the default, without
-        retries; ``skip``; or ``warn``, which logs it and succeeds
+    :param on_unmatched: what becomes of the task where that is exceeded (templated): ``fail``, the default,
+        without retries; ``skip``; or ``warn``, which logs it and succeeds
     :param outlets: assets, or datasets before Airflow 3, which are updated when the task succeeds; the event
-        has the result as its extra from Airflow 2.10 on
+        has the result as its extra from Airflow 2.10 on. Default none
     :param conn_id: the DataRecs connection (templated), default ``datarecs_default``
     :raises AirflowFailException: when an id cannot be one, before anything is sent, or when the API key
         lacks a permission; the task is not retried
@@ -54,6 +55,7 @@ class GetJobRunResultOperator(LineageMixin, ResultMixin, DataRecsOperator):
         "run_id",
         "max_unmatched_rows",
         "max_unmatched_ratio",
+        "on_unmatched",
         "conn_id",
     )
     operator_extra_links = (DataRecsRunLink(),)
@@ -67,15 +69,18 @@ class GetJobRunResultOperator(LineageMixin, ResultMixin, DataRecsOperator):
         max_unmatched_rows: int | str | None = None,
         max_unmatched_ratio: float | str | None = None,
         on_unmatched: str = FAIL,
+        outlets: Any = (),
+        conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(outlets=outlets, conn_id=conn_id, **kwargs)
         self.job_id = job_id
         self.workspace_id = workspace_id
         self.run_id = run_id
         self.max_unmatched_rows = max_unmatched_rows
         self.max_unmatched_ratio = max_unmatched_ratio
         self.on_unmatched = on_unmatched
+        self.check_arguments()
 
     def execute(self, context: Context) -> RunResult:
         """

@@ -27,12 +27,13 @@ from airflow_provider_datarecs.compat import (
     resume_margin,
 )
 from airflow_provider_datarecs.exceptions import as_airflow_exceptions
+from airflow_provider_datarecs.mixins.arguments import ArgumentsMixin
 from airflow_provider_datarecs.mixins.lineage import LineageMixin
 from airflow_provider_datarecs.mixins.results import ResultMixin
 from airflow_provider_datarecs.polling import events, reruns
 from airflow_provider_datarecs.provider_info import DEFAULT_CONN_ID
 from airflow_provider_datarecs.sensors.poke import InProcessWait, WaitEnded
-from airflow_provider_datarecs.sensors.reruns import RerunMixin, check_reruns
+from airflow_provider_datarecs.sensors.reruns import RerunMixin
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.contract import TargetKind
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 BACKSTOP = timedelta(minutes=10)
 
 
-class RunSensor(RerunMixin, LineageMixin, ResultMixin, BaseSensorOperator):
+class RunSensor(RerunMixin, LineageMixin, ArgumentsMixin, ResultMixin, BaseSensorOperator):
     """
     Wait for a run and push its result.
 
@@ -57,11 +58,12 @@ class RunSensor(RerunMixin, LineageMixin, ResultMixin, BaseSensorOperator):
     :param max_unmatched_rows: how many rows may be unmatched (templated), default any number
     :param max_unmatched_ratio: which part of the processed rows may be unmatched, 0 to 1 (templated), default
         any
-    :param on_unmatched: what becomes of the task where that is exceeded: ``fail``, the default, ``skip`` or
-        ``warn``
+    :param on_unmatched: what becomes of the task where that is exceeded (templated): ``fail``, the default,
+        ``skip`` or ``warn``
     :param reruns: how many times a run that ends FAILED is started anew, default 0
     :param rerun_delay: seconds or timedelta from the end of a run that FAILED to that, default 0
     :param conn_id: the DataRecs connection (templated), default ``datarecs_default``
+    :param timeout: seconds or timedelta after which the wait ends, default that of Airflow's sensors
     """
 
     kind: ClassVar[TargetKind]
@@ -82,9 +84,11 @@ class RunSensor(RerunMixin, LineageMixin, ResultMixin, BaseSensorOperator):
         reruns: int = 0,
         rerun_delay: float | timedelta = 0,
         conn_id: str = DEFAULT_CONN_ID,
+        timeout: float | timedelta | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        # Airflow 2 takes no None for its default.
+        super().__init__(**({} if timeout is None else {"timeout": timeout}), **kwargs)
         self.workspace_id = workspace_id
         self.run_id = run_id
         self.deferrable = deferrable
@@ -92,7 +96,6 @@ class RunSensor(RerunMixin, LineageMixin, ResultMixin, BaseSensorOperator):
         self.max_unmatched_rows = max_unmatched_rows
         self.max_unmatched_ratio = max_unmatched_ratio
         self.on_unmatched = on_unmatched
-        check_reruns(reruns, rerun_delay)
         self.reruns = reruns
         self.rerun_delay = rerun_delay
         self.conn_id = conn_id

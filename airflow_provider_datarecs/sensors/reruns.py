@@ -22,21 +22,6 @@ if TYPE_CHECKING:
 FORMULA = "datarecs:rerun:1"  # with another, the same rerun before an upgrade and after it has different keys
 
 
-def check_reruns(reruns: Any, rerun_delay: Any) -> None:
-    """
-    Find what cannot be right of a sensor's arguments.
-
-    :param reruns: how many times a run that FAILED is started anew
-    :param rerun_delay: seconds or timedelta before that
-    :raises ValueError: naming the argument
-    """
-    if not isinstance(reruns, int) or isinstance(reruns, bool) or reruns < 0:
-        raise ValueError(f"reruns is {reruns!r}; it is a whole number, 0 or more")
-    seconds = rerun_delay.total_seconds() if isinstance(rerun_delay, timedelta) else rerun_delay
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds < float("inf"):
-        raise ValueError(f"rerun_delay is {rerun_delay!r}; it is seconds or a timedelta, 0 or more")
-
-
 class RerunMixin(HookMixin):
     """
     Start a run anew that has FAILED.

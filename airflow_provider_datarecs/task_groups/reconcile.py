@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Sequence
 
-from airflow_provider_datarecs.agreement import check_unmatched_arguments
-from airflow_provider_datarecs.choices import FAIL
 from airflow_provider_datarecs.compat import TaskGroup
 from airflow_provider_datarecs.operators.get_job_run_result import GetJobRunResultOperator
 from airflow_provider_datarecs.operators.trigger_job_group_run import TriggerJobGroupRunOperator
@@ -65,8 +63,8 @@ def reconcile(
         a job group in all, and in each job run
     :param max_unmatched_ratio: which part of the processed rows may be unmatched (templated), 0 to 1, default
         any; for a job group in all, and in each job run
-    :param on_unmatched: what becomes of the task that judges where that is exceeded: ``fail``, the default,
-        ``skip`` or ``warn``
+    :param on_unmatched: what becomes of the task that judges where that is exceeded (templated):
+        ``fail``, the default, ``skip`` or ``warn``
     :param outlets: assets, or datasets before Airflow 3, which the task that judges updates when it succeeds,
         default none
     :param poke_interval: seconds or timedelta between two polls, at least 1 s, default 60 s
@@ -89,7 +87,6 @@ def reconcile(
         job_group_id=job_group_id,
     )
     start = _trigger_class(group_id, what)
-    check_unmatched_arguments(max_unmatched_rows, max_unmatched_ratio, on_unmatched or FAIL)
     judges = _given(
         max_unmatched_rows=max_unmatched_rows,
         max_unmatched_ratio=max_unmatched_ratio,
