@@ -29,11 +29,11 @@ from airflow_provider_datarecs.compat import (
 from airflow_provider_datarecs.exceptions import as_airflow_exceptions
 from airflow_provider_datarecs.mixins.arguments import ArgumentsMixin
 from airflow_provider_datarecs.mixins.lineage import LineageMixin
+from airflow_provider_datarecs.mixins.reruns import RerunMixin
 from airflow_provider_datarecs.mixins.results import ResultMixin
 from airflow_provider_datarecs.polling import events, reruns
 from airflow_provider_datarecs.provider_info import DEFAULT_CONN_ID
 from airflow_provider_datarecs.sensors.poke import InProcessWait, WaitEnded
-from airflow_provider_datarecs.sensors.reruns import RerunMixin
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.contract import TargetKind

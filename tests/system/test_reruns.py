@@ -41,7 +41,8 @@ with DAG(dag_id="reruns", schedule=None, start_date=datetime(2024, 1, 1), catchu
             reruns=2,
             default_args=default_args,
         )
-    each.expand_kwargs([{"job_id": job_id, "workspace_id": "ws_production"} for job_id in ("first", "second")])
+    jobs = [{"job_id": job_id, "workspace_id": "ws_production"} for job_id in ("first", "second")]
+    each.expand_kwargs(jobs)
 """
 FAILS = Plan(queued=0, running=3, status="FAILED", error="disk full")
 GOES_ON = Plan(queued=0, running=36_000)

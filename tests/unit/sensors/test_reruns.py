@@ -295,22 +295,22 @@ def test_a_delay_goes_on_where_a_triggerer_is_restarted(simulator, task):
 
 def test_a_trigger_that_is_killed_during_the_delay_cancels_nothing_and_fires_nothing(simulator, task):
     one = task(FAILS, rerun_delay=3600, timeout=7200, cancel_run_on_kill=True)
-    trigger = one.begin()
-    trigger.task_instance = one.ti
-    trigger.trigger_id = 1
+    held = asyncio.Event()
+
+    class Watched(type(one.begin())):
+        log = SimpleNamespace(info=lambda line, *_: held.set() if "anew in" in line else None)
+
+    trigger = Watched(**one.deferrals[0])
 
     async def kill():
-        held = asyncio.Event()
-        events = trigger.run()
-        trigger.log = SimpleNamespace(info=lambda line, *_: held.set() if "anew in" in line else None)
-        work = asyncio.ensure_future(events.__anext__())
+        work = asyncio.ensure_future(trigger.run().__anext__())
         await asyncio.wait_for(held.wait(), 30)
+        trigger.task_instance, trigger.trigger_id = one.ti, 1  # as every triggerer tells it
         work.cancel()
         with pytest.raises(asyncio.CancelledError):
             await work
         await trigger.on_kill()
 
-    trigger._until_first_poll = lambda: 0.0
     asyncio.run(kill())
     assert [seen.path for seen in starts(simulator)] == []
 
