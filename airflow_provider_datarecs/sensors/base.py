@@ -94,7 +94,7 @@ class RunSensor(LineageMixin, ResultMixin, BaseSensorOperator):
 
         :param context: the task's context
         """
-        with self._outcome():
+        with self._outcome(context):
             # What cannot be right, be it a limit or the connection, is refused here, not hours later.
             self.read_limits()
             target = self._target()  # which makes text of a number that a template gave
@@ -125,8 +125,12 @@ class RunSensor(LineageMixin, ResultMixin, BaseSensorOperator):
         target = self._target()
         is_ours = events.is_about(event, target, self.run_id)
         self.note_run(target, self.run_id, event.get("result") if is_ours else None)
-        result = events.result_of(event, target, self.run_id)
-        self.log.info("Run %s of %s is %s", self.run_id, target, events.describe(result))
+        try:
+            result = events.result_of(event, target, self.run_id)
+        except (AirflowException, AirflowTaskTimeout):
+            self.push_result(context, events.nothing_ended(event, target, self.run_id))
+            raise
+        self.check_completed(context, target, self.run_id, result)
         return self.give(context, target, self.run_id, result)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
@@ -138,7 +142,7 @@ class RunSensor(LineageMixin, ResultMixin, BaseSensorOperator):
         :param context: the task's context
         :raises AirflowSensorTimeout: when Airflow has ended the deferral, since no triggerer did
         """
-        with self._outcome():
+        with self._outcome(context):
             self.run_url = None
             try:
                 # Not what Airflow's sensors do here, which differs from version to version.
@@ -146,9 +150,11 @@ class RunSensor(LineageMixin, ResultMixin, BaseSensorOperator):
             except AirflowException as error:
                 if not is_deferral_timeout(error):
                     raise
+                target = self._target()
+                self.push_result(context, events.nothing_ended(None, target, self.run_id))
                 raise AirflowSensorTimeout(
-                    f"Run {self.run_id!r} of {self._target()}: no triggerer has ended this wait in time, "
-                    "so nobody knows how the run stands. Look at DataRecs, and whether a triggerer runs."
+                    "Unknown how it stands, since no triggerer has ended this wait in time: "
+                    f"{target.name_run(self.run_id)}. Look at DataRecs, and whether a triggerer runs."
                 ) from error
 
     def on_kill(self) -> None:
@@ -184,7 +190,7 @@ class RunSensor(LineageMixin, ResultMixin, BaseSensorOperator):
         self.max_wait = timedelta(seconds=_seconds(self.max_wait)) if self.max_wait else None
 
     @contextmanager
-    def _outcome(self) -> Iterator[None]:
+    def _outcome(self, context: Context) -> Iterator[None]:
         """Let every end but a COMPLETED skip the task where the user wants that, whatever Airflow does."""
         error: BaseException
         try:
@@ -202,6 +208,7 @@ class RunSensor(LineageMixin, ResultMixin, BaseSensorOperator):
             return
         if isinstance(error, AirflowTaskTimeout) and self._wait:
             error = AirflowTaskTimeout(self._wait.timeout_message())
+            self.push_result(context, self._wait.nothing_ended())
         if self.soft_fail or getattr(self, "never_fail", False):  # the latter since Airflow 2.10
             self.log.error("The task is skipped where it would fail: %s", error)
             raise AirflowSkipException(str(error)) from error
@@ -242,10 +249,9 @@ class RunSensor(LineageMixin, ResultMixin, BaseSensorOperator):
 
     def _tell_wait(self, how: str, since: float, deadline: float, limit: str) -> None:
         self.log.info(
-            "Waiting %s for run %s of %s, until %s at the latest (%s, the task's %s)",
+            "Waiting %s for %s, until %s at the latest (%s, the task's %s)",
             how,
-            self.run_id,
-            self._target(),
+            self._target().name_run(self.run_id),
             iso_utc(deadline),
             timedelta(seconds=round(deadline - since)),
             limit,

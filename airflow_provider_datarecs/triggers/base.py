@@ -142,9 +142,8 @@ class RunTrigger(BaseTrigger):
             RunTrigger._wait_for = await sync_to_async(_load_wait_for)()
         pause = max(0.0, min(self._until_first_poll(), self.deadline - time.time()))
         self.log.info(
-            "A triggerer has taken up the wait for run %s of %s, which began %s ago; first poll in %.0f s",
-            self.run_id,
-            self._target,
+            "A triggerer has taken up the wait for %s, which began %s ago; first poll in %.0f s",
+            self._target.name_run(self.run_id),
             timedelta(seconds=max(0, round(time.time() - self.since))),
             pause,
         )
