@@ -68,16 +68,13 @@ class UnmatchedLimits:
                 missing.append(f"{who}{_missing(counts, 'rows_processed')}")
             if unmatched is None:
                 continue
-            of = "" if processed is None else f" of {processed}"
+            rows = f"{who}{unmatched:,}{'' if processed is None else f' of {processed:,}'} rows are unmatched"
             if self.rows is not None and unmatched > self.rows:
-                over.append(f"{who}{unmatched}{of} rows are unmatched, over max_unmatched_rows={self.rows}")
+                over.append(f"{rows}, over max_unmatched_rows={self.rows}")
             if self.ratio is not None and processed is not None:
                 share = unmatched / processed if processed else float(unmatched > 0)
                 if share > self.ratio:
-                    over.append(
-                        f"{who}{unmatched}{of} rows are unmatched ({share:.4%}), "
-                        f"over max_unmatched_ratio={self.ratio}"
-                    )
+                    over.append(f"{rows} ({share:.4%}), over max_unmatched_ratio={self.ratio}")
         return over, missing
 
 

@@ -156,7 +156,7 @@ class _Start:
             again = str(error).rstrip(".")
             raise self._uncertain(f". It was sent again, without success: {again}") from error
         label = f", label {request.label!r}" if request.label else ""
-        log.info("Started run %s of %s%s", run_id, self._target, label)
+        log.info("Started %s%s", self._target.name_run(run_id), label)
         return run_id
 
     async def _find_lost(self, lost: RunMayHaveStarted, sent: float) -> str:
@@ -199,7 +199,7 @@ async def find_in_history(
         await asyncio.sleep(unseen_for)
         found = await _read_history(client, target, request)
     if found.run_id is not None:
-        log.info("Run %s of %s carries this task's label: adopted", found.run_id, target)
+        log.info("Adopted %s, which carries this task's label", target.name_run(found.run_id))
     return found
 
 
@@ -233,11 +233,14 @@ async def _read_history(client: DataRecsClient, target: Target, request: StartRe
             continue
         run_id = next(iter(ids), None)
         is_mine = request.is_label_unique and request.label and item.get(contract.RUN_LABEL) == request.label
-        (mine if is_mine and run_id else others)[run_id or "one without an id"] = None
+        if is_mine and run_id:
+            mine[run_id] = None
+        else:
+            others[repr(run_id) if run_id else "one without an id"] = None
     if len(mine) == 1:
         return HistoryMatch(run_id=next(iter(mine)))
     if mine:
-        return HistoryMatch(doubt=f"several runs carry its label: {', '.join(mine)}")
+        return HistoryMatch(doubt=f"several runs carry its label: {', '.join(map(repr, mine))}")
     if others:
         return HistoryMatch(doubt=f"of its runs since then each could be it: {', '.join(list(others)[:10])}")
     return (

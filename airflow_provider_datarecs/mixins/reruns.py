@@ -5,16 +5,17 @@ from __future__ import annotations
 import time
 import uuid
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Mapping, Sequence, cast
 
 from airflow_provider_datarecs.api.contract import COMPLETED_AT, STARTED_AT
 from airflow_provider_datarecs.api.times import epoch_seconds
-from airflow_provider_datarecs.compat import CLEARS_ARE_COUNTED
-from airflow_provider_datarecs.mixins.hook import HookMixin
+from airflow_provider_datarecs.compat import CLEARS_ARE_COUNTED, AirflowException
+from airflow_provider_datarecs.mixins.results import ResultMixin
 from airflow_provider_datarecs.polling import events
 from airflow_provider_datarecs.polling.reruns import due_at, has_failed, run_ids_of
 
 if TYPE_CHECKING:
+    from airflow_provider_datarecs.api.results import RunResult
     from airflow_provider_datarecs.api.targets import Target
     from airflow_provider_datarecs.compat import Context
     from airflow_provider_datarecs.hooks.datarecs import DataRecsHook
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 FORMULA = "datarecs:rerun:1"  # with another, the same rerun before an upgrade and after it has different keys
 
 
-class RerunMixin(HookMixin):
+class RerunMixin(ResultMixin):
     """
     Start a run anew that has FAILED.
 
@@ -34,7 +35,6 @@ class RerunMixin(HookMixin):
     rerun_delay: Any
     run_id: str
     is_rescheduled = False  # this process is not the first of a wait in reschedule mode
-    log: Any
 
     def rerun_due(
         self, target: Target, event: Any, deadline: float, *, seen_at: float | None
@@ -55,22 +55,21 @@ class RerunMixin(HookMixin):
         due = due_at(event, self.rerun_delay, seen_at)
         if max(due, time.time()) < deadline:
             return due
-        self.log.warning(
-            "Run %s of %s is not started anew: the time of this wait is over", run_ids[-1], target
-        )
+        self.log.warning("No rerun, since the time of this wait is over: %s", target.name_run(run_ids[-1]))
         return None
 
-    def wait_until(self, due: float, *, holds_worker: bool) -> bool:
+    def wait_until(self, due: float, name: str, *, holds_worker: bool) -> bool:
         """
         Let the delay pass, and say whether it has.
 
         :param due: epoch seconds at which the next run is to be started
+        :param name: the run that FAILED, as messages name it
         :param holds_worker: whether to do so here
         """
         left = due - time.time()
         if left <= 0:
             return True
-        self.log.info("The run FAILED; it is started anew in %s", timedelta(seconds=round(left)))
+        self.log.info("FAILED, started anew in %s: %s", timedelta(seconds=round(left)), name)
         if holds_worker:
             time.sleep(left)
         return holds_worker
@@ -86,10 +85,17 @@ class RerunMixin(HookMixin):
         :raises AirflowException: when DataRecs refuses, or cannot be reached; nothing was started
         """
         run_ids, result = run_ids_of(event, self.run_id), event["result"]
-        self.log.warning("Run %s of %s is %s", run_ids[-1], target, events.describe(result))
+        last = run_ids[-1]
+        self.log.warning("%s", events.describe(result, target.name_run(last)))
         may_have_been_sent = self.is_rescheduled or context["ti"].try_number != 1 or not CLEARS_ARE_COUNTED
-        run_id = _start_once(self.hook, target, run_ids, result, may_have_been_sent=may_have_been_sent)
-        self.log.info("Rerun %s of %s: run %s", len(run_ids), self.reruns, run_id)
+        try:
+            run_id = _start_once(self.hook, target, run_ids, result, may_have_been_sent=may_have_been_sent)
+        except AirflowException:
+            self.push_run_ids(context, target, run_ids)
+            self.push_result(context, cast("RunResult", {**result, **target.ids_of(last)}))
+            raise
+        name = target.name_run(run_id)
+        self.log.info("Rerun %s of %s, after %r: %s", len(run_ids), self.reruns, last, name)
         run_ids.append(run_id)
         self.push_run_ids(context, target, run_ids)
         self.push_link(context, target, run_id)
@@ -103,8 +109,7 @@ class RerunMixin(HookMixin):
         :param target: the job or job group
         :param run_ids: the runs, the last one last
         """
-        ids = {target.kind.id_field: target.id, "workspace_id": target.workspace_id, "run_id": run_ids[-1]}
-        for key, value in {**ids, "run_ids": list(run_ids)}.items():
+        for key, value in {**target.ids_of(run_ids[-1]), "run_ids": list(run_ids)}.items():
             context["ti"].xcom_push(key=key, value=value)
 
 

@@ -49,6 +49,7 @@ class StartRunOperator(LineageMixin, DataRecsOperator):
     """
 
     kind: ClassVar[TargetKind] = TargetKind.JOB
+    starts_runs: ClassVar[bool] = True
     operator_extra_links = (DataRecsRunLink(),)
 
     def __init__(
@@ -80,15 +81,15 @@ class StartRunOperator(LineageMixin, DataRecsOperator):
             check_choice("on_uncertain", self.on_uncertain, ON_UNCERTAIN)
         start_state = StartState(context, Try(context, self.retries or 0))
         request = self._start_request(context, start_state.key)
-        ids = start_state.ids
-        if ids:
-            self.log.info("Run %s was started by an earlier try of this task: %s", ids["run_id"], ids)
+        started = start_state.ids
+        ids = started or self._start(request, start_state)
+        target = self.hook.target(self.kind, ids[self.kind.id_field], ids["workspace_id"])
+        if started:
+            self.log.info("Started by an earlier try of this task: %s", target.name_run(ids["run_id"]))
         else:
-            ids = self._start(request, start_state)
             start_state.keep(ids)
         for key, value in ids.items():
             context["ti"].xcom_push(key=key, value=value)
-        target = self.hook.target(self.kind, ids[self.kind.id_field], ids["workspace_id"])
         self.push_link(context, target, ids["run_id"])
         self.note_run(target, ids["run_id"])
         return ids["run_id"]
@@ -115,7 +116,7 @@ class StartRunOperator(LineageMixin, DataRecsOperator):
             if sent_at is None:  # else an earlier try may have started one
                 start_state.forget()
             raise
-        return {"run_id": run_id, target.kind.id_field: target.id, "workspace_id": target.workspace_id}
+        return target.ids_of(run_id)
 
     def _find(self) -> Target:
         """Give the job or job group to run."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Sequence
 
 from airflow.provider.datarecs.links.run import DataRecsRunLink
 
@@ -12,7 +12,6 @@ from airflow_provider_datarecs.compat import AirflowException
 from airflow_provider_datarecs.mixins.lineage import LineageMixin
 from airflow_provider_datarecs.mixins.results import ResultMixin
 from airflow_provider_datarecs.operators.base import DataRecsOperator
-from airflow_provider_datarecs.polling import events
 from airflow_provider_datarecs.provider_info import DEFAULT_CONN_ID
 
 if TYPE_CHECKING:
@@ -58,6 +57,7 @@ class GetJobRunResultOperator(LineageMixin, ResultMixin, DataRecsOperator):
         "on_unmatched",
         "conn_id",
     )
+    kind: ClassVar[TargetKind] = TargetKind.JOB
     operator_extra_links = (DataRecsRunLink(),)
 
     def __init__(
@@ -90,14 +90,13 @@ class GetJobRunResultOperator(LineageMixin, ResultMixin, DataRecsOperator):
         :raises AirflowException: when the run is not finished
         """
         self.read_limits()  # before a request is spent
-        job = self.hook.target(TargetKind.JOB, self.job_id, self.workspace_id)
+        job = self.hook.target(self.kind, self.job_id, self.workspace_id)
         run = self.hook.call(lambda client: client.get_run(job, self.run_id))
         self.push_link(context, job, run.id)
         self.note_run(job, run.id, run.result)
         if not run.is_finished:
             raise AirflowException(
-                f"Run {run.id!r} of {job} is not finished (status {run.status or 'unknown'}), so it has "
-                "no result yet. Wait for it with a JobRunSensor first."
+                f"Not finished (status {run.status or 'unknown'}), so it has no result yet: "
+                f"{job.name_run(run.id)}. Wait for it with a JobRunSensor first."
             )
-        self.log.info("Run %s of %s is %s", run.id, job, events.describe(run.result))
         return self.give(context, job, run.id, run.result)

@@ -30,7 +30,6 @@ from airflow_provider_datarecs.exceptions import as_airflow_exceptions
 from airflow_provider_datarecs.mixins.arguments import ArgumentsMixin
 from airflow_provider_datarecs.mixins.lineage import LineageMixin
 from airflow_provider_datarecs.mixins.reruns import RerunMixin
-from airflow_provider_datarecs.mixins.results import ResultMixin
 from airflow_provider_datarecs.polling import events, reruns
 from airflow_provider_datarecs.provider_info import DEFAULT_CONN_ID
 from airflow_provider_datarecs.sensors.poke import InProcessWait, WaitEnded
@@ -46,7 +45,7 @@ if TYPE_CHECKING:
 BACKSTOP = timedelta(minutes=10)
 
 
-class RunSensor(RerunMixin, LineageMixin, ArgumentsMixin, ResultMixin, BaseSensorOperator):
+class RunSensor(LineageMixin, ArgumentsMixin, RerunMixin, BaseSensorOperator):
     """
     Wait for a run and push its result.
 
@@ -106,7 +105,7 @@ class RunSensor(RerunMixin, LineageMixin, ArgumentsMixin, ResultMixin, BaseSenso
 
         :param context: the task's context
         """
-        with self._outcome():
+        with self._outcome(context):
             # What cannot be right, be it a limit or the connection, is refused here, not hours later.
             self.read_limits()
             target = self._target()  # which makes text of a number that a template gave
@@ -153,8 +152,12 @@ class RunSensor(RerunMixin, LineageMixin, ArgumentsMixin, ResultMixin, BaseSenso
         self.note_run(target, run_id, event.get("result") if is_ours else None)
         if self.reruns:
             self.push_run_ids(context, target, run_ids)
-        result = events.result_of(event, target, run_id, run_ids[:-1])
-        self.log.info("Run %s of %s is %s", run_id, target, events.describe(result))
+        try:
+            result = events.result_of(event, target, run_id)
+        except (AirflowException, AirflowTaskTimeout):
+            self.push_result(context, events.nothing_ended(event, target, run_id))
+            raise
+        self.check_completed(context, target, run_id, result, earlier=run_ids[:-1])
         return self.give(context, target, run_id, result)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
@@ -166,7 +169,7 @@ class RunSensor(RerunMixin, LineageMixin, ArgumentsMixin, ResultMixin, BaseSenso
         :param context: the task's context
         :raises AirflowSensorTimeout: when Airflow has ended the deferral, since no triggerer did
         """
-        with self._outcome():
+        with self._outcome(context):
             self.run_url = None
             try:
                 # Not what Airflow's sensors do here, which differs from version to version.
@@ -174,10 +177,13 @@ class RunSensor(RerunMixin, LineageMixin, ArgumentsMixin, ResultMixin, BaseSenso
             except AirflowException as error:
                 if not is_deferral_timeout(error):
                     raise
+                target = self._target()
+                self.push_result(context, events.nothing_ended(None, target, self.run_id))
                 or_rerun = ", or the last rerun of it" if self.reruns else ""
                 raise AirflowSensorTimeout(
-                    f"Run {self.run_id!r} of {self._target()}{or_rerun}: no triggerer has ended this wait in "
-                    "time, so nobody knows how it stands. Look at DataRecs, and whether a triggerer runs."
+                    "Unknown how it stands, since no triggerer has ended this wait in time: "
+                    f"{target.name_run(self.run_id)}{or_rerun}. Look at DataRecs, and whether a triggerer "
+                    "runs."
                 ) from error
 
     def on_kill(self) -> None:
@@ -207,7 +213,8 @@ class RunSensor(RerunMixin, LineageMixin, ArgumentsMixin, ResultMixin, BaseSenso
                 if due is None:
                     return PokeReturnValue(is_done=True, xcom_value=self._end(context, event))
                 self._wait = None  # of a run that is over, which nobody need cancel
-                if not self.wait_until(due, holds_worker=not self.reschedule):
+                name = target.name_run(event["run_id"])
+                if not self.wait_until(due, name, holds_worker=not self.reschedule):
                     return False
                 *self._earlier_run_ids, run_id = self.start_rerun(context, target, event)
                 self._wait = self._wait_from(run_id, time.time(), deadline, context["ti"])
@@ -226,7 +233,7 @@ class RunSensor(RerunMixin, LineageMixin, ArgumentsMixin, ResultMixin, BaseSenso
         self.max_wait = timedelta(seconds=_seconds(self.max_wait)) if self.max_wait else None
 
     @contextmanager
-    def _outcome(self) -> Iterator[None]:
+    def _outcome(self, context: Context) -> Iterator[None]:
         """Let every end but a COMPLETED skip the task where the user wants that, whatever Airflow does."""
         error: BaseException
         try:
@@ -244,6 +251,7 @@ class RunSensor(RerunMixin, LineageMixin, ArgumentsMixin, ResultMixin, BaseSenso
             return
         if isinstance(error, AirflowTaskTimeout) and self._wait:
             error = AirflowTaskTimeout(self._wait.timeout_message())
+            self.push_result(context, self._wait.nothing_ended())
         if self.soft_fail or getattr(self, "never_fail", False):  # the latter since Airflow 2.10
             self.log.error("The task is skipped where it would fail: %s", error)
             raise AirflowSkipException(str(error)) from error
@@ -291,10 +299,9 @@ class RunSensor(RerunMixin, LineageMixin, ArgumentsMixin, ResultMixin, BaseSenso
 
     def _tell_wait(self, how: str, run_id: str, since: float, deadline: float, limit: str) -> None:
         self.log.info(
-            "Waiting %s for run %s of %s, until %s at the latest (%s, the task's %s)",
+            "Waiting %s for %s, until %s at the latest (%s, the task's %s)",
             how,
-            run_id,
-            self._target(),
+            self._target().name_run(run_id),
             iso_utc(deadline),
             timedelta(seconds=round(deadline - since)),
             limit,

@@ -12,6 +12,7 @@ from airflow_provider_datarecs.polling import events
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.errors import DataRecsError
+    from airflow_provider_datarecs.api.results import RunResult
     from airflow_provider_datarecs.api.runs import Run
     from airflow_provider_datarecs.api.targets import Target
     from airflow_provider_datarecs.hooks.datarecs import DataRecsHook
@@ -101,6 +102,11 @@ class InProcessWait:
     def timeout_message(self) -> str:
         """Say what is known of the run where the task's ``execution_timeout`` ends the wait."""
         return self._monitor.timeout_message(events.EXECUTION_TIMEOUT)
+
+    def nothing_ended(self) -> RunResult:
+        """Give what is known of the run there, as ``run_result``."""
+        wait = self._monitor.wait
+        return events.nothing_ended(self._monitor.give_up(), wait.target, wait.run_id)
 
     def cancel_if_killed(self) -> None:
         """Cancel the run if a user has ended the task. Called as the task is killed; once is enough."""

@@ -154,9 +154,8 @@ class RunTrigger(BaseTrigger):
             RunTrigger._wait_for = await sync_to_async(_load_wait_for)()
         pause = max(0.0, min(self._until_first_poll(), self.deadline - time.time()))
         self.log.info(
-            "A triggerer has taken up the wait for run %s of %s, which began %s ago; first poll in %.0f s",
-            self.run_id,
-            self._target,
+            "A triggerer has taken up the wait for %s, which began %s ago; first poll in %.0f s",
+            self._target.name_run(self.run_id),
             timedelta(seconds=max(0, round(time.time() - self.since))),
             pause,
         )
@@ -179,8 +178,8 @@ class RunTrigger(BaseTrigger):
         now = time.time()
         due = reruns.due_at(event, self.rerun_delay, now)
         if now < due < self.deadline:
-            span = timedelta(seconds=round(due - now))
-            self.log.info("Run %s of %s FAILED; it is started anew in %s", self.run_id, self._target, span)
+            span, name = timedelta(seconds=round(due - now)), self._target.name_run(self.run_id)
+            self.log.info("FAILED, started anew in %s: %s", span, name)
             await asyncio.sleep(due - now)
 
     @property

@@ -104,7 +104,7 @@ def story(airflow, live_simulator):
 
 def test_a_user_who_ends_the_wait_for_a_run_or_for_a_delay_ends_all_of_it(story):
     user = User(story.airflow, "reruns")
-    story.wait_for_log("killed_in_delay.wait", "it is started anew in")
+    story.wait_for_log("killed_in_delay.wait", "FAILED, started anew in")
     for name in ("killed_waiting", "killed_in_delay"):
         story.wait_for_state(f"{name}.wait", "deferred")
         user.mark(f"{name}.wait", "failed")
@@ -115,7 +115,7 @@ def test_a_rerun_goes_on_where_the_triggerer_dies(story):
     story.airflow.wait_until(lambda: len(story.runs("flaky")) == 2, "the rerun is started")
     story.wait_for_state("flaky.wait", "deferred")
     first, second = story.runs("flaky")
-    story.wait_for_log("flaky.wait", f"A triggerer has taken up the wait for run {second}")
+    story.wait_for_log("flaky.wait", f"A triggerer has taken up the wait for run {second!r}")
     story.airflow.stop("triggerer", signal.SIGKILL)
     story.airflow.start("triggerer")
     story.world.plan_runs("flaky", COMPLETES)
@@ -129,7 +129,7 @@ def test_a_rerun_goes_on_where_the_triggerer_dies(story):
 def test_all_runs_that_failed_are_named(story):
     story.wait_for_state("broken.wait", "failed")
     first, second, third = story.runs("broken")
-    assert f"FAILED, as did {first}, {second} before it" in story.log("broken.wait")
+    assert f", a rerun after {first!r}, {second!r}, FAILED as well" in story.log("broken.wait")
     assert story.xcom("broken.wait", "run_ids") == [first, second, third]
     story.wait_for_state("broken.result", "upstream_failed")
 

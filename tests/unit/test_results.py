@@ -126,12 +126,12 @@ OVER = pytest.mark.parametrize(
         (
             counts(unmatched=1),
             {"max_unmatched_rows": 0},
-            "1 of 1000 rows are unmatched, over max_unmatched_rows=0",
+            "1 of 1,000 rows are unmatched, over max_unmatched_rows=0",
         ),
         (
             counts(unmatched=6),
             {"max_unmatched_ratio": 0.005},
-            r"6 of 1000 rows are unmatched \(0.6000%\), over max_unmatched_ratio=0.005",
+            r"6 of 1,000 rows are unmatched \(0.6000%\), over max_unmatched_ratio=0.005",
         ),
         (
             counts(processed=0, unmatched=6),
@@ -141,7 +141,7 @@ OVER = pytest.mark.parametrize(
         (
             counts(unmatched=6),
             {"max_unmatched_ratio": 0.5, "max_unmatched_rows": 5},
-            "6 of 1000 rows are unmatched, over max_unmatched_rows=5",
+            "6 of 1,000 rows are unmatched, over max_unmatched_rows=5",
         ),
     ],
     ids=["rows", "ratio", "no rows", "one of two"],
@@ -152,7 +152,7 @@ OVER = pytest.mark.parametrize(
 @OVER
 def test_what_is_over_a_limit_fails_with_the_figures(context, ti, started, make, plan, limits, told):
     run_id = started(plan)
-    with pytest.raises(DataRecsRowsUnmatched, match=f"Run '{run_id}' of job 'job_ledger'.*{told}") as caught:
+    with pytest.raises(DataRecsRowsUnmatched, match=f"{told}: run '{run_id}' of job 'job_ledger'") as caught:
         make(run_id, **limits).execute(context)
     error = pickle.loads(pickle.dumps(caught.value))
     assert isinstance(error, AirflowFailException)
@@ -197,7 +197,7 @@ def test_soft_fail_skips_what_is_over_a_limit(context, started, make):
 def test_counts_that_do_not_tell_fail_where_there_is_a_limit(
     context, started, make, plan, limits, told, on_unmatched
 ):
-    with pytest.raises(DataRecsCountsMissing, match=f"nobody can say whether the data agree.*{told}"):
+    with pytest.raises(DataRecsCountsMissing, match=f"Nobody can say whether the data agree.*{told}"):
         make(started(plan), **limits, on_unmatched=on_unmatched).execute(context)
 
 
@@ -341,7 +341,7 @@ def test_a_whole_number_is_held_to_the_limit_however_it_comes(context, simulator
     run_id = started(counts())
     shown_with(simulator, run_id, rows_unmatched=given)
     assert make(run_id, max_unmatched_rows=3).execute(context)["rows_unmatched"] == 3
-    with pytest.raises(DataRecsRowsUnmatched, match="3 of 1000 rows are unmatched"):
+    with pytest.raises(DataRecsRowsUnmatched, match="3 of 1,000 rows are unmatched"):
         make(run_id, max_unmatched_rows=2).execute(context)
 
 
@@ -367,7 +367,7 @@ def test_the_sums_and_each_job_run_of_a_group_are_held_to_the_limits(context, gr
     run_id = group_finished(counts(10_000, 30), counts(100, 30))
     with pytest.raises(DataRecsRowsUnmatched) as caught:
         group_sensor(run_id, max_unmatched_rows=50, max_unmatched_ratio=0.1).execute(context)
-    assert "in all, 60 of 10100 rows are unmatched, over max_unmatched_rows=50" in str(caught.value)
+    assert "in all, 60 of 10,100 rows are unmatched, over max_unmatched_rows=50" in str(caught.value)
     assert "job 'job_ledger': 30 of 100 rows are unmatched (30.0000%)" in str(caught.value)
     assert "job_daily_balance" not in str(caught.value)
 

@@ -21,7 +21,12 @@ from airflow_provider_datarecs.compat import (
     AirflowSkipException,
     AirflowTaskTimeout,
 )
-from airflow_provider_datarecs.exceptions import DataRecsConfigException, DataRecsRunNotSeen
+from airflow_provider_datarecs.exceptions import (
+    DataRecsConfigException,
+    DataRecsRunCancelled,
+    DataRecsRunFailed,
+    DataRecsRunNotSeen,
+)
 from airflow_provider_datarecs.sensors.job_run import JobRunSensor
 from airflow_provider_datarecs.simulator import Fault, Plan
 
@@ -42,36 +47,36 @@ ENDS = {
         Plan(queued=0, running=0, status="FAILED", error="disk full"),
         None,
         60,
-        AirflowException,
-        "FAILED. Error: disk full",
+        DataRecsRunFailed,
+        "^FAILED: run 'RUN' of job 'job_ledger' in workspace 'ws_production'. Error: disk full",
     ),
     "cancelled": (
         Plan(queued=0, running=0, status="CANCELLED"),
         None,
         60,
-        AirflowException,
-        "was CANCELLED",
+        DataRecsRunCancelled,
+        "^CANCELLED: run 'RUN' of job 'job_ledger' in workspace 'ws_production'. Error: none given",
     ),
     "timeout": (
         GOES_ON,
         None,
         0.2,
         AirflowSensorTimeout,
-        r"did not finish within T \(the task's timeout\); its last status was RUNNING",
+        r"^RUNNING, and did not finish within T \(the task's timeout\): run 'RUN' of job",
     ),
     "not seen": (
         GOES_ON,
         {"status": 503},
         0.2,
         DataRecsRunNotSeen,
-        "could not be seen for the last T .*unknown; look at DataRecs",
+        "could not be seen for the last T, .*unknown; look at DataRecs",
     ),
     "not its own": (
         GOES_ON,
         {"status": 404, "body": "default backend - 404"},
         0.2,
         DataRecsRunNotSeen,
-        "could not be seen for the last T .*default backend - 404.*unknown; look at DataRecs",
+        "could not be seen for the last T, .*default backend - 404.*unknown; look at DataRecs",
     ),
     "revoked": (GOES_ON, {"status": 401}, 60, DataRecsConfigException, "Invalid or expired API key"),
     "forbidden": (GOES_ON, {"status": 403}, 60, AirflowFailException, "lacks the permission"),
@@ -188,7 +193,7 @@ def test_silent_fail_swallows_no_end_of_a_run(end_of, name, mode):
 def test_the_execution_timeout_ends_a_deferred_wait_with_what_is_known(end_of, soft_fail):
     end = end_of(GOES_ON, DEFERRED, execution_timeout=timedelta(seconds=1), soft_fail=soft_fail)
     assert isinstance(end, AirflowSkipException if soft_fail else AirflowTaskTimeout)
-    assert "(the task's execution_timeout); its last status was RUNNING" in str(end)
+    assert "RUNNING, and did not finish within 0:00:01 (the task's execution_timeout)" in str(end)
 
 
 def test_an_execution_timeout_after_the_timeout_does_not_count(end_of):
@@ -219,7 +224,7 @@ def test_the_execution_timeout_ends_a_poking_task_with_the_same_words(end_of, so
         end = end_of(GOES_ON, POKE, poke_interval=600, soft_fail=soft_fail)
     assert time.monotonic() - began < 60
     assert isinstance(end, AirflowSkipException if soft_fail else AirflowTaskTimeout)
-    assert "(the task's execution_timeout); its last status was RUNNING" in str(end)
+    assert "RUNNING, and did not finish within 0:00:01 (the task's execution_timeout)" in str(end)
 
 
 def test_a_deferral_that_no_triggerer_ended_says_so(simulator, context):
