@@ -26,6 +26,7 @@ class Row:
 
     :param name: what happens
     :param plan: how the run goes
+    :param next_plan: how a rerun goes, default as the run
     :param sensor: further arguments of the sensor
     :param state: what the task is in the end
     :param error: the class of the exception that its log has last, None for none
@@ -46,6 +47,7 @@ class Row:
     columns: tuple[str, ...] = COLUMNS
     conn_id: str = "semantics"
     short: bool = False
+    next_plan: Plan | None = None
 
 
 COMPLETES = Plan(queued=1, running=15)
@@ -64,6 +66,14 @@ NOT_SEEN = r"could not be seen for the last 0:0\d:\d\d, .*Whether it has ended i
 ENDS = [
     Row("completed", COMPLETES, state="success", short=True),
     Row("failed", FAILS, error="DataRecsRunFailed", words=FAILED, short=True),
+    Row("rerun", FAILS, {"reruns": 1}, state="success", next_plan=COMPLETES),
+    Row(
+        "reruns_failed",
+        FAILS,
+        {"reruns": 1},
+        error="DataRecsRunFailed",
+        words=r"^FAILED: run 'run_\d+' of .*, a rerun after 'run_\d+', FAILED as well. Error: disk full",
+    ),
     Row("cancelled", CANCELS, error="DataRecsRunCancelled", words="CANCELLED: run"),
     Row("unmatched", DIFFERS, {**LIMIT, **AGAIN}, error="DataRecsRowsUnmatched", words=DISAGREES),
     Row("odd_status", Plan(queued=15, queued_status="SNOOZING", running=1), state="success"),

@@ -66,6 +66,16 @@ def test_a_group_gives_the_sums_over_its_jobs(airflow):
     assert {run["job_id"] for run in result["runs"]} == {"job_daily_balance", "job_ledger"}
 
 
+def test_a_group_is_reconciled_in_one_call(airflow):
+    airflow.trigger_dag("reconcile_nightly_group", "nightly")
+    tasks = run_to_the_end(airflow, "reconcile_nightly_group", "nightly")
+    assert tasks == {"nightly.trigger", "nightly.wait"}
+    assert (
+        airflow.xcom("reconcile_nightly_group", "nightly", "nightly.wait", "run_result")["status"]
+        == "COMPLETED"
+    )
+
+
 def test_list_operators_feed_templates(airflow):
     airflow.trigger_dag("reconcile_first_job", "first")
     run_to_the_end(airflow, "reconcile_first_job", "first")
