@@ -118,7 +118,7 @@ def test_all_results_are_collected_whichever_fails(airflow, many_jobs):
     expected["table 2"] = ("FAILED", "-", "-", "-", "-")
     expected["table 4"] = ("COMPLETED", "2,000", "500", "1,500", "no")
     assert {name: tuple(cells) for name, *cells in told} == expected, report
-    assert f"{len(many_jobs)} runs: {len(many_jobs) - 1} COMPLETED, 1 FAILED" in report
+    assert f"{len(many_jobs)} in all: {len(many_jobs) - 1} COMPLETED, 1 FAILED" in report
     assert f"2 of {len(many_jobs)} jobs did not go well: table 2, table 4" in report
     states = {
         name: tasks[f"each.job.{name}"]["state"] for name in ("wait[2]", "result[2]", "wait[3]", "result[4]")
