@@ -70,4 +70,4 @@ def _line(cells: Iterable[str], widths: list[int]) -> str:
 
 def _totals(statuses: list[str]) -> str:
     counted = ", ".join(f"{statuses.count(status):,} {status}" for status in dict.fromkeys(statuses))
-    return f"{len(statuses):,} runs: {counted}" if statuses else "0 runs"
+    return f"{len(statuses):,} in all: {counted}" if statuses else "none"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Iterable
 
+from airflow_provider_datarecs.compat import BaseOperator
+
 
 def how_to_start_anew(task: Any) -> str:
     """
@@ -39,9 +41,9 @@ def _starters_of(task: Any) -> list[Any]:
 
 def _kind_started_by(task: Any) -> Any:
     """Give the kind of what a task starts runs of, None where it starts none."""
-    cls = getattr(task, "operator_class", type(task))
+    cls = type(task) if isinstance(task, BaseOperator) else task.operator_class
     return cls.kind if getattr(cls, "starts_runs", False) else None
 
 
 def _is_mapped(task: Any) -> bool:
-    return hasattr(task, "operator_class") or next(iter(task.iter_mapped_task_groups()), None) is not None
+    return not isinstance(task, BaseOperator) or next(iter(task.iter_mapped_task_groups()), None) is not None

@@ -25,7 +25,7 @@ class GetJobRunResultOperator(LineageMixin, ResultMixin, DataRecsOperator):
 
     Pushes the XCom ``run_result`` and returns it: a dict with ``status`` (COMPLETED, FAILED or CANCELLED),
     ``rows_processed``, ``rows_matched``, ``rows_unmatched`` (None where DataRecs gives no count),
-    ``started_at``, ``completed_at`` (ISO 8601) and ``error`` (as DataRecs gives it).
+    ``started_at``, ``completed_at`` (ISO 8601) and ``error`` (as DataRecs gives it), beside the run's ids.
 
     :param job_id: the job's id (templated)
     :param workspace_id: the id of the job's workspace (templated)

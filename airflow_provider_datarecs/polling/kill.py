@@ -60,7 +60,7 @@ async def cancel_if_killed(
     """
     if not await _may_cancel(target, run_id, ti=ti, trigger_id=trigger_id, log=log):
         return
-    reason = f"Task {ti.task_id} of DAG {ti.dag_id}, run {ti.run_id}, was ended in Airflow"
+    reason = f"Task {ti.task_id!r} of DAG {ti.dag_id!r}, DAG run {ti.run_id!r}, was ended in Airflow"
     within = within or config.current().cancel_within
     try:
         answer = await _cancel(target, run_id, conn_id=conn_id, reason=reason, within=within)

@@ -23,7 +23,8 @@ class JobGroupRunSensor(RunSensor):
     ``rows_matched``, ``rows_unmatched``, ``started_at``, ``completed_at`` (ISO 8601) and ``error``, for the
     group where DataRecs gives them, else the sums over its job runs (None if one is missing), the earliest
     start, the latest end and the first error; and ``runs``, the job runs in the same shape, with their
-    ``job_id`` and ``run_id``.
+    ``job_id`` and ``run_id``. The run's ids are there, too. A wait that fails pushes what is known of the
+    run.
 
     :param job_group_id: the job group's id (templated)
     :param workspace_id: the id of the job group's workspace (templated)
@@ -61,7 +62,9 @@ class JobGroupRunSensor(RunSensor):
     :raises DataRecsRunUncertain: when an answer is lost and nobody can say whether a rerun exists; the task
         is not retried
     :raises ValueError: when ``reruns`` or ``rerun_delay`` cannot be right
-    :raises AirflowException: when the run is FAILED or CANCELLED, or DataRecs does not know it
+    :raises DataRecsRunFailed: when the run is FAILED; that is final, so the task is not retried
+    :raises DataRecsRunCancelled: when it is CANCELLED; the same
+    :raises AirflowException: when DataRecs does not know the run, or refuses for another reason
     """
 
     template_fields: Sequence[str] = (

@@ -21,7 +21,8 @@ class JobRunSensor(RunSensor):
 
     Pushes the XCom ``run_result`` and returns it: a dict with ``status``, ``rows_processed``,
     ``rows_matched``, ``rows_unmatched`` (None where DataRecs gives no count), ``started_at``,
-    ``completed_at`` (ISO 8601) and ``error``.
+    ``completed_at`` (ISO 8601) and ``error``, beside the run's ids. A wait that fails pushes what is known of
+    the run.
 
     :param job_id: the job's id (templated)
     :param workspace_id: the id of the job's workspace (templated)
@@ -59,7 +60,9 @@ class JobRunSensor(RunSensor):
     :raises DataRecsRunUncertain: when an answer is lost and nobody can say whether a rerun exists; the task
         is not retried
     :raises ValueError: when ``reruns`` or ``rerun_delay`` cannot be right
-    :raises AirflowException: when the run is FAILED or CANCELLED, or DataRecs does not know it
+    :raises DataRecsRunFailed: when the run is FAILED; that is final, so the task is not retried
+    :raises DataRecsRunCancelled: when it is CANCELLED; the same
+    :raises AirflowException: when DataRecs does not know the run, or refuses for another reason
     """
 
     template_fields: Sequence[str] = (

@@ -14,7 +14,11 @@ from airflow.models.dag import DAG
 
 from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.compat import AIRFLOW_VERSION, AirflowFailException, AirflowSkipException
-from airflow_provider_datarecs.exceptions import DataRecsCountsMissing, DataRecsRowsUnmatched
+from airflow_provider_datarecs.exceptions import (
+    DataRecsCountsMissing,
+    DataRecsRowsUnmatched,
+    DataRecsRunUnsuccessful,
+)
 from airflow_provider_datarecs.operators.get_job_run_result import GetJobRunResultOperator
 from airflow_provider_datarecs.sensors.job_group_run import JobGroupRunSensor
 from airflow_provider_datarecs.sensors.job_run import JobRunSensor
@@ -160,6 +164,27 @@ def test_what_is_over_a_limit_fails_with_the_figures(context, ti, started, make,
     assert error.result["rows_unmatched"] == plan.rows_unmatched
     assert error.max_unmatched_rows == limits.get("max_unmatched_rows")
     assert error.max_unmatched_ratio == limits.get("max_unmatched_ratio")
+
+
+@ALL
+@pytest.mark.parametrize(
+    ("plan", "limits", "agreed"),
+    [
+        (counts(unmatched=5), {"max_unmatched_rows": 5}, True),
+        (counts(unmatched=6), {"max_unmatched_rows": 5}, False),
+        (counts(unmatched=None), {"max_unmatched_rows": 5}, None),
+    ],
+    ids=["within", "over", "unknown"],
+)
+def test_a_result_says_whether_the_data_agree_where_there_is_a_limit(
+    context, ti, started, make, plan, limits, agreed
+):
+    run_id = started(plan)
+    with contextlib.nullcontext() if agreed else pytest.raises(DataRecsRunUnsuccessful):
+        make(run_id, **limits).execute(context)
+    assert ti.xcoms["run_result"]["agreed"] is agreed
+    make(run_id).execute(context)
+    assert "agreed" not in ti.xcoms["run_result"]
 
 
 @ALL
@@ -398,8 +423,11 @@ def test_a_group_that_is_over_a_limit_in_one_job_and_without_counts_in_another_n
 def test_the_failure_says_where_to_look(context, connect, simulator, started):
     connect(simulator.url, extra=json.dumps({"console_url": "https://console.example"}))
     run_id = started(counts(unmatched=1))
-    with pytest.raises(DataRecsRowsUnmatched, match=rf"https://console\.example/\S+/runs/{run_id}\."):
+    with pytest.raises(
+        DataRecsRowsUnmatched, match=rf"https://console\.example/\S+/runs/{run_id}\."
+    ) as caught:
         result_operator(run_id, max_unmatched_rows=0).execute(context)
+    assert caught.value.url.endswith(f"/runs/{run_id}")
 
 
 if AIRFLOW_VERSION >= (2, 10):

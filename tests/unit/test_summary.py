@@ -29,7 +29,7 @@ def test_each_job_has_a_line_in_the_order_of_the_jobs_and_the_statuses_are_count
         "ledger    FAILED             -        -          -  -",
         "fees      no result          -        -          -  -",
         "",
-        "3 runs: 1 COMPLETED, 1 FAILED, 1 no result",
+        "3 in all: 1 COMPLETED, 1 FAILED, 1 no result",
     ]
 
 
@@ -56,7 +56,7 @@ def test_without_jobs_the_results_tell_whose_they_are():
 def test_of_several_results_of_one_run_the_last_counts():
     lines = summarize([result("j1"), result("j1", agreed=True)], JOBS[:1]).splitlines()
     assert lines[2].endswith("yes")
-    assert lines[-1] == "1 runs: 1 COMPLETED"
+    assert lines[-1] == "1 in all: 1 COMPLETED"
 
 
 def test_results_of_jobs_that_are_not_listed_come_last():
@@ -65,4 +65,4 @@ def test_results_of_jobs_that_are_not_listed_come_last():
 
 @pytest.mark.parametrize("results", [None, [], [None]])
 def test_nothing_is_told_as_such(results):
-    assert summarize(results).splitlines()[-1] == "0 runs"
+    assert summarize(results).splitlines()[-1] == "none"

@@ -109,7 +109,7 @@ def test_a_deferred_task_that_a_user_ended_cancels_its_run(simulator, run, cance
     airflow_says(state)
     cancel(simulator)
     assert run.cancelled_at
-    assert "Task task of DAG dag, run manual" in simulator.requests[-1].body
+    assert "Task 'task' of DAG 'dag', DAG run 'manual" in simulator.requests[-1].body
 
 
 def test_a_task_that_was_cleared_and_waits_again_cancels_its_run(simulator, run, cancel, airflow_says):
