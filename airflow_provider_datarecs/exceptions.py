@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Iterator
+from typing import TYPE_CHECKING, Any, Iterator
 
 from airflow_provider_datarecs.api import errors
 from airflow_provider_datarecs.compat import (
@@ -42,15 +42,47 @@ class DataRecsRunNotSeen(AirflowSensorTimeout):
     """
 
 
-class DataRecsRowsUnmatched(AirflowFailException):
+class DataRecsRunUnsuccessful(AirflowFailException):
+    """
+    A run is over, and its end is not what the task needs: what the four kinds of it have in common.
+
+    An ``AirflowFailException``: the end of a run is final, so a retry of the task would see the same. Beside
+    the arguments it has ``run_id``, ``workspace_id``, ``job_id``, ``job_group_id`` (None for the other of the
+    two), ``status`` and ``error`` (as DataRecs gives it), for callbacks.
+
+    :param message: what has happened, and what to do
+    :param result: the run's result, as ``run_result``
+    :param url: where users look at the run, None where the connection has no ``console_url``
+    """
+
+    def __init__(self, message: str, *, result: RunResult | None = None, url: str | None = None) -> None:
+        super().__init__(message)
+        known: Any = result or {}
+        self.result: RunResult = known
+        self.url = url
+        self.run_id: str = known.get("run_id", "")
+        self.workspace_id: str = known.get("workspace_id", "")
+        self.job_id: str | None = known.get("job_id")
+        self.job_group_id: str | None = known.get("job_group_id")
+        self.status: str = known.get("status", "")
+        self.error: Any = known.get("error")
+
+
+class DataRecsRunFailed(DataRecsRunUnsuccessful):
+    """A run is FAILED."""
+
+
+class DataRecsRunCancelled(DataRecsRunUnsuccessful):
+    """A run is CANCELLED."""
+
+
+class DataRecsRowsUnmatched(DataRecsRunUnsuccessful):
     """
     A run is COMPLETED, and more rows are unmatched than the task allows: the data do not agree.
 
-    An ``AirflowFailException``: a retry of the task would see the same run.
-
-    :param message: what is over which limit
-    :param run_id: the run's id
+    :param message: what is over which limit, and what to do
     :param result: the run's result, as ``run_result``
+    :param url: where users look at the run, None where the connection has no ``console_url``
     :param max_unmatched_rows: the task's limit, None if it has none
     :param max_unmatched_ratio: the task's limit, 0 to 1, None if it has none
     """
@@ -59,24 +91,18 @@ class DataRecsRowsUnmatched(AirflowFailException):
         self,
         message: str,
         *,
-        run_id: str = "",
         result: RunResult | None = None,
+        url: str | None = None,
         max_unmatched_rows: int | None = None,
         max_unmatched_ratio: float | None = None,
     ) -> None:
-        super().__init__(message)
-        self.run_id = run_id
-        self.result: RunResult = result or {}  # type: ignore[assignment]
+        super().__init__(message, result=result, url=url)
         self.max_unmatched_rows = max_unmatched_rows
         self.max_unmatched_ratio = max_unmatched_ratio
 
 
-class DataRecsCountsMissing(AirflowFailException):
-    """
-    A task has a limit on unmatched rows, and the run does not tell: whether the data agree is unknown.
-
-    An ``AirflowFailException``: a retry of the task would see the same run.
-    """
+class DataRecsCountsMissing(DataRecsRunUnsuccessful):
+    """A task has a limit on unmatched rows, and the run does not tell: whether the data agree is unknown."""
 
 
 ABOUT_THE_CONNECTION = (errors.RequestError, errors.InvalidSettings)

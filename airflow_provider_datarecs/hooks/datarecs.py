@@ -152,7 +152,9 @@ class DataRecsHook(ApiCalls, BaseHook):
         try:
             return console_link(console_url, target, run_id) if console_url else None
         except InvalidSettings as error:
-            self.log.warning("Connection %s makes no link to run %s: %s", self.conn_id, run_id, error)
+            self.log.warning(
+                "Connection %s makes no link to %s: %s", self.conn_id, target.name_run(run_id), error
+            )
             return None
 
     def target(self, kind: TargetKind, target_id: str, workspace_id: str) -> Target:

@@ -11,6 +11,7 @@ from airflow_provider_datarecs.api.targets import check_choice
 from airflow_provider_datarecs.choices import FAIL, ON_UNCERTAIN, RETRY
 from airflow_provider_datarecs.compat import AirflowException, BaseOperator
 from airflow_provider_datarecs.exceptions import DataRecsRunUncertain, as_airflow_exceptions
+from airflow_provider_datarecs.mixins.arguments import ArgumentsMixin
 from airflow_provider_datarecs.mixins.hook import HookMixin
 from airflow_provider_datarecs.mixins.lineage import LineageMixin
 from airflow_provider_datarecs.operators.start_state import StartState, Try
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 LABEL_PART = 60  # characters of a DAG's or task's id that go into a label
 
 
-class DataRecsOperator(HookMixin, BaseOperator):
+class DataRecsOperator(ArgumentsMixin, HookMixin, BaseOperator):
     """
     Hold the connection of an operator.
 
@@ -48,6 +49,7 @@ class StartRunOperator(LineageMixin, DataRecsOperator):
     """
 
     kind: ClassVar[TargetKind] = TargetKind.JOB
+    starts_runs: ClassVar[bool] = True
     operator_extra_links = (DataRecsRunLink(),)
 
     def __init__(
@@ -79,15 +81,15 @@ class StartRunOperator(LineageMixin, DataRecsOperator):
             check_choice("on_uncertain", self.on_uncertain, ON_UNCERTAIN)
         start_state = StartState(context, Try(context, self.retries or 0))
         request = self._start_request(context, start_state.key)
-        ids = start_state.ids
-        if ids:
-            self.log.info("Run %s was started by an earlier try of this task: %s", ids["run_id"], ids)
+        started = start_state.ids
+        ids = started or self._start(request, start_state)
+        target = self.hook.target(self.kind, ids[self.kind.id_field], ids["workspace_id"])
+        if started:
+            self.log.info("Started by an earlier try of this task: %s", target.name_run(ids["run_id"]))
         else:
-            ids = self._start(request, start_state)
             start_state.keep(ids)
         for key, value in ids.items():
             context["ti"].xcom_push(key=key, value=value)
-        target = self.hook.target(self.kind, ids[self.kind.id_field], ids["workspace_id"])
         self.push_link(context, target, ids["run_id"])
         self.note_run(target, ids["run_id"])
         return ids["run_id"]
@@ -114,7 +116,7 @@ class StartRunOperator(LineageMixin, DataRecsOperator):
             if sent_at is None:  # else an earlier try may have started one
                 start_state.forget()
             raise
-        return {"run_id": run_id, target.kind.id_field: target.id, "workspace_id": target.workspace_id}
+        return target.ids_of(run_id)
 
     def _find(self) -> Target:
         """Give the job or job group to run."""

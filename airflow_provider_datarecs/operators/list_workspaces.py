@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Sequence
 
 from airflow_provider_datarecs.operators.base import DataRecsOperator
+from airflow_provider_datarecs.provider_info import DEFAULT_CONN_ID
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.compat import Context
@@ -25,6 +26,10 @@ class ListWorkspacesOperator(DataRecsOperator):
     """
 
     template_fields: Sequence[str] = ("conn_id",)
+
+    def __init__(self, *, conn_id: str = DEFAULT_CONN_ID, **kwargs: Any) -> None:
+        super().__init__(conn_id=conn_id, **kwargs)
+        self.check_arguments()
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """

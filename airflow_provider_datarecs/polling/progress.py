@@ -114,10 +114,9 @@ class Progress:
         if to_be_confirmed:
             meaning = "If further polls, on the connection as it is then, meet the same, the wait ends"
         self._wait.log.warning(
-            "Run %s of %s cannot be seen since %s: %s. %s; %s%s",
-            self._wait.run_id,
-            self._wait.target,
+            "Cannot be seen since %s: %s: %s. %s; %s%s",
             iso_utc(self._failed_since),
+            self._wait.name,
             self._failure.rstrip("."),
             meaning,
             self._so_far(next_poll),
@@ -139,18 +138,18 @@ class Progress:
         if lost_since is None and (run.is_finished or not (is_news or self._heartbeat_due())):
             return
         self._logged_at = now
-        status, rows = run.status or "without status", events.rows_of(run.result)
-        notes = [] if lost_since is None else [f"seen again after {self._ago(lost_since)}"]
-        notes.append(status if is_news else f"still {status}, as seen since {iso_utc(self._status_since)}")
+        status, rows = _shown(run.status), events.rows_of(run.result)
+        notes = [status if is_news else f"Still {status}, as seen since {iso_utc(self._status_since)}"]
+        if lost_since is not None:
+            notes.append(f"seen again after {self._ago(lost_since)}")
         if not run.is_finished and run.status not in contract.STILL_GOING:
             notes.append("a status this provider does not know, taken as still going")
         if rows:
             notes.append(f"{rows} so far")
         self._wait.log.info(
-            "Run %s of %s is %s; %s",
-            self._wait.run_id,
-            self._wait.target,
+            "%s: %s; %s",
             ", ".join(notes),
+            self._wait.name,
             self._so_far(next_poll),
         )
 
@@ -167,13 +166,14 @@ class Progress:
         :param limit: which of the task's limits ended it, default the deadline's
         """
         waited = f"{self._ago(self._wait.since)} (the task's {limit or self._wait.limit})"
-        subject = f"Run {self._wait.run_id!r} of {self._wait.target} did not finish within {waited}"
         if self._failed_since is None:
-            return f"{subject}; its last status was {self.status}. It goes on at DataRecs."
+            verdict = f"{_shown(self.status)}, and did not finish within {waited}"
+            return f"{verdict}: {self._wait.name}. It goes on at DataRecs."
         return (
-            f"{subject} as far as is known: it could not be seen for the last "
-            f"{self._ago(self._failed_since)} ({self._failure}); before that its status was "
-            f"{self.status or 'never seen'}. Whether it has ended is unknown; look at DataRecs."
+            f"Unknown, since it could not be seen for the last {self._ago(self._failed_since)}, and did not "
+            f"finish within {waited} as far as is known: {self._wait.name}. The last poll met: "
+            f"{self._failure.rstrip('.')}; before that its status was {self.status or 'never seen'}. Whether "
+            "it has ended is unknown; look at DataRecs."
         )
 
     def _so_far(self, next_poll: NextPoll) -> str:
@@ -190,6 +190,10 @@ class Progress:
 
     def _ago(self, moment: float) -> timedelta:
         return _span(self._clock.now() - moment)
+
+
+def _shown(status: str | None) -> str:
+    return "Never seen" if status is None else status or "Without status"
 
 
 def _span(seconds: float) -> timedelta:

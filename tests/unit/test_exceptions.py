@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import airflow.exceptions
 import pytest
 
@@ -11,7 +13,12 @@ from airflow_provider_datarecs.api.targets import Target
 from airflow_provider_datarecs.compat import CONFIG_EXCEPTIONS, AirflowException, AirflowFailException
 from airflow_provider_datarecs.exceptions import (
     DataRecsConfigException,
+    DataRecsCountsMissing,
+    DataRecsRowsUnmatched,
+    DataRecsRunCancelled,
+    DataRecsRunFailed,
     DataRecsRunUncertain,
+    DataRecsRunUnsuccessful,
     as_airflow_exceptions,
     by_meaning,
     meaning_of,
@@ -116,3 +123,26 @@ def test_the_message_names_the_connection_where_that_helps(error, told):
 def test_other_exceptions_pass_through():
     with pytest.raises(KeyError), as_airflow_exceptions("my_conn"):
         raise KeyError("x")
+
+
+UNSUCCESSFUL = [DataRecsRunFailed, DataRecsRunCancelled, DataRecsRowsUnmatched, DataRecsCountsMissing]
+
+
+@pytest.mark.parametrize("kind", UNSUCCESSFUL)
+@pytest.mark.parametrize("target", [JOB, Target(TargetKind.JOB_GROUP, "g", "w")], ids=["job", "group"])
+def test_the_end_of_a_run_tells_callbacks_which_run_and_how_wherever_it_goes(kind, target):
+    result = {**target.ids_of("r"), "status": "FAILED", "error": {"code": "E1"}}
+    error = pickle.loads(pickle.dumps(kind("what happened", result=result, url="https://c/r")))
+    assert isinstance(error, DataRecsRunUnsuccessful)
+    assert isinstance(error, AirflowFailException)
+    assert str(error) == "what happened"
+    ids = {"job_id": None, "job_group_id": None, **target.ids_of("r")}
+    assert {name: getattr(error, name) for name in ids} == ids
+    assert (error.status, error.error, error.result) == ("FAILED", {"code": "E1"}, result)
+    assert error.url == "https://c/r"
+
+
+@pytest.mark.parametrize("kind", UNSUCCESSFUL)
+def test_the_end_of_a_run_can_be_made_of_a_message_alone(kind):
+    error = kind("what happened")
+    assert (error.run_id, error.job_id, error.status, error.result, error.url) == ("", None, "", {}, None)
