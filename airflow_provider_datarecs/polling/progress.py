@@ -156,7 +156,7 @@ class Progress:
     def note_hint(self) -> None:
         """Tell that a webhook event has come, which is no answer about the run itself."""
         self._wait.log.info(
-            "DataRecs says that run %r of %s has ended; polling it now", self._wait.run_id, self._wait.target
+            "DataRecs says that the run has ended, which a poll is to show now: %s", self._wait.name
         )
 
     def timeout_message(self, limit: str | None = None) -> str:

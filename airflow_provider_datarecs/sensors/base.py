@@ -7,7 +7,7 @@ import sys
 import time
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Iterator, NoReturn, Sequence
+from typing import TYPE_CHECKING, Any, Callable, ClassVar, Iterator, NoReturn, Sequence
 
 from airflow.provider.datarecs.links.run import DataRecsRunLink
 
@@ -182,7 +182,7 @@ class RunSensor(LineageMixin, ArgumentsMixin, RerunMixin, BaseSensorOperator):
                 or_rerun = ", or the last rerun of it" if self.reruns else ""
                 raise AirflowSensorTimeout(
                     "Unknown how it stands, since no triggerer has ended this wait in time: "
-                    f"{target.name_run(self.run_id)}{or_rerun}. Look at DataRecs, and whether a triggerer "
+                    f"{self._name(self.run_id)}{or_rerun}. Look at DataRecs, and whether a triggerer "
                     "runs."
                 ) from error
 
@@ -301,18 +301,22 @@ class RunSensor(LineageMixin, ArgumentsMixin, RerunMixin, BaseSensorOperator):
         self.log.info(
             "Waiting %s for %s, until %s at the latest (%s, the task's %s)",
             how,
-            self._target().name_run(run_id),
+            self._name(run_id),
             iso_utc(deadline),
             timedelta(seconds=round(deadline - since)),
             limit,
         )
+
+    def _name(self, run_id: str) -> str:
+        """Name what is waited for."""
+        return self._target().name_run(run_id)
 
     def _target(self) -> Target:
         with as_airflow_exceptions(self.conn_id):
             self.run_id = check_id("run_id", self.run_id)
             return Target(self.kind, getattr(self, self.kind.id_field), self.workspace_id)
 
-    def _trigger_class(self) -> type[RunTrigger]:
+    def _trigger_class(self) -> Callable[..., RunTrigger]:
         # Imported by each sensor only when it defers, which keeps DAG parsing light.
         raise NotImplementedError
 
