@@ -162,18 +162,12 @@ def _has_changed(
 ) -> bool:
     """Change a text unless others do at the same time, and say whether that was so."""
     from airflow.models.variable import Variable
-    from sqlalchemy import delete, insert, update
-    from sqlalchemy.exc import IntegrityError
+    from sqlalchemy import delete, update
 
     table: Any = Variable.__table__  # past what masks each value that is read, for ever
     rows = _rows(session, name)
     if not rows:
-        first = {"key": _key(name, 0), "val": _written(Shared(0, ""))}
-        try:
-            session.execute(insert(table).values(**first, description=description, is_encrypted=False))
-            session.commit()
-        except IntegrityError:
-            session.rollback()
+        _insert_empty(session, name, description)
         return False  # the next attempt sees whether others have made one as well
     key, value = max(rows, key=lambda row: _parsed(row[1]))
     before = _parsed(value)
@@ -197,6 +191,20 @@ def _has_changed(
         session.execute(delete(table).where(table.c.key.in_(empty)))
     session.commit()
     return True
+
+
+def _insert_empty(session: Session, name: str, description: str) -> None:
+    from airflow.models.variable import Variable
+    from sqlalchemy import insert
+    from sqlalchemy.exc import IntegrityError
+
+    table: Any = Variable.__table__
+    first = {"key": _key(name, 0), "val": _written(Shared(0, ""))}
+    try:
+        session.execute(insert(table).values(**first, description=description, is_encrypted=False))
+        session.commit()
+    except IntegrityError:  # another process has
+        session.rollback()
 
 
 # --- rows -------------------------------------------------------------------------------------------------

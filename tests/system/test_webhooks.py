@@ -22,7 +22,7 @@ JUNK_PER_SECOND = 200
 # A task that waits, by nothing but hints, for one about the run that its DAG run names.
 DAG = """
 import asyncio, time
-from datetime import datetime
+from datetime import datetime, timedelta
 from airflow.models.dag import DAG
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from asgiref.sync import sync_to_async
@@ -67,7 +67,8 @@ class WaitForHint(BaseOperator):
 
 
 with DAG("hinted", start_date=datetime(2026, 1, 1), schedule=None, max_active_runs=4):
-    WaitForHint(task_id="wait", run_id="{{ dag_run.conf['run'] }}")
+    again = {"retries": 3, "retry_delay": timedelta(seconds=1)}
+    WaitForHint(task_id="wait", run_id="{{ dag_run.conf['run'] }}", **again)
 """
 
 
@@ -108,7 +109,9 @@ def wait_for_hint(airflow, run_id, port):
     """Have a task wait for a hint, post the event, and give what the trigger tells."""
     airflow.trigger_dag("hinted", run_id, {"run": run_id})
     airflow.wait_until(
-        lambda: airflow.tasks("hinted", run_id).get("wait", {}).get("state") == "deferred", f"{run_id} waits"
+        lambda: airflow.tasks("hinted", run_id).get("wait", {}).get("state") == "deferred",
+        f"{run_id} waits",
+        seconds=300,
     )
     body = event(run_id, f"evt_{run_id}")
     assert post(port, body, signed(body, SECRET)) == (204, b"")
