@@ -22,7 +22,8 @@ with DAG(
         task_id="trigger",
         job_id="job_daily_balance",
         workspace_id="ws_production",
-        run_label="nightly {{ run_id }}",
+        run_label="nightly {{ run_id }} {{ ti.max_tries }}",
+        unique_label=True,  # a start whose answer is lost is found by its label
     )
 
     wait = JobRunSensor(

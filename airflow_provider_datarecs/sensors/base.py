@@ -26,7 +26,7 @@ from airflow_provider_datarecs.compat import (
     is_deferral_timeout,
     resume_margin,
 )
-from airflow_provider_datarecs.exceptions import as_airflow_exceptions
+from airflow_provider_datarecs.exceptions import as_airflow_exceptions, told_once
 from airflow_provider_datarecs.mixins.arguments import ArgumentsMixin
 from airflow_provider_datarecs.mixins.lineage import LineageMixin
 from airflow_provider_datarecs.mixins.results import ResultMixin
@@ -81,8 +81,9 @@ class RunSensor(LineageMixin, ArgumentsMixin, ResultMixin, BaseSensorOperator):
         timeout: float | timedelta | None = None,
         **kwargs: Any,
     ) -> None:
-        # Airflow 2 takes no None for its default.
-        super().__init__(**({} if timeout is None else {"timeout": timeout}), **kwargs)
+        if timeout is not None:  # which Airflow 2 does not take for its default
+            kwargs["timeout"] = timeout
+        super().__init__(**kwargs)
         self.workspace_id = workspace_id
         self.run_id = run_id
         self.deferrable = deferrable
@@ -92,6 +93,7 @@ class RunSensor(LineageMixin, ArgumentsMixin, ResultMixin, BaseSensorOperator):
         self.on_unmatched = on_unmatched
         self.conn_id = conn_id
 
+    @told_once
     def execute(self, context: Context) -> Any:
         """
         Defer to the trigger without a request, since a run just started is never done; or wait in ``mode``.
@@ -133,6 +135,7 @@ class RunSensor(LineageMixin, ArgumentsMixin, ResultMixin, BaseSensorOperator):
         self.log.info("Run %s of %s is %s", self.run_id, target, events.describe(result))
         return self.give(context, target, self.run_id, result)
 
+    @told_once
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """
         Resume, and let the wait end as it would in any mode and on any Airflow.
@@ -153,7 +156,7 @@ class RunSensor(LineageMixin, ArgumentsMixin, ResultMixin, BaseSensorOperator):
                 raise AirflowSensorTimeout(
                     f"Run {self.run_id!r} of {self._target()}: no triggerer has ended this wait in time, "
                     "so nobody knows how the run stands. Look at DataRecs, and whether a triggerer runs."
-                ) from error
+                ) from None
 
     def on_kill(self) -> None:
         """Cancel the run if a user has ended the task, for ``deferrable=False``."""
@@ -208,7 +211,7 @@ class RunSensor(LineageMixin, ArgumentsMixin, ResultMixin, BaseSensorOperator):
             error = AirflowTaskTimeout(self._wait.timeout_message())
         if self.soft_fail or getattr(self, "never_fail", False):  # the latter since Airflow 2.10
             self.log.error("The task is skipped where it would fail: %s", error)
-            raise AirflowSkipException(str(error)) from error
+            raise AirflowSkipException(str(error)) from None
         raise error from error.__cause__  # not in the context of what carried it here
 
     def _defer(self, context: Context) -> NoReturn:
