@@ -1,4 +1,4 @@
-"""Start a job by its ids, with a label that tells the nights apart at DataRecs, and each run from all others."""
+"""Start a job by its ids, with a label that tells the nights apart at DataRecs, and no other run has."""
 
 from __future__ import annotations
 
