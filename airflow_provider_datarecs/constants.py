@@ -13,13 +13,13 @@ from airflow_provider_datarecs.choices import FAIL, ON_UNCERTAIN, ON_UNMATCHED
 LIMITS = ("max_unmatched_rows", "max_unmatched_ratio")
 
 
-def check_constants(arguments: Mapping[str, Any], template_fields: tuple[str, ...]) -> None:
+def check_constants(arguments: Mapping[str, Any], template_fields: tuple[str, ...] = ()) -> None:
     """
     Refuse what cannot be right, whatever templates may give later.
 
     :param arguments: the arguments of a task, by their names
-    :param template_fields: which of them Airflow renders: a template, or what stands for the value of another
-        task, is not looked at there
+    :param template_fields: which of them Airflow is still to render, default none: a template, or what
+        stands for the value of another task, is not looked at there
     :raises InvalidInput: naming the argument
     """
     for name, value in arguments.items():

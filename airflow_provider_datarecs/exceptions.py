@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Iterator
+from typing import TYPE_CHECKING, Any, Callable, Iterator, TypeVar, cast
 
 from airflow_provider_datarecs.api import errors
 from airflow_provider_datarecs.compat import (
@@ -11,10 +12,13 @@ from airflow_provider_datarecs.compat import (
     AirflowException,
     AirflowFailException,
     AirflowSensorTimeout,
+    AirflowTaskTimeout,
 )
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.results import RunResult
+
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 class DataRecsConfigException(*CONFIG_EXCEPTIONS, AirflowFailException):  # type: ignore[misc]
@@ -105,6 +109,8 @@ class DataRecsCountsMissing(DataRecsRunUnsuccessful):
     """A task has a limit on unmatched rows, and the run does not tell: whether the data agree is unknown."""
 
 
+# What a task may end with; the last two are no AirflowExceptions on every Airflow.
+_OUTCOMES: tuple[type[BaseException], ...] = (AirflowException, AirflowTaskTimeout, *CONFIG_EXCEPTIONS)
 ABOUT_THE_CONNECTION = (errors.RequestError, errors.InvalidSettings)
 
 # The first that fits counts; anything else is a plain AirflowException, which a retry of the task may cure.
@@ -162,7 +168,38 @@ def as_airflow_exceptions(conn_id: str) -> Iterator[None]:
     try:
         yield
     except errors.DataRecsError as error:
-        raise _class_for(error)(message_of(error, conn_id)) from error
+        # Whatever the causes said is in its message.
+        raise _class_for(error)(message_of(error, conn_id)) from None
+
+
+def told_once(method: Method) -> Method:
+    """
+    Make what this provider raises from a task's method show its message alone, in one traceback.
+
+    What is none of its own, such as a failure of Airflow's or of this provider's code, keeps its traceback
+    and its causes.
+
+    :param method: the task's method, which Airflow calls
+    """
+
+    @functools.wraps(method)
+    def tell_once(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return method(*args, **kwargs)
+        except _OUTCOMES as error:
+            if not _is_raised_here(error):
+                raise
+            raise error.with_traceback(None) from None
+
+    return cast("Method", tell_once)
+
+
+def _is_raised_here(error: BaseException) -> bool:
+    raised_at = error.__traceback__
+    while raised_at is not None and raised_at.tb_next is not None:
+        raised_at = raised_at.tb_next
+    module = raised_at.tb_frame.f_globals.get("__name__", "") if raised_at else ""
+    return module.partition(".")[0] == __name__.partition(".")[0]
 
 
 def _class_for(error: errors.DataRecsError) -> type[Exception]:

@@ -114,6 +114,7 @@ RATE_LIMIT_WINDOW = 60.0  # D: seconds; fixed or sliding, which no document says
 RETRY_AFTER = "Retry-After"  # D: seconds or an HTTP date
 RATE_LIMIT_REMAINING = "X-RateLimit-Remaining"  # D
 RATE_LIMIT_RESET = "X-RateLimit-Reset"  # D
+RATE_LIMIT_HEADERS = (RATE_LIMIT_REMAINING, RATE_LIMIT_RESET)  # D: on every answer
 EPOCH_FROM = 10**9  # A: a reset above this is epoch seconds, below it seconds left
 
 # --- Webhooks ---------------------------------------------------------------------------------------------

@@ -92,7 +92,7 @@ class DataRecsHook(ApiCalls, BaseHook):
                 f"{error}. Create connection {self.conn_id!r} of type {self.conn_type!r}: Host is the URL of "
                 "the DataRecs API, API Key (its password) the key from DataRecs. Airflow says the same of "
                 "one that it cannot read: its fields must be text, and the parts of a URI be URL-encoded."
-            ) from error
+            ) from None
         conn_type = str(connection.conn_type or "").strip()  # some secrets backends keep none
         if conn_type.lower() not in ("", self.conn_type):
             raise InvalidSettings(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, Sequence, cast
 
 from airflow_provider_datarecs.agreement import LimitArgument, UnmatchedLimits
 from airflow_provider_datarecs.api import contract
+from airflow_provider_datarecs.api.errors import InvalidInput
 from airflow_provider_datarecs.api.targets import check_choice
 from airflow_provider_datarecs.choices import FAIL, ON_UNMATCHED, SKIP
-from airflow_provider_datarecs.compat import AirflowSkipException, set_outlet_extra
+from airflow_provider_datarecs.compat import AirflowSkipException, AirflowTaskTimeout, set_outlet_extra
+from airflow_provider_datarecs.constants import LIMITS, check_constants
 from airflow_provider_datarecs.exceptions import (
     DataRecsCountsMissing,
     DataRecsRowsUnmatched,
@@ -21,12 +24,42 @@ from airflow_provider_datarecs.mixins.lineage import REPORTED_FIELDS
 from airflow_provider_datarecs.mixins.starter import how_to_start_anew
 from airflow_provider_datarecs.polling import events
 
+log = logging.getLogger(__name__)
+
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.results import RunResult
     from airflow_provider_datarecs.api.targets import Target
     from airflow_provider_datarecs.compat import Context
 
 UNSUCCESSFUL = {contract.FAILED: DataRecsRunFailed, contract.CANCELLED: DataRecsRunCancelled}
+
+
+def check_limits_ahead(task: Any, context: Context) -> None:
+    """
+    Check the limits of a task that runs later, as far as they are known before the run is started.
+
+    What its templates cannot tell yet, such as what another task is still to push, is left to the task.
+
+    :param task: the task
+    :param context: the context of the task that starts the run
+    :raises AirflowFailException: naming the task and the argument, when one cannot be right
+    """
+    limits = {}
+    for name in (*LIMITS, "on_unmatched"):
+        try:
+            value = task.render_template(getattr(task, name), context)
+        except AirflowTaskTimeout:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever the templates of users raise
+            log.info("%s of task %s is not known yet: %s", name, task.task_id, error)
+            continue
+        if value not in (None, "None"):
+            limits[name] = value
+    with as_airflow_exceptions(task.conn_id):
+        try:
+            check_constants(limits)
+        except InvalidInput as error:
+            raise InvalidInput(f"of task {task.task_id!r}, {error}. No run was started") from None
 
 
 class ResultMixin(HookMixin):
@@ -42,6 +75,7 @@ class ResultMixin(HookMixin):
 
     max_unmatched_rows: Any = LimitArgument()
     max_unmatched_ratio: Any = LimitArgument()
+    task_id: str
     on_unmatched: str
     outlets: Any
     log: Any

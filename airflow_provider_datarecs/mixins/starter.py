@@ -42,7 +42,7 @@ def _starters_of(task: Any) -> list[Any]:
 def _kind_started_by(task: Any) -> Any:
     """Give the kind of what a task starts runs of, None where it starts none."""
     cls = type(task) if isinstance(task, BaseOperator) else task.operator_class
-    return cls.kind if getattr(cls, "starts_runs", False) else None
+    return getattr(cls, "kind", None) if getattr(cls, "starts_runs", False) else None
 
 
 def _is_mapped(task: Any) -> bool:

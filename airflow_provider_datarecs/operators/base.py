@@ -10,10 +10,11 @@ from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.api.targets import check_choice
 from airflow_provider_datarecs.choices import FAIL, ON_UNCERTAIN, RETRY
 from airflow_provider_datarecs.compat import AirflowException, BaseOperator
-from airflow_provider_datarecs.exceptions import DataRecsRunUncertain, as_airflow_exceptions
+from airflow_provider_datarecs.exceptions import DataRecsRunUncertain, as_airflow_exceptions, told_once
 from airflow_provider_datarecs.mixins.arguments import ArgumentsMixin
 from airflow_provider_datarecs.mixins.hook import HookMixin
 from airflow_provider_datarecs.mixins.lineage import LineageMixin
+from airflow_provider_datarecs.mixins.results import check_limits_ahead
 from airflow_provider_datarecs.operators.start_state import StartState, Try
 from airflow_provider_datarecs.provider_info import DEFAULT_CONN_ID
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from airflow_provider_datarecs.api.start import StartRequest
     from airflow_provider_datarecs.api.targets import Target
     from airflow_provider_datarecs.compat import Context
+    from airflow_provider_datarecs.mixins.results import ResultMixin
 
 LABEL_PART = 60  # characters of a DAG's or task's id that go into a label
 
@@ -51,6 +53,7 @@ class StartRunOperator(LineageMixin, DataRecsOperator):
     kind: ClassVar[TargetKind] = TargetKind.JOB
     starts_runs: ClassVar[bool] = True
     operator_extra_links = (DataRecsRunLink(),)
+    _judged_by: str | None = None
 
     def __init__(
         self,
@@ -65,12 +68,21 @@ class StartRunOperator(LineageMixin, DataRecsOperator):
         self.unique_label = unique_label
         self.on_uncertain = on_uncertain
 
+    def check_limits_of(self, result: ResultMixin) -> None:
+        """
+        Have this task check, before it starts a run, the limits that the run's result is held against.
+
+        :param result: the task of the same DAG that has them
+        """
+        self._judged_by = result.task_id
+
     @property
     def ids(self) -> dict[str, Any]:
         """The run's ids, as XComs to make a sensor with: ``JobRunSensor(task_id="wait", **trigger.ids)``."""
         output: Any = self.output
         return {key: output[key] for key in (self.kind.id_field, "workspace_id", "run_id")}
 
+    @told_once
     def execute(self, context: Context) -> str:
         """
         Start the run, push its ids as XComs and return its id.
@@ -82,6 +94,8 @@ class StartRunOperator(LineageMixin, DataRecsOperator):
         start_state = StartState(context, Try(context, self.retries or 0))
         request = self._start_request(context, start_state.key)
         started = start_state.ids
+        if self._judged_by and not started:
+            check_limits_ahead(self.dag.get_task(self._judged_by), context)
         ids = started or self._start(request, start_state)
         target = self.hook.target(self.kind, ids[self.kind.id_field], ids["workspace_id"])
         if started:

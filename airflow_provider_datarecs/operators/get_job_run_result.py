@@ -9,6 +9,7 @@ from airflow.provider.datarecs.links.run import DataRecsRunLink
 from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.choices import FAIL
 from airflow_provider_datarecs.compat import AirflowException
+from airflow_provider_datarecs.exceptions import told_once
 from airflow_provider_datarecs.mixins.lineage import LineageMixin
 from airflow_provider_datarecs.mixins.results import ResultMixin
 from airflow_provider_datarecs.operators.base import DataRecsOperator
@@ -82,6 +83,7 @@ class GetJobRunResultOperator(LineageMixin, ResultMixin, DataRecsOperator):
         self.on_unmatched = on_unmatched
         self.check_arguments()
 
+    @told_once
     def execute(self, context: Context) -> RunResult:
         """
         Get the result, push it as an XCom, judge it and return it.

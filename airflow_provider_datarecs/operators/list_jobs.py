@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Sequence
 
+from airflow_provider_datarecs.exceptions import told_once
 from airflow_provider_datarecs.operators.base import DataRecsOperator
 from airflow_provider_datarecs.provider_info import DEFAULT_CONN_ID
 
@@ -38,6 +39,7 @@ class ListJobsOperator(DataRecsOperator):
         self.all_workspaces = workspace_id is None
         self.check_arguments()
 
+    @told_once
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """
         List the jobs, push them as an XCom and return them.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Sequence
 
+from airflow_provider_datarecs.exceptions import told_once
 from airflow_provider_datarecs.operators.base import DataRecsOperator
 from airflow_provider_datarecs.provider_info import DEFAULT_CONN_ID
 
@@ -31,6 +32,7 @@ class ListWorkspacesOperator(DataRecsOperator):
         super().__init__(conn_id=conn_id, **kwargs)
         self.check_arguments()
 
+    @told_once
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """
         List the workspaces, push them as an XCom and return them.

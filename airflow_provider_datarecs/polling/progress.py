@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Optional, Tuple
 
 from airflow_provider_datarecs.api import contract
-from airflow_provider_datarecs.api.errors import DataRecsError, Unforeseen
+from airflow_provider_datarecs.api.errors import DataRecsError, NameUnresolved, Unforeseen
 from airflow_provider_datarecs.api.times import iso_utc
 from airflow_provider_datarecs.compat import CONFIG_EXCEPTIONS
 from airflow_provider_datarecs.polling import events
@@ -70,6 +70,7 @@ class Progress:
         "_failed_since",
         "_failure",
         "_failure_kind",
+        "_is_host_known",
         "_logged_at",
         "_status_since",
         "_wait",
@@ -87,6 +88,7 @@ class Progress:
         # Not the error itself, which holds on to the answer that it is about.
         self._failure_kind: type[DataRecsError] | None = None
         self._failure = ""
+        self._is_host_known = False
         self._logged_at = 0.0
 
     @property
@@ -107,13 +109,17 @@ class Progress:
         is_news = self._failed_since is None or type(error) is not self._failure_kind
         self._failed_since = self._failed_since or now
         self._failure_kind, self._failure = type(error), str(error)
+        self._is_host_known = self._is_host_known or not isinstance(error, NameUnresolved)
         if not is_news and not self._heartbeat_due():
             return
         self._logged_at = now
-        meaning = "This says nothing about the run"
+        meaning, tell = "This says nothing about the run", self._wait.log.warning
+        if not self._is_host_known:
+            meaning = "Not once since this wait was taken up has there been an address"
+            tell = self._wait.log.error
         if to_be_confirmed:
             meaning = "If further polls, on the connection as it is then, meet the same, the wait ends"
-        self._wait.log.warning(
+        tell(
             "Cannot be seen since %s: %s: %s. %s; %s%s",
             iso_utc(self._failed_since),
             self._wait.name,
@@ -132,6 +138,7 @@ class Progress:
         """
         now, lost_since, is_news = self._clock.now(), self._failed_since, run.status != self.status
         self._failed_since = self._failure_kind = None
+        self._is_host_known = True
         self.failures = 0
         if is_news:
             self.status, self._status_since = run.status, now

@@ -26,7 +26,7 @@ from airflow_provider_datarecs.compat import (
     is_deferral_timeout,
     resume_margin,
 )
-from airflow_provider_datarecs.exceptions import as_airflow_exceptions
+from airflow_provider_datarecs.exceptions import as_airflow_exceptions, told_once
 from airflow_provider_datarecs.mixins.arguments import ArgumentsMixin
 from airflow_provider_datarecs.mixins.lineage import LineageMixin
 from airflow_provider_datarecs.mixins.reruns import RerunMixin
@@ -86,8 +86,9 @@ class RunSensor(LineageMixin, ArgumentsMixin, RerunMixin, BaseSensorOperator):
         timeout: float | timedelta | None = None,
         **kwargs: Any,
     ) -> None:
-        # Airflow 2 takes no None for its default.
-        super().__init__(**({} if timeout is None else {"timeout": timeout}), **kwargs)
+        if timeout is not None:  # which Airflow 2 does not take for its default
+            kwargs["timeout"] = timeout
+        super().__init__(**kwargs)
         self.workspace_id = workspace_id
         self.run_id = run_id
         self.deferrable = deferrable
@@ -99,6 +100,7 @@ class RunSensor(LineageMixin, ArgumentsMixin, RerunMixin, BaseSensorOperator):
         self.rerun_delay = rerun_delay
         self.conn_id = conn_id
 
+    @told_once
     def execute(self, context: Context) -> Any:
         """
         Defer to the trigger without a request, since a run just started is never done; or wait in ``mode``.
@@ -160,6 +162,7 @@ class RunSensor(LineageMixin, ArgumentsMixin, RerunMixin, BaseSensorOperator):
         self.check_completed(context, target, run_id, result, earlier=run_ids[:-1])
         return self.give(context, target, run_id, result)
 
+    @told_once
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """
         Resume, and let the wait end as it would in any mode and on any Airflow.
@@ -184,7 +187,7 @@ class RunSensor(LineageMixin, ArgumentsMixin, RerunMixin, BaseSensorOperator):
                     "Unknown how it stands, since no triggerer has ended this wait in time: "
                     f"{self._name(self.run_id)}{or_rerun}. Look at DataRecs, and whether a triggerer "
                     "runs."
-                ) from error
+                ) from None
 
     def on_kill(self) -> None:
         """Cancel the run if a user has ended the task, for ``deferrable=False``."""
@@ -254,7 +257,7 @@ class RunSensor(LineageMixin, ArgumentsMixin, RerunMixin, BaseSensorOperator):
             self.push_result(context, self._wait.nothing_ended())
         if self.soft_fail or getattr(self, "never_fail", False):  # the latter since Airflow 2.10
             self.log.error("The task is skipped where it would fail: %s", error)
-            raise AirflowSkipException(str(error)) from error
+            raise AirflowSkipException(str(error)) from None
         raise error from error.__cause__  # not in the context of what carried it here
 
     def _deadline(self, context: Context, began: float) -> tuple[float, str]:

@@ -13,7 +13,7 @@ from airflow_provider_datarecs.api.targets import Target
 from airflow_provider_datarecs.api.times import iso_utc, read_time
 from airflow_provider_datarecs.choices import FAIL
 from airflow_provider_datarecs.compat import AirflowException, AirflowFailException, AirflowSensorTimeout
-from airflow_provider_datarecs.exceptions import as_airflow_exceptions
+from airflow_provider_datarecs.exceptions import as_airflow_exceptions, told_once
 from airflow_provider_datarecs.provider_info import DEFAULT_CONN_ID
 from airflow_provider_datarecs.sensors.base import RunSensor
 from airflow_provider_datarecs.sensors.poke import WaitEnded
@@ -125,6 +125,7 @@ class JobNextRunSensor(RunSensor):
     def run_id(self, run_id: str) -> None:
         self._run_id = run_id
 
+    @told_once
     def execute(self, context: Context) -> Any:
         """
         Defer to the trigger without a request, or wait in ``mode``.

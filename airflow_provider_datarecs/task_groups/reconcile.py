@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any, Sequence
 
+from airflow_provider_datarecs.api.similar import did_you_mean
 from airflow_provider_datarecs.compat import TaskGroup
 from airflow_provider_datarecs.operators.get_job_run_result import GetJobRunResultOperator
 from airflow_provider_datarecs.operators.trigger_job_group_run import TriggerJobGroupRunOperator
@@ -98,7 +100,8 @@ def reconcile(
     with _task_group(group_id, **kwargs) as group:
         trigger = start(task_id="trigger", **what, **_given(run_label=run_label), **connection)
         if job_group_id is not None:
-            JobGroupRunSensor(task_id="wait", **trigger.ids, **judges, **waits, **connection)
+            group_wait = JobGroupRunSensor(task_id="wait", **trigger.ids, **judges, **waits, **connection)
+            trigger.check_limits_of(group_wait)
             return group
         wait = JobRunSensor(
             task_id="wait",
@@ -112,6 +115,7 @@ def reconcile(
         output: Any = wait.output
         last_run = {name: output[name] for name in trigger.ids} if wait.reruns else trigger.ids
         result = GetJobRunResultOperator(task_id="result", **last_run, **judges, **connection)
+        trigger.check_limits_of(result)
         wait >> result
     return group
 
@@ -130,10 +134,12 @@ def _task_group(group_id: str, **kwargs: Any) -> TaskGroup:
     try:
         return TaskGroup(group_id=group_id, **kwargs)
     except TypeError as error:
+        known = {*inspect.signature(reconcile).parameters, *inspect.signature(TaskGroup).parameters}
+        meant = "".join(did_you_mean(name, known) for name in kwargs if name not in known)
         raise TypeError(
-            f"reconcile({group_id!r}) takes no such argument: {error}. What its tasks take beside its own "
-            "arguments goes into default_args"
-        ) from error
+            f"reconcile({group_id!r}) takes no such argument: {error}{meant or '.'} What its tasks take "
+            "beside its own arguments goes into default_args"
+        ) from None
 
 
 def _given(**arguments: Any) -> dict[str, Any]:

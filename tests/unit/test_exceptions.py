@@ -46,6 +46,7 @@ MEANINGS = [
     (errors.Unavailable(CALL, 503, "away"), AirflowException),
     (errors.Redirected(CALL, 302, "elsewhere"), AirflowException),
     (errors.NeverArrived(CALL, "no connection"), AirflowException),
+    (errors.NameUnresolved(CALL, "no connection"), AirflowException),
     (errors.MaybeArrived(CALL, "no answer"), AirflowException),
     (errors.UnreadableAnswer(CALL, "<html>"), AirflowException),
     (errors.ForeignAnswer(CALL, 401, "<html>"), AirflowException),
@@ -61,11 +62,11 @@ EACH = pytest.mark.parametrize(
 
 
 @EACH
-def test_an_error_is_raised_as_what_it_means_with_its_cause(error, meant):
+def test_an_error_is_raised_as_what_it_means_with_its_words(error, meant):
     with pytest.raises(meant) as caught, as_airflow_exceptions("my_conn"):
         raise error
     assert type(caught.value) is meant
-    assert caught.value.__cause__ is error
+    assert (caught.value.__cause__, caught.value.__suppress_context__) == (None, True)
     assert str(error).rstrip(".") in str(caught.value)
 
 

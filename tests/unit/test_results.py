@@ -259,8 +259,11 @@ def test_the_result_of_a_run_that_did_not_complete_says_nothing_of_the_data(
     ids=str,
 )
 def test_a_limit_that_cannot_be_right_is_refused_before_anything_is_sent(simulator, context, make, arguments):
+    task = make("r", **dict.fromkeys(arguments, "{{ params.it }}"))
+    for name, value in arguments.items():
+        setattr(task, name, value)  # as Airflow renders it
     with pytest.raises(AirflowFailException, match=list(arguments)[-1]):
-        make("r", **arguments).execute(context)
+        task.execute(context)
     assert simulator.requests == []
 
 

@@ -165,7 +165,8 @@ if TASKS_MAKE_LINKS:
         assert [link_of(task, ti) for task in (operator, sensor)] == ["", ""]
 
     def test_a_task_that_fails_before_it_knows_its_run_asks_for_none_either(simulator, context, ti, xcoms):
-        operator = TriggerJobRunOperator(**{**JOB, "job_id": ""})
+        operator = TriggerJobRunOperator(**JOB)
+        operator.job_id = ""
         with pytest.raises(AirflowFailException):
             operator.execute(context)
         assert link_of(operator, ti) == ""

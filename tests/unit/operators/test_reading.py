@@ -92,7 +92,15 @@ def test_one_request_gets_a_result(simulator, context):
         (ListJobsOperator, {"workspace_id", "conn_id"}),
         (
             GetJobRunResultOperator,
-            {"job_id", "workspace_id", "run_id", "max_unmatched_rows", "max_unmatched_ratio", "conn_id"},
+            {
+                "job_id",
+                "workspace_id",
+                "run_id",
+                "max_unmatched_rows",
+                "max_unmatched_ratio",
+                "on_unmatched",
+                "conn_id",
+            },
         ),
     ],
 )

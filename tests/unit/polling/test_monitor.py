@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import weakref
 from types import SimpleNamespace
 
@@ -121,6 +122,31 @@ def test_failed_looks_are_told_when_they_begin_when_they_change_and_when_they_en
     assert log[3].startswith(
         "Still RUNNING, as seen since 1970-01-12T13:46:40+00:00, seen again after 0:04:00: run"
     )
+
+
+UNRESOLVED = errors.NameUnresolved("GET /x", "no connection. Look at the connection's Host")
+
+
+def test_a_host_that_has_never_had_an_address_is_told_loudly(clock, caplog):
+    clock_since = {"since": clock[0], "deadline": clock[0] + 7200}
+    monitor = RunMonitor(waiting(logging.getLogger("task"), **clock_since))
+    for _ in range(3):
+        assert monitor.judge(UNRESOLVED) is None
+        clock[0] += 500
+    first, later = caplog.records
+    assert first.levelname == later.levelname == "ERROR"
+    assert "Look at the connection's Host" in first.getMessage()
+    assert "Not once since this wait was taken up has there been an address" in later.getMessage()
+
+
+@pytest.mark.parametrize("before", [AWAY, run("RUNNING")], ids=["away", "seen"])
+def test_a_host_that_once_had_an_address_may_have_one_again(clock, caplog, before):
+    clock_since = {"since": clock[0], "deadline": clock[0] + 7200}
+    monitor = RunMonitor(waiting(logging.getLogger("task"), **clock_since))
+    for seen in (before, UNRESOLVED):
+        assert monitor.judge(seen) is None
+    assert caplog.records[-1].levelname == "WARNING"
+    assert "This says nothing about the run" in caplog.records[-1].getMessage()
 
 
 def test_a_run_that_has_ended_while_it_could_not_be_seen_is_seen_again(monitor, log, clock):

@@ -207,7 +207,7 @@ def test_the_connection_is_read_once_for_all_looks(simulator, context, started, 
 def test_every_id_and_limit_is_a_template(make):
     ids, limits = (
         {make().kind.id_field, "workspace_id", "run_id"},
-        {"max_unmatched_rows", "max_unmatched_ratio"},
+        {"max_unmatched_rows", "max_unmatched_ratio", "on_unmatched"},
     )
     assert set(make().template_fields) == {*ids, *limits, "conn_id"}
 

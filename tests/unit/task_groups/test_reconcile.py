@@ -7,6 +7,8 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from airflow.models.dag import DAG
 
+from airflow_provider_datarecs.api.contract import TargetKind
+from airflow_provider_datarecs.compat import AirflowFailException
 from airflow_provider_datarecs.operators.trigger_job_group_run import TriggerJobGroupRunOperator
 from airflow_provider_datarecs.operators.trigger_job_run import TriggerJobRunOperator
 from airflow_provider_datarecs.operators.trigger_job_run_by_name import TriggerJobRunByNameOperator
@@ -188,7 +190,8 @@ def test_a_job_that_is_not_named_clearly_is_an_error_of_the_dag(dag, job):
 
 
 def test_what_no_task_group_knows_is_an_error_of_the_dag(dag):
-    with pytest.raises(TypeError, match=r"reconcile\('ledger'\).*max_unmatched_row.*default_args"):
+    told = r"reconcile\('ledger'\).*'max_unmatched_row'; did you mean 'max_unmatched_rows'\?.*default_args"
+    with pytest.raises(TypeError, match=told):
         reconcile("ledger", **NAMES, max_unmatched_row=0)
 
 
@@ -197,3 +200,44 @@ def test_a_groups_sensor_is_wired_alike(dag):
     wait = JobGroupRunSensor(task_id="wait", **trigger.ids)
     assert wait.upstream_task_ids == {"trigger"}
     assert (wait.job_group_id.key, wait.run_id.key) == ("job_group_id", "run_id")
+
+
+@pytest.fixture
+def run_trigger(simulator, ti):
+    """Execute the trigger of a group whose templates have some params."""
+
+    def run(group, **params):
+        trigger = tasks(group)[0]
+        context = {"ti": ti, "dag": trigger.dag, "params": params}
+        return trigger.execute(context)
+
+    return run
+
+
+LEDGER = {"workspace_id": "ws_production", "job_id": "job_ledger"}
+
+
+@pytest.mark.parametrize(
+    ("limits", "params", "told"),
+    [
+        ({"max_unmatched_rows": "{{ params.it }}"}, {"it": "five"}, "max_unmatched_rows is 'five'"),
+        ({"max_unmatched_ratio": "{{ params.it }}"}, {"it": "5%"}, "max_unmatched_ratio is '5%'"),
+        (
+            {"on_unmatched": "{{ params.it }}", "max_unmatched_rows": 1},
+            {"it": "Skip"},
+            "on_unmatched is 'Skip'; it can be",
+        ),
+    ],
+)
+def test_a_limit_that_turns_out_wrong_starts_no_run(dag, simulator, run_trigger, limits, params, told):
+    with pytest.raises(AirflowFailException, match=rf"^of task 'ledger\.result', {told}.*No run was started"):
+        run_trigger(reconcile("ledger", **LEDGER, **limits), **params)
+    assert simulator.requests == []
+
+
+@pytest.mark.parametrize(
+    "rows", ["{{ params.it }}", "{{ nobody.knows.it }}", "{{ params.missing }}", 0, None]
+)
+def test_a_limit_that_is_right_or_not_known_yet_starts_one(dag, simulator, run_trigger, rows):
+    run_id = run_trigger(reconcile("ledger", **LEDGER, max_unmatched_rows=rows), it="5")
+    assert run_id == simulator.world.runs[TargetKind.JOB][0].id
