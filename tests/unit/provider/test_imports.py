@@ -53,6 +53,19 @@ def test_operators_and_sensors_add_no_client_to_what_a_dag_file_imports():
     assert [one for one in added if one.split(".")[0] in HEAVY] == []
 
 
+def test_what_every_process_reads_of_this_provider_adds_nothing_but_itself():
+    code = """
+import sys, json, airflow
+before = set(sys.modules)
+from airflow_provider_datarecs.provider_info import get_provider_info
+get_provider_info()
+print(json.dumps(sorted(set(sys.modules) - before)))
+"""
+    added = json.loads(python(code))
+    assert [one for one in added if not one.startswith(("airflow_provider_datarecs", "__future__"))] == []
+    assert "airflow_provider_datarecs.compat.names" not in added
+
+
 def test_parsing_a_dag_touches_nothing_outside_the_process():
     example = EXAMPLES / "reconcile_daily_balances.py"
     code = f"""
