@@ -39,7 +39,7 @@ else:
 
     def __getattr__(name: str) -> Any:
         if name not in __all__:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            raise AttributeError(name)
         from airflow_provider_datarecs.compat import names
 
         return getattr(names, name)
