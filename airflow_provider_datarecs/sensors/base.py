@@ -5,9 +5,8 @@ from __future__ import annotations
 import inspect
 import sys
 import time
-from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Callable, ClassVar, Iterator, NoReturn, Sequence
+from typing import TYPE_CHECKING, Any, Callable, ClassVar, NoReturn, Sequence
 
 from airflow.provider.datarecs.links.run import DataRecsRunLink
 
@@ -16,9 +15,7 @@ from airflow_provider_datarecs.api.times import iso_utc
 from airflow_provider_datarecs.choices import FAIL
 from airflow_provider_datarecs.compat import (
     AirflowException,
-    AirflowRescheduleException,
     AirflowSensorTimeout,
-    AirflowSkipException,
     AirflowTaskTimeout,
     BaseSensorOperator,
     PokeReturnValue,
@@ -32,6 +29,7 @@ from airflow_provider_datarecs.mixins.lineage import LineageMixin
 from airflow_provider_datarecs.mixins.reruns import RerunMixin
 from airflow_provider_datarecs.polling import events, reruns
 from airflow_provider_datarecs.provider_info import DEFAULT_CONN_ID
+from airflow_provider_datarecs.sensors.outcome import outcome
 from airflow_provider_datarecs.sensors.poke import InProcessWait, WaitEnded
 
 if TYPE_CHECKING:
@@ -67,7 +65,7 @@ class RunSensor(LineageMixin, ArgumentsMixin, RerunMixin, BaseSensorOperator):
 
     kind: ClassVar[TargetKind]
     operator_extra_links = (DataRecsRunLink(),)
-    _wait: InProcessWait | None = None
+    in_process: InProcessWait | None = None  # the wait, where it is in this process
     _earlier_run_ids: Sequence[str] = ()  # that have FAILED, where the wait is in this process
 
     def __init__(
@@ -107,7 +105,7 @@ class RunSensor(LineageMixin, ArgumentsMixin, RerunMixin, BaseSensorOperator):
 
         :param context: the task's context
         """
-        with self._outcome(context):
+        with outcome(self, context):
             # What cannot be right, be it a limit or the connection, is refused here, not hours later.
             self.read_limits()
             target = self._target()  # which makes text of a number that a template gave
@@ -127,7 +125,7 @@ class RunSensor(LineageMixin, ArgumentsMixin, RerunMixin, BaseSensorOperator):
                 self._tell_wait(
                     f"in mode {self.mode}", self.run_id, since, since + self.timeout, events.TIMEOUT
                 )
-            self._wait = self._wait_from(self.run_id, since, since + self.timeout, context["ti"])
+            self.in_process = self._wait_from(self.run_id, since, since + self.timeout, context["ti"])
             # Airflow's guard around it, from 2.9 on, warns in the task's log of one that a subclass calls.
             return inspect.unwrap(BaseSensorOperator.execute)(self, context)
 
@@ -172,7 +170,7 @@ class RunSensor(LineageMixin, ArgumentsMixin, RerunMixin, BaseSensorOperator):
         :param context: the task's context
         :raises AirflowSensorTimeout: when Airflow has ended the deferral, since no triggerer did
         """
-        with self._outcome(context):
+        with outcome(self, context):
             self.run_url = None
             try:
                 # Not what Airflow's sensors do here, which differs from version to version.
@@ -192,8 +190,8 @@ class RunSensor(LineageMixin, ArgumentsMixin, RerunMixin, BaseSensorOperator):
     def on_kill(self) -> None:
         """Cancel the run if a user has ended the task, for ``deferrable=False``."""
         is_timeout = isinstance(sys.exc_info()[1], AirflowTaskTimeout)
-        if self.cancel_run_on_kill and self._wait and not is_timeout:
-            self._wait.cancel_if_killed()
+        if self.cancel_run_on_kill and self.in_process and not is_timeout:
+            self.in_process.cancel_if_killed()
 
     def poke(self, context: Context) -> bool | PokeReturnValue:
         """
@@ -204,23 +202,23 @@ class RunSensor(LineageMixin, ArgumentsMixin, RerunMixin, BaseSensorOperator):
         """
         try:
             now = time.time()
-            self._wait = self._wait or self._wait_from(self.run_id, now, now + self.timeout)
+            self.in_process = self.in_process or self._wait_from(self.run_id, now, now + self.timeout)
             while True:
-                event = self._wait.poll(None if self.exponential_backoff else self.poke_interval)
+                event = self.in_process.poll(None if self.exponential_backoff else self.poke_interval)
                 if event is None:
                     return False
                 event = reruns.with_earlier(event, self._earlier_run_ids)
-                target, deadline = self._target(), self._wait.deadline
+                target, deadline = self._target(), self.in_process.deadline
                 seen_at = None if self.reschedule else time.time()
                 due = self.rerun_due(target, event, deadline, seen_at=seen_at)
                 if due is None:
                     return PokeReturnValue(is_done=True, xcom_value=self._end(context, event))
-                self._wait = None  # of a run that is over, which nobody need cancel
+                self.in_process = None  # of a run that is over, which nobody need cancel
                 name = target.name_run(event["run_id"])
                 if not self.wait_until(due, name, holds_worker=not self.reschedule):
                     return False
                 *self._earlier_run_ids, run_id = self.start_rerun(context, target, event)
-                self._wait = self._wait_from(run_id, time.time(), deadline, context["ti"])
+                self.in_process = self._wait_from(run_id, time.time(), deadline, context["ti"])
         except (AirflowException, AirflowTaskTimeout) as error:
             raise WaitEnded(error) from error
 
@@ -234,31 +232,6 @@ class RunSensor(LineageMixin, ArgumentsMixin, RerunMixin, BaseSensorOperator):
         self.timeout, self.poke_interval = _seconds(self.timeout), _seconds(self.poke_interval)
         self.rerun_delay = _seconds(self.rerun_delay)
         self.max_wait = timedelta(seconds=_seconds(self.max_wait)) if self.max_wait else None
-
-    @contextmanager
-    def _outcome(self, context: Context) -> Iterator[None]:
-        """Let every end but a COMPLETED skip the task where the user wants that, whatever Airflow does."""
-        error: BaseException
-        try:
-            yield
-        except WaitEnded as ended:
-            error = ended.error
-            ended.__cause__ = ended.__context__ = None  # Airflow 2.7 walks in circles otherwise
-            if isinstance(error, AirflowSkipException):
-                raise error from None
-        except (AirflowSkipException, AirflowRescheduleException):
-            raise
-        except (AirflowException, AirflowTaskTimeout) as raised:
-            error = raised
-        else:
-            return
-        if isinstance(error, AirflowTaskTimeout) and self._wait:
-            error = AirflowTaskTimeout(self._wait.timeout_message())
-            self.push_result(context, self._wait.nothing_ended())
-        if self.soft_fail or getattr(self, "never_fail", False):  # the latter since Airflow 2.10
-            self.log.error("The task is skipped where it would fail: %s", error)
-            raise AirflowSkipException(str(error)) from None
-        raise error from error.__cause__  # not in the context of what carried it here
 
     def _deadline(self, context: Context, began: float) -> tuple[float, str]:
         """Give when the wait ends that began at a time, and which of the task's limits that comes from."""

@@ -16,6 +16,7 @@ from airflow_provider_datarecs.compat import AirflowException, AirflowFailExcept
 from airflow_provider_datarecs.exceptions import as_airflow_exceptions, told_once
 from airflow_provider_datarecs.provider_info import DEFAULT_CONN_ID
 from airflow_provider_datarecs.sensors.base import RunSensor
+from airflow_provider_datarecs.sensors.outcome import outcome
 from airflow_provider_datarecs.sensors.poke import WaitEnded
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ class JobNextRunSensor(RunSensor):
 
         :param context: the task's context
         """
-        with self._outcome(context):
+        with outcome(self, context):
             self.after = self._read_after(context)
         return super().execute(context)
 
@@ -165,8 +166,8 @@ class JobNextRunSensor(RunSensor):
         """Look for the run in this process, and say whether it has begun."""
         from airflow_provider_datarecs.polling.discovery import NextRun
 
-        assert self._wait is not None  # noqa: S101 - execute() has begun it
-        deadline = self._wait.deadline
+        assert self.in_process is not None  # noqa: S101 - execute() has begun it
+        deadline = self.in_process.deadline
         next_run = NextRun(self._target(), self._epoch(), self.log)
         try:
             run_id = self.hook.call(next_run.read)
@@ -179,7 +180,7 @@ class JobNextRunSensor(RunSensor):
             self._found(context, run_id)
             self.log.info("Begun, and waited for: %s", self._target().name_run(run_id))
             self.push_link(context, self._target(), run_id)
-            self._wait = self._wait_from(run_id, time.time(), deadline)
+            self.in_process = self._wait_from(run_id, time.time(), deadline)
         elif time.time() >= deadline:
             raise AirflowSensorTimeout(next_run.timeout_message(deadline - self.timeout))
         return run_id is not None

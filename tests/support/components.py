@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from support import ROOT
 
 PACKAGE = ROOT / "airflow_provider_datarecs"
-HELPERS = {"__init__", "base", "poke", "start_state", "calls", "form"}  # modules of what components share
+HELPERS = {
+    "__init__",
+    "base",
+    "poke",
+    "start_state",
+    "outcome",
+    "calls",
+    "form",
+}  # modules of what components share
 WATCHED = {"run_ended"}  # the triggers that DAG files give to an AssetWatcher
 INNER = {"api", "compat", "mixins", "polling", "simulator", "webhooks"}  # folders of no components
 
