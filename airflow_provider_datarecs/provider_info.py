@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider_datarecs import __version__
-from airflow_provider_datarecs.compat.version import pages_test_no_connection_without_a_port
 
 CONN_TYPE = "datarecs"
 HOOK_NAME = "DataRecs"
@@ -60,6 +59,9 @@ def ui_field_behaviour() -> dict[str, Any]:
     Airflow 3.2 and later read it as it is, and never import the hook for it; the hook translates for earlier
     ones.
     """
+    # Here, since Airflow asks for all this while it is being imported, perhaps by that very module.
+    from airflow_provider_datarecs.compat.version import pages_test_no_connection_without_a_port
+
     hidden = ["schema", "login"]
     placeholders = {"host": "https://api.datarecs.io"}
     if pages_test_no_connection_without_a_port():

@@ -7,6 +7,7 @@ import functools
 import inspect
 import logging
 import socket
+import ssl
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Mapping
 from urllib.parse import urlsplit
@@ -28,8 +29,6 @@ from airflow_provider_datarecs.api.errors import (
 from airflow_provider_datarecs.api.retry import CONNECT_TIMEOUT, REQUEST_TIMEOUT
 
 if TYPE_CHECKING:
-    import ssl
-
     from airflow_provider_datarecs.api.rate_limit import RateLimitState
     from airflow_provider_datarecs.api.settings import ClientSettings
 
@@ -198,7 +197,7 @@ class Transport:
 def _no_connection(call: str, settings: ClientSettings, error: Exception, reason: str) -> NeverArrived:
     """Make the error of a request for which there was no connection, with what to do about it."""
     problem, cause = f"no connection to {settings.base_url}: {reason}", getattr(error, "os_error", error)
-    if getattr(cause, "reason", None) in NO_TLS:
+    if isinstance(cause, ssl.SSLError) and cause.reason in NO_TLS:
         return NeverArrived(
             call,
             f"{problem}. https was spoken to a port that does not speak it. If it speaks plain http, write "

@@ -135,7 +135,7 @@ def _camel(key: str) -> str:
 
 class WebhookSender:
     """
-    Post events about the runs of a world that end from now on.
+    Post events about the runs of a world that end from when it has a webhook on.
 
     :param world: whose runs, and whose ``webhooks`` are posted to
     """
@@ -151,6 +151,9 @@ class WebhookSender:
 
     async def run(self) -> None:
         """Post until cancelled."""
+        while not self._world.webhooks:
+            self._since = self._world.clock()
+            await asyncio.sleep(LOOK_EVERY)
         # No proxy of the environment: it is this machine that is posted to.
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(ANSWER_WITHIN)) as session:
             try:

@@ -237,7 +237,10 @@ REFUSALS = {
     401: ("DataRecsConfigException", "Invalid or expired API key"),
     403: ("AirflowFailException", "the API key lacks the permission for this call (403: no"),
     404: ("AirflowException", "Resource not found: run 'r1' of {what}"),
-    405: ("AirflowException", "refused (405: no"),
+    405: (
+        "AirflowException",
+        "the connection's Host may not be the URL of the DataRecs API: refused (405",
+    ),
     409: ("AirflowException", "refused (409: no"),
     410: ("AirflowException", "refused (410: no"),
     422: ("AirflowException", "refused (422: no"),

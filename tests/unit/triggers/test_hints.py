@@ -111,7 +111,7 @@ def test_an_event_about_the_run_of_another_job_is_none(waits, events):
 def test_the_log_of_the_task_says_so(waits, log):
     waits([100.0])
     (said,) = (line for line in log if line.startswith("DataRecs says"))
-    assert said.endswith("of job 'j0' in workspace 'ws_production' has ended; polling it now")
+    assert said.startswith("DataRecs says that the run has ended, which a poll is to show now: run 'run_")
 
 
 def test_an_event_that_is_wrong_or_too_early_costs_a_poll_and_no_more(waits, polls):
