@@ -17,7 +17,7 @@ PAGE = (DOCS / "testing.md").read_text()
 LINES = dict(re.findall(r"^\| (.+?) \| `(datarecs_simulator\..+)` \|$", PAGE, re.MULTILINE))
 # How the wait ends, and what it is answered at least once.
 ENDS = {
-    "a job ends FAILED after three polls": ("AirflowException", 200),
+    "a job ends FAILED after three polls": ("DataRecsRunFailed", 200),
     "ten rows did not match": (10, 200),
     "a run is not visible for two seconds": (0, 404),
     "a run never ends": ("AirflowSensorTimeout", 200),
