@@ -27,9 +27,8 @@ if TYPE_CHECKING:
     from airflow_provider_datarecs.api.targets import Target
     from airflow_provider_datarecs.polling.watches import RunsWatch
 
-    Answer = Union[Page, Run, DataRecsError]
-    Polls = List[Tuple[TrackedRun, Union[Run, DataRecsError]]]
-
+Answer = Union[Page, Run, DataRecsError]
+Polls = List[Tuple[TrackedRun, Union[Run, DataRecsError]]]
 # What a list may meet although its runs can be asked for one by one. Everything else that goes wrong would go
 # wrong with them, too.
 LIST_IS_REFUSED = (NotFound, Forbidden, Rejected, Redirected, UnreadableAnswer)
