@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Callable, Mapping, TypeVar
 from airflow_provider_datarecs.api import contract
 from airflow_provider_datarecs.api.errors import InvalidInput
 from airflow_provider_datarecs.api.results import UNREADABLE
-from airflow_provider_datarecs.api.targets import check_choice, check_text
-from airflow_provider_datarecs.choices import ON_UNMATCHED
+from airflow_provider_datarecs.api.targets import check_text
 from airflow_provider_datarecs.compat import is_mapped_argument
 
 if TYPE_CHECKING:
@@ -47,8 +46,8 @@ class UnmatchedLimits:
         :raises InvalidInput: naming the argument, when one cannot be right
         """
         return cls(
-            rows=_limit_of(task, "max_unmatched_rows", _whole_number),
-            ratio=_limit_of(task, "max_unmatched_ratio", _ratio),
+            rows=_limit_of(task, "max_unmatched_rows", check_rows),
+            ratio=_limit_of(task, "max_unmatched_ratio", check_ratio),
         )
 
     def judge(self, result: RunResult) -> tuple[list[str], list[str]]:
@@ -69,33 +68,14 @@ class UnmatchedLimits:
                 missing.append(f"{who}{_missing(counts, 'rows_processed')}")
             if unmatched is None:
                 continue
-            of = "" if processed is None else f" of {processed}"
+            rows = f"{who}{unmatched:,}{'' if processed is None else f' of {processed:,}'} rows are unmatched"
             if self.rows is not None and unmatched > self.rows:
-                over.append(f"{who}{unmatched}{of} rows are unmatched, over max_unmatched_rows={self.rows}")
+                over.append(f"{rows}, over max_unmatched_rows={self.rows}")
             if self.ratio is not None and processed is not None:
                 share = unmatched / processed if processed else float(unmatched > 0)
                 if share > self.ratio:
-                    over.append(
-                        f"{who}{unmatched}{of} rows are unmatched ({share:.4%}), "
-                        f"over max_unmatched_ratio={self.ratio}"
-                    )
+                    over.append(f"{rows} ({share:.4%}), over max_unmatched_ratio={self.ratio}")
         return over, missing
-
-
-def check_unmatched_arguments(rows: Any, ratio: Any, on_unmatched: Any) -> None:
-    """
-    Refuse what cannot be right, as far as that is known before templates are rendered.
-
-    :param rows: as ``max_unmatched_rows``
-    :param ratio: as ``max_unmatched_ratio``
-    :param on_unmatched: as the tasks take it
-    :raises ValueError: naming the argument
-    """
-    check_choice("on_unmatched", on_unmatched, ON_UNMATCHED)
-    if _is_constant(rows):
-        _whole_number("max_unmatched_rows", rows)
-    if _is_constant(ratio):
-        _ratio("max_unmatched_ratio", ratio)
 
 
 class LimitArgument:
@@ -145,18 +125,39 @@ def _missing(counts: _Counts, name: str) -> str:
 
 
 def _is_template(value: Any) -> bool:
-    return not (value is None or _is_constant(value) or is_mapped_argument(value))
+    return not (is_constant(value) or is_mapped_argument(value))
 
 
-def _is_constant(value: Any) -> bool:
-    return isinstance(value, (int, float)) or (isinstance(value, str) and "{" not in value)
+def is_constant(value: Any) -> bool:
+    """
+    Say whether an argument is the same before and after Airflow renders templates.
+
+    :param value: the argument, before that
+    """
+    if isinstance(value, str):
+        return "{" not in value
+    return isinstance(value, (type(None), int, float, bytes, list, tuple, dict, set))
 
 
-def _whole_number(argument: str, value: Any) -> int:
+def check_rows(argument: str, value: Any) -> int:
+    """
+    Give a limit on rows as a number.
+
+    :param argument: the argument's name, for the message
+    :param value: what it holds
+    :raises InvalidInput: when it cannot be one
+    """
     return _number(argument, value, int, "a whole number, 0 or more")
 
 
-def _ratio(argument: str, value: Any) -> float:
+def check_ratio(argument: str, value: Any) -> float:
+    """
+    Give a limit on the part of the rows as a number.
+
+    :param argument: the argument's name, for the message
+    :param value: what it holds
+    :raises InvalidInput: when it cannot be one
+    """
     return _number(argument, value, float, "a number from 0 to 1, such as 0.05 for 5 %", most=1.0)
 
 

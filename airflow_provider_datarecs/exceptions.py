@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Iterator
+from typing import TYPE_CHECKING, Any, Callable, Iterator, TypeVar, cast
 
 from airflow_provider_datarecs.api import errors
 from airflow_provider_datarecs.compat import (
@@ -11,10 +12,13 @@ from airflow_provider_datarecs.compat import (
     AirflowException,
     AirflowFailException,
     AirflowSensorTimeout,
+    AirflowTaskTimeout,
 )
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.results import RunResult
+
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 class DataRecsConfigException(*CONFIG_EXCEPTIONS, AirflowFailException):  # type: ignore[misc]
@@ -42,15 +46,47 @@ class DataRecsRunNotSeen(AirflowSensorTimeout):
     """
 
 
-class DataRecsRowsUnmatched(AirflowFailException):
+class DataRecsRunUnsuccessful(AirflowFailException):
+    """
+    A run is over, and its end is not what the task needs: what the four kinds of it have in common.
+
+    An ``AirflowFailException``: the end of a run is final, so a retry of the task would see the same. Beside
+    the arguments it has ``run_id``, ``workspace_id``, ``job_id``, ``job_group_id`` (None for the other of the
+    two), ``status`` and ``error`` (as DataRecs gives it), for callbacks.
+
+    :param message: what has happened, and what to do
+    :param result: the run's result, as ``run_result``
+    :param url: where users look at the run, None where the connection has no ``console_url``
+    """
+
+    def __init__(self, message: str, *, result: RunResult | None = None, url: str | None = None) -> None:
+        super().__init__(message)
+        known: Any = result or {}
+        self.result: RunResult = known
+        self.url = url
+        self.run_id: str = known.get("run_id", "")
+        self.workspace_id: str = known.get("workspace_id", "")
+        self.job_id: str | None = known.get("job_id")
+        self.job_group_id: str | None = known.get("job_group_id")
+        self.status: str = known.get("status", "")
+        self.error: Any = known.get("error")
+
+
+class DataRecsRunFailed(DataRecsRunUnsuccessful):
+    """A run is FAILED."""
+
+
+class DataRecsRunCancelled(DataRecsRunUnsuccessful):
+    """A run is CANCELLED."""
+
+
+class DataRecsRowsUnmatched(DataRecsRunUnsuccessful):
     """
     A run is COMPLETED, and more rows are unmatched than the task allows: the data do not agree.
 
-    An ``AirflowFailException``: a retry of the task would see the same run.
-
-    :param message: what is over which limit
-    :param run_id: the run's id
+    :param message: what is over which limit, and what to do
     :param result: the run's result, as ``run_result``
+    :param url: where users look at the run, None where the connection has no ``console_url``
     :param max_unmatched_rows: the task's limit, None if it has none
     :param max_unmatched_ratio: the task's limit, 0 to 1, None if it has none
     """
@@ -59,26 +95,22 @@ class DataRecsRowsUnmatched(AirflowFailException):
         self,
         message: str,
         *,
-        run_id: str = "",
         result: RunResult | None = None,
+        url: str | None = None,
         max_unmatched_rows: int | None = None,
         max_unmatched_ratio: float | None = None,
     ) -> None:
-        super().__init__(message)
-        self.run_id = run_id
-        self.result: RunResult = result or {}  # type: ignore[assignment]
+        super().__init__(message, result=result, url=url)
         self.max_unmatched_rows = max_unmatched_rows
         self.max_unmatched_ratio = max_unmatched_ratio
 
 
-class DataRecsCountsMissing(AirflowFailException):
-    """
-    A task has a limit on unmatched rows, and the run does not tell: whether the data agree is unknown.
-
-    An ``AirflowFailException``: a retry of the task would see the same run.
-    """
+class DataRecsCountsMissing(DataRecsRunUnsuccessful):
+    """A task has a limit on unmatched rows, and the run does not tell: whether the data agree is unknown."""
 
 
+# What a task may end with; the last two are no AirflowExceptions on every Airflow.
+_OUTCOMES: tuple[type[BaseException], ...] = (AirflowException, AirflowTaskTimeout, *CONFIG_EXCEPTIONS)
 ABOUT_THE_CONNECTION = (errors.RequestError, errors.InvalidSettings)
 
 # The first that fits counts; anything else is a plain AirflowException, which a retry of the task may cure.
@@ -136,7 +168,38 @@ def as_airflow_exceptions(conn_id: str) -> Iterator[None]:
     try:
         yield
     except errors.DataRecsError as error:
-        raise _class_for(error)(message_of(error, conn_id)) from error
+        # Whatever the causes said is in its message.
+        raise _class_for(error)(message_of(error, conn_id)) from None
+
+
+def told_once(method: Method) -> Method:
+    """
+    Make what this provider raises from a task's method show its message alone, in one traceback.
+
+    What is none of its own, such as a failure of Airflow's or of this provider's code, keeps its traceback
+    and its causes.
+
+    :param method: the task's method, which Airflow calls
+    """
+
+    @functools.wraps(method)
+    def tell_once(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return method(*args, **kwargs)
+        except _OUTCOMES as error:
+            if not _is_raised_here(error):
+                raise
+            raise error.with_traceback(None) from None
+
+    return cast("Method", tell_once)
+
+
+def _is_raised_here(error: BaseException) -> bool:
+    raised_at = error.__traceback__
+    while raised_at is not None and raised_at.tb_next is not None:
+        raised_at = raised_at.tb_next
+    module = raised_at.tb_frame.f_globals.get("__name__", "") if raised_at else ""
+    return module.partition(".")[0] == __name__.partition(".")[0]
 
 
 def _class_for(error: errors.DataRecsError) -> type[Exception]:

@@ -68,6 +68,7 @@ def get_provider_info() -> dict[str, Any]:
         "versions": [__version__],
         # Where the class is defined: Airflow 2 takes no other.
         "extra-links": ["airflow.provider.datarecs.links.run.DataRecsRunLink"],
+        "cli": ["airflow.provider.datarecs.cli.get_commands"],
         "connection-types": [
             {
                 "connection-type": CONN_TYPE,

@@ -14,6 +14,9 @@ except ImportError:  # Airflow 2
     from airflow.models.dag import DAG
 
 WORKSPACE_ID = "ws_staging"
+# Airflow's pages show the job's name in place of a number. As a default argument, since Airflow before 2.9
+# does not know it.
+BY_NAME = {"map_index_template": "{{ ti.xcom_pull(task_ids='list_jobs', key='jobs')[ti.map_index]['name'] }}"}
 
 
 def job_id_of(job):
@@ -36,11 +39,13 @@ with DAG(
     # Each operator returns its main value, so that the next can be mapped over it.
     trigger = TriggerJobRunOperator.partial(
         task_id="trigger",
+        default_args=BY_NAME,
         workspace_id=WORKSPACE_ID,
     ).expand_kwargs(list_jobs.output.map(job_id_of))
 
     JobRunSensor.partial(
         task_id="wait",
+        default_args=BY_NAME,
         workspace_id=WORKSPACE_ID,
         poke_interval=30,
         timeout=7200,

@@ -1,4 +1,4 @@
-"""Start a job by its ids, with a label that tells the nights apart at DataRecs."""
+"""Start a job by its ids, with a label that tells the nights apart at DataRecs, and no other run has."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ with DAG(
         task_id="trigger",
         job_id="job_daily_balance",
         workspace_id="ws_production",
-        run_label="nightly {{ run_id }}",
+        run_label="nightly {{ run_id }} {{ dag_run.start_date }} {{ ti.max_tries - task.retries }}",
+        unique_label=True,  # no other run has this label, so that one whose answer is lost is found by it
     )
 
     wait = JobRunSensor(

@@ -176,7 +176,7 @@ class DataRecsClient:
         return await self._request(
             Request("GET", self._url(target, contract.RUNS, run_id)),
             lambda call, answer: read_run(call, answer, target, run_id),
-            what=f"run {run_id!r} of {target}",
+            what=target.name_run(run_id),
         )
 
     async def cancel_run(self, target: Target, run_id: str, *, reason: str) -> bool:
@@ -192,7 +192,7 @@ class DataRecsClient:
         url = self._url(target, contract.RUNS, run_id, contract.CANCEL)
         request = Request("POST", url, body={contract.REASON: reason})
         try:
-            await self._request(request, lambda _call, _answer: None, what=f"run {run_id!r} of {target}")
+            await self._request(request, lambda _call, _answer: None, what=target.name_run(run_id))
         except (AnsweredWithError, ForeignAnswer) as error:
             # Whoever says it: where there is no such call, a gateway may be what answers.
             if error.status in contract.CANCEL_NOT_OFFERED:

@@ -55,6 +55,7 @@ COMPLETED_AT: Final = "completed_at"  # D
 ERROR: Final = "error"  # D
 COUNTS: Tuple[Literal["rows_processed", "rows_matched", "rows_unmatched"], ...]
 COUNTS = (ROWS_PROCESSED, ROWS_MATCHED, ROWS_UNMATCHED)
+NAMES = ("workspace_name", "job_name", "job_group_name")  # A: what a run may say it is of, beside the ids
 RUN_ID_KEYS = (RUN_ID, ID)  # A: what a run's id is called; where there are both, either is taken for it
 JOB_RUN_KEYS = (RUNS, "job_runs")  # A: where a group run may carry its job runs
 RUN_ENVELOPES = (RUN, "data")  # A: where the answer to a start has the run's id, if not at the top
@@ -113,6 +114,7 @@ RATE_LIMIT_WINDOW = 60.0  # D: seconds; fixed or sliding, which no document says
 RETRY_AFTER = "Retry-After"  # D: seconds or an HTTP date
 RATE_LIMIT_REMAINING = "X-RateLimit-Remaining"  # D
 RATE_LIMIT_RESET = "X-RateLimit-Reset"  # D
+RATE_LIMIT_HEADERS = (RATE_LIMIT_REMAINING, RATE_LIMIT_RESET)  # D: on every answer
 EPOCH_FROM = 10**9  # A: a reset above this is epoch seconds, below it seconds left
 
 # --- Webhooks ---------------------------------------------------------------------------------------------

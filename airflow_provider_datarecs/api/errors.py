@@ -10,6 +10,7 @@ What can go wrong between this provider and DataRecs, told apart by what it mean
         Unforeseen                  a mistake in this provider; says nothing of a run
         RequestError                a request got no answer that helps
             NeverArrived            DataRecs did not get it: a start has started nothing
+                NameUnresolved      the same: no address is known for the name in Host
             MaybeArrived            DataRecs may have got it: a start may have started a run
                 UnreadableAnswer    the same, and something answered, in another way than DataRecs does
                     ForeignAnswer   the same, with an error, as of a gateway
@@ -94,8 +95,16 @@ class NeverArrived(RequestError):
     """The request provably did not reach DataRecs: no connection was made. It started nothing."""
 
 
+class NameUnresolved(NeverArrived):
+    """The name in the connection's Host has no address, as far as this machine knows."""
+
+
 class MaybeArrived(RequestError):
     """The request may have reached DataRecs, but its answer is lost: a timeout or a dropped connection."""
+
+
+# The first words of a message about an answer in which nothing looks like DataRecs.
+WRONG_HOST = "the connection's Host may not be the URL of the DataRecs API"
 
 
 class UnreadableAnswer(MaybeArrived):

@@ -8,6 +8,7 @@ from airflow_provider_datarecs.api import contract
 from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.api.errors import InvalidInput, NameNotFound, NameNotUnique
 from airflow_provider_datarecs.api.parsing import id_text
+from airflow_provider_datarecs.api.similar import did_you_mean, listed
 from airflow_provider_datarecs.api.targets import Target, check_id, check_text
 
 if TYPE_CHECKING:
@@ -38,9 +39,12 @@ async def find_job(client: DataRecsClient, *, workspace_name: str, job_name: str
 def _only(noun: str, name: str, items: list[dict[str, Any]], where: str) -> str:
     ids = [id_text(item.get(contract.ID)) for item in items if item.get(contract.NAME) == name]
     if not ids:
-        names = sorted({str(item.get(contract.NAME)) for item in items})
-        there = ", ".join(repr(one) for one in names) or f"no {noun.lower()} at all"
-        raise NameNotFound(f"{noun} '{name}' not found{where}. There is: {there}. Names are case-sensitive.")
+        names = {str(item.get(contract.NAME)) for item in items}
+        there = listed(name, names) or f"no {noun.lower()} at all"
+        meant = did_you_mean(name, names) or "."
+        raise NameNotFound(
+            f"{noun} '{name}' not found{where}{meant} There is: {there}. Names are case-sensitive."
+        )
     if len(ids) > 1:
         raise NameNotUnique(
             f"Multiple {noun.lower()}s named '{name}' found{where}: {', '.join(map(str, ids))}. "

@@ -11,6 +11,7 @@ from typing import Any, Mapping
 from airflow_provider_datarecs.api import contract
 from airflow_provider_datarecs.api.bodies import decoded, loads, shown, whole_characters
 from airflow_provider_datarecs.api.errors import (
+    WRONG_HOST,
     AnsweredWithError,
     Forbidden,
     ForeignAnswer,
@@ -50,8 +51,7 @@ def read(call: str, what: str, status: int, headers: Mapping[str, str], body: by
         return loads(body) if body.strip() else None
     except (ValueError, RecursionError) as error:
         raise UnreadableAnswer(
-            call,
-            f"{_answer(status, headers)} is not JSON but {shown(body)}; is Host the URL of the DataRecs API?",
+            call, f"{WRONG_HOST}: {_answer(status, headers)} is not JSON but {shown(body)}"
         ) from error
 
 
@@ -84,14 +84,21 @@ def error_for(call: str, what: str, status: int, headers: Mapping[str, str], bod
     if _own_error(body) is None:
         # Gateways, firewalls and proxies say such things in passing. An empty 401 may well be DataRecs's:
         # to wait on in vain costs less than to end every wait over a gateway's bad minute.
-        key = ", and is the API key valid" if status == HTTPStatus.UNAUTHORIZED else ""
+        key = ", or the API key is not valid" if status == HTTPStatus.UNAUTHORIZED else ""
         return ForeignAnswer(
             call,
             status,
-            f"{_answer(status, headers)} is not an error as DataRecs gives it but {shown(body)}; is Host the "
-            f"URL of the DataRecs API{key}?",
+            f"{WRONG_HOST}{key}: {_answer(status, headers)} is not an error as DataRecs gives it but "
+            f"{shown(body)}",
         )
-    return _refusal(call, what, status, error_message(body))
+    error = _refusal(call, what, status, error_message(body))
+    is_odd = status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED)
+    if is_odd and not any(_header(headers, name, "") for name in contract.RATE_LIMIT_HEADERS):
+        # Any other API says so of our paths, in words like DataRecs's.
+        is_documented = isinstance(error, NotFound)  # words that must come first
+        told = f"{error.problem}; {WRONG_HOST}" if is_documented else f"{WRONG_HOST}: {error.problem}"
+        return type(error)(call, status, told)
+    return error
 
 
 def _refusal(call: str, what: str, status: int, said: str) -> AnsweredWithError:
@@ -203,7 +210,7 @@ def page(call: str, answer: Any) -> Page:
         else next((envelope[key] for key in contract.LIST_KEYS if isinstance(envelope.get(key), list)), None)
     )
     if items is None or not all(isinstance(item, dict) for item in items):
-        raise UnreadableAnswer(call, f"a list of objects was expected, not {shown(answer)}")
+        raise UnreadableAnswer(call, f"{WRONG_HOST}: a list of objects was expected, not {shown(answer)}")
     cursor, next_url = envelope.get(contract.NEXT_CURSOR), envelope.get(contract.NEXT_URL)
     return Page(
         items=[snake_keys(item) for item in items],

@@ -60,7 +60,18 @@ class RunResult(JobRunResult, total=False):
     """
     How a run of a job or of a job group stands: what ``run_result`` holds.
 
-    The fields are those of :class:`.JobRunResult`; ``runs`` is there for a job group alone.
+    The fields are those of :class:`.JobRunResult`, and whose result it is: ``run_id``, ``workspace_id`` and
+    ``job_id`` or ``job_group_id``; ``job_name``, ``job_group_name`` and ``workspace_name`` only where
+    DataRecs gives them. ``runs`` is there for a job group alone. ``agreed`` is there only where the task has
+    a limit on unmatched rows: whether the data agree, None where nobody can say.
     """
 
+    run_id: str
+    workspace_id: str
+    job_id: str
+    job_group_id: str
+    workspace_name: str
+    job_name: str
+    job_group_name: str
     runs: List[RunOfGroup]
+    agreed: Optional[bool]

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from airflow_provider_datarecs.api.targets import Target
 
 LONGEST_ERROR = 10_000  # characters of a run's error that are kept
+LONGEST_NAME = 250  # characters of a name that are kept
 DEEPEST_ERROR = 20  # levels of one that is an object
 LONGEST_ODD = 60  # characters of one of these that are kept
 MOST_ROWS = 2**63 - 1  # more cannot be passed on by Airflow
@@ -88,7 +89,7 @@ def read_run(call: str, answer: Any, target: Target, run_id: str) -> Run:
         raise UnreadableAnswer(
             call,
             f"the answer is about run {ids} of {target.kind.noun} "
-            f"{id_text(item.get(target.kind.id_field))!r}, not {run_id!r} of {target}",
+            f"{id_text(item.get(target.kind.id_field))!r}, not {target.name_run(run_id)}",
         )
     return run
 
@@ -104,9 +105,11 @@ def run_from(item: Mapping[str, Any], target: Target, run_id: str | None = None)
     ids, owner = run_ids(item), item.get(target.kind.id_field)
     if not ids or run_id not in (None, *ids) or id_text(owner) not in (None, target.id):
         return None
-    is_job = target.kind is TargetKind.JOB
-    result = cast("RunResult", _job_result(item)) if is_job else _group_result(item)
-    return Run(id=run_id or ids[0], status=result[STATUS], result=result, item=item)
+    run_id = run_id or ids[0]
+    shown = _job_result(item) if target.kind is TargetKind.JOB else _group_result(item)
+    names = {key: item[key][:LONGEST_NAME] for key in contract.NAMES if isinstance(item.get(key), str)}
+    result = cast("RunResult", {**target.ids_of(run_id), **names, **shown})
+    return Run(id=run_id, status=result[STATUS], result=result, item=item)
 
 
 def _is_whole(item: Mapping[str, Any], result: JobRunResult) -> bool:
@@ -147,7 +150,7 @@ def _group_result(item: Mapping[str, Any]) -> RunResult:
     own[STARTED_AT] = own[STARTED_AT] or _pick(min, (run[STARTED_AT] for run in runs))
     own[COMPLETED_AT] = own[COMPLETED_AT] or _pick(max, (run[COMPLETED_AT] for run in runs))
     own[ERROR] = own[ERROR] or next((run[ERROR] for run in runs if run[ERROR]), None)
-    return RunResult(**own, runs=runs)
+    return cast("RunResult", {**own, RUNS: runs})
 
 
 def _run_of_group(item: Mapping[str, Any]) -> RunOfGroup:

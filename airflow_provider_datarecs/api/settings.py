@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 import json
 import re
@@ -14,6 +13,7 @@ from airflow_provider_datarecs.api import contract, tls
 from airflow_provider_datarecs.api.errors import InvalidSettings
 from airflow_provider_datarecs.api.proxies import Proxy, proxy_for
 from airflow_provider_datarecs.api.rate_limit import RateLimitConfig
+from airflow_provider_datarecs.api.similar import did_you_mean
 from airflow_provider_datarecs.api.urls import DEFAULT_PORTS, MAX_PORT, ascii_host
 
 if TYPE_CHECKING:
@@ -201,8 +201,7 @@ def _is_prefixed(name: Any) -> bool:
 def _notes(extra: Mapping[str, Any]) -> Iterator[str]:
     for name in extra:
         if name not in EXTRAS:
-            similar = difflib.get_close_matches(name.lower().replace("-", "_"), EXTRAS, n=1)
-            meant = f"; did you mean {similar[0]!r}?" if similar else f"; there are {', '.join(EXTRAS)}"
+            meant = did_you_mean(name, EXTRAS) or f"; there are {', '.join(EXTRAS)}"
             yield f"the extra {name!r} means nothing to this provider{meant}"
 
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, AsyncIterator, Callable, Mapping
+from typing import TYPE_CHECKING, Any, AsyncIterator, Callable, FrozenSet, Mapping
 
 from airflow_provider_datarecs.api import contract
 from airflow_provider_datarecs.api.errors import (
@@ -47,12 +47,14 @@ class StartRequest:
     :param label: the run's label, None for none
     :param is_label_unique: whether no other start request has this label, so that it proves whose a run is
     :param since: epoch seconds before which no run of this request can have begun, None where unknown
+    :param not_these: ids of runs that are none of this request, whenever they began
     """
 
     key: str
     label: str | None = None
     is_label_unique: bool = False
     since: float | None = None
+    not_these: FrozenSet[str] = frozenset()
 
     @property
     def not_before(self) -> float:
@@ -154,7 +156,7 @@ class _Start:
             again = str(error).rstrip(".")
             raise self._uncertain(f". It was sent again, without success: {again}") from error
         label = f", label {request.label!r}" if request.label else ""
-        log.info("Started run %s of %s%s", run_id, self._target, label)
+        log.info("Started %s%s", self._target.name_run(run_id), label)
         return run_id
 
     async def _find_lost(self, lost: RunMayHaveStarted, sent: float) -> str:
@@ -197,7 +199,7 @@ async def find_in_history(
         await asyncio.sleep(unseen_for)
         found = await _read_history(client, target, request)
     if found.run_id is not None:
-        log.info("Run %s of %s carries this task's label: adopted", found.run_id, target)
+        log.info("Adopted %s, which carries this task's label", target.name_run(found.run_id))
     return found
 
 
@@ -226,13 +228,19 @@ async def _read_history(client: DataRecsClient, target: Target, request: StartRe
     others: dict[str, None] = {}
     history = _History(client, target, request)
     async for item in history.runs():
-        run_id = next(iter(run_ids(item)), None)
+        ids = run_ids(item)
+        if not request.not_these.isdisjoint(ids):
+            continue
+        run_id = next(iter(ids), None)
         is_mine = request.is_label_unique and request.label and item.get(contract.RUN_LABEL) == request.label
-        (mine if is_mine and run_id else others)[run_id or "one without an id"] = None
+        if is_mine and run_id:
+            mine[run_id] = None
+        else:
+            others[repr(run_id) if run_id else "one without an id"] = None
     if len(mine) == 1:
         return HistoryMatch(run_id=next(iter(mine)))
     if mine:
-        return HistoryMatch(doubt=f"several runs carry its label: {', '.join(mine)}")
+        return HistoryMatch(doubt=f"several runs carry its label: {', '.join(map(repr, mine))}")
     if others:
         return HistoryMatch(doubt=f"of its runs since then each could be it: {', '.join(list(others)[:10])}")
     return (

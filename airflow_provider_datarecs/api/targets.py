@@ -34,6 +34,26 @@ class Target:
     def __str__(self) -> str:
         return f"{self.kind.noun} {self.id!r} in workspace {self.workspace_id!r}"
 
+    def name_run(self, run_id: str) -> str:
+        """
+        Name a run as every message and log line does.
+
+        :param run_id: the run's id
+        """
+        return f"run {run_id!r} of {self}"
+
+    def ids_of(self, run_id: str) -> dict[str, str]:
+        """
+        Give the ids of a run, by the names that users know them by.
+
+        :param run_id: the run's id
+        """
+        return {
+            contract.RUN_ID: run_id,
+            self.kind.id_field: self.id,
+            contract.WORKSPACE_ID: self.workspace_id,
+        }
+
 
 def check_text(argument: str, value: Any) -> str:
     """

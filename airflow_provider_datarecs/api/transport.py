@@ -6,6 +6,7 @@ import asyncio
 import functools
 import inspect
 import logging
+import socket
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Mapping
 from urllib.parse import urlsplit
@@ -20,6 +21,7 @@ from airflow_provider_datarecs.api.bodies import ASKED_ENCODING, MAX_ANSWER
 from airflow_provider_datarecs.api.errors import (
     DataRecsError,
     MaybeArrived,
+    NameUnresolved,
     NeverArrived,
     UnreadableAnswer,
 )
@@ -36,6 +38,8 @@ log = logging.getLogger(__name__)
 LONGEST_HEADER = 256 * 1024  # bytes of one header, or of the status line; gateways send a few thousand
 MOST_HEADERS = 1000  # of one answer
 EXPECTED = (aiohttp.ClientError, asyncio.TimeoutError, OSError)  # what a network does to a request
+# What OpenSSL, old and new, says of an answer that is no TLS.
+NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL", "HTTP_REQUEST"})
 USER_AGENT = f"apache-airflow-provider-datarecs/{__version__}"
 
 
@@ -149,7 +153,7 @@ class Transport:
             reason = (str(error) or type(error).__name__) if is_expected else self.unforeseen(call, error)
             if sending.is_begun:
                 raise MaybeArrived(call, f"no answer from {settings.base_url}: {reason}") from error
-            raise NeverArrived(call, f"no connection to {settings.base_url}: {reason}") from error
+            raise _no_connection(call, settings, error, reason) from error
 
     def unforeseen(self, call: str, error: Exception) -> str:
         """
@@ -189,6 +193,22 @@ class Transport:
             trace_configs=[_tracing()],
             **_session_limits(),
         )
+
+
+def _no_connection(call: str, settings: ClientSettings, error: Exception, reason: str) -> NeverArrived:
+    """Make the error of a request for which there was no connection, with what to do about it."""
+    problem, cause = f"no connection to {settings.base_url}: {reason}", getattr(error, "os_error", error)
+    if getattr(cause, "reason", None) in NO_TLS:
+        return NeverArrived(
+            call,
+            f"{problem}. https was spoken to a port that does not speak it. If it speaks plain http, write "
+            "http:// before the Host, in a URI datarecs://http://:key@host:port",
+        )
+    if isinstance(cause, socket.gaierror) and not settings.proxy:
+        return NameUnresolved(
+            call, f"{problem}. The name in it has no address here: look at the connection's Host"
+        )
+    return NeverArrived(call, problem)
 
 
 async def _read_body(call: str, response: aiohttp.ClientResponse) -> bytes:

@@ -73,6 +73,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AIRFLOW_VERSION",
+    "CLEARS_ARE_COUNTED",
     "CONFIG_EXCEPTIONS",
     "KILLED_TASKS_GO_ON",
     "SERVER_IS_ASGI",
@@ -97,12 +98,15 @@ __all__ = [
     "get_xcom",
     "is_deferral_timeout",
     "is_mapped_argument",
+    "is_unmapped",
     "load_stats",
     "resume_margin",
     "set_outlet_extra",
     "task_state_store",
 ]
 
+# Before 2.10 a task that is cleared while it is deferred keeps the number of its try.
+CLEARS_ARE_COUNTED = AIRFLOW_VERSION >= (2, 10)
 # 3.3 and later call on_kill() of a trigger; before, its cancellation is all that it learns.
 TRIGGERS_ARE_TOLD_OF_KILLS = AIRFLOW_VERSION >= (3, 3)
 # 3.x leaves a task 5 s after on_kill() has returned to the talk with Airflow that it came into; 2.x ends it.
@@ -151,6 +155,15 @@ def is_mapped_argument(value: Any) -> bool:
     :param value: an argument of a task, before it is rendered
     """
     return type(value).__name__ == "MappedArgument"  # whose module moves, and is not for others to import
+
+
+def is_unmapped(task: BaseOperator) -> bool:
+    """
+    Say whether a task was made of a mapped one, to run it, rather than by a DAG file.
+
+    :param task: the task
+    """
+    return bool(getattr(task, "_BaseOperator__from_mapped", False))
 
 
 def set_outlet_extra(outlets: Any, context: Context, extra: dict[str, Any]) -> None:

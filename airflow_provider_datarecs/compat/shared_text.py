@@ -106,7 +106,7 @@ def _supervisor() -> Any:
 
 def _read_from_supervisor(supervisor: Any, name: str, known: int) -> Shared | None:
     from airflow.sdk.exceptions import ErrorType
-    from airflow.sdk.execution_time.comms import ErrorResponse, GetVariable
+    from airflow.sdk.execution_time.comms import ErrorResponse, GetVariable, PutVariable
 
     key: str | None = name
     if KEYS_CAN_BE_LISTED:
@@ -117,6 +117,9 @@ def _read_from_supervisor(supervisor: Any, name: str, known: int) -> Shared | No
     answer = supervisor.send(GetVariable(key=key))
     if isinstance(answer, ErrorResponse):
         if answer.error == ErrorType.VARIABLE_NOT_FOUND:  # none yet, or changed just now
+            if not KEYS_CAN_BE_LISTED:
+                # Else Airflow would log an error each second until there is one.
+                supervisor.send(PutVariable(key=name, value=_written(Shared(0, "")), description=None))
             return None
         raise Unreadable(f"Airflow could not give the Variable {key}: {answer.error}")
     return _parsed(answer.value or "")
@@ -159,18 +162,12 @@ def _has_changed(
 ) -> bool:
     """Change a text unless others do at the same time, and say whether that was so."""
     from airflow.models.variable import Variable
-    from sqlalchemy import delete, insert, update
-    from sqlalchemy.exc import IntegrityError
+    from sqlalchemy import delete, update
 
     table: Any = Variable.__table__  # past what masks each value that is read, for ever
     rows = _rows(session, name)
     if not rows:
-        first = {"key": _key(name, 0), "val": _written(Shared(0, ""))}
-        try:
-            session.execute(insert(table).values(**first, description=description, is_encrypted=False))
-            session.commit()
-        except IntegrityError:
-            session.rollback()
+        _insert_empty(session, name, description)
         return False  # the next attempt sees whether others have made one as well
     key, value = max(rows, key=lambda row: _parsed(row[1]))
     before = _parsed(value)
@@ -178,10 +175,12 @@ def _has_changed(
     text = change_of(Shared(version, before.text))
     if text is None:
         return True
+    # A user may have saved it on the page of Variables, and Airflow 3.0 to 3.2 for who reads it: encrypted.
+    more = {"description": description, "is_encrypted": False}
     done: Any = session.execute(
         update(table)
         .where(table.c.key == key, table.c.val == value)
-        .values(key=_key(name, version), val=_written(Shared(version, text)))
+        .values(key=_key(name, version), val=_written(Shared(version, text)), **more)
     )
     if done.rowcount != 1:
         session.rollback()
@@ -192,6 +191,20 @@ def _has_changed(
         session.execute(delete(table).where(table.c.key.in_(empty)))
     session.commit()
     return True
+
+
+def _insert_empty(session: Session, name: str, description: str) -> None:
+    from airflow.models.variable import Variable
+    from sqlalchemy import insert
+    from sqlalchemy.exc import IntegrityError
+
+    table: Any = Variable.__table__
+    first = {"key": _key(name, 0), "val": _written(Shared(0, ""))}
+    try:
+        session.execute(insert(table).values(**first, description=description, is_encrypted=False))
+        session.commit()
+    except IntegrityError:  # another process has
+        session.rollback()
 
 
 # --- rows -------------------------------------------------------------------------------------------------

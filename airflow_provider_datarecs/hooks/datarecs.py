@@ -92,7 +92,7 @@ class DataRecsHook(ApiCalls, BaseHook):
                 f"{error}. Create connection {self.conn_id!r} of type {self.conn_type!r}: Host is the URL of "
                 "the DataRecs API, API Key (its password) the key from DataRecs. Airflow says the same of "
                 "one that it cannot read: its fields must be text, and the parts of a URI be URL-encoded."
-            ) from error
+            ) from None
         conn_type = str(connection.conn_type or "").strip()  # some secrets backends keep none
         if conn_type.lower() not in ("", self.conn_type):
             raise InvalidSettings(
@@ -152,7 +152,9 @@ class DataRecsHook(ApiCalls, BaseHook):
         try:
             return console_link(console_url, target, run_id) if console_url else None
         except InvalidSettings as error:
-            self.log.warning("Connection %s makes no link to run %s: %s", self.conn_id, run_id, error)
+            self.log.warning(
+                "Connection %s makes no link to %s: %s", self.conn_id, target.name_run(run_id), error
+            )
             return None
 
     def target(self, kind: TargetKind, target_id: str, workspace_id: str) -> Target:

@@ -10,9 +10,11 @@ from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.api.targets import check_choice
 from airflow_provider_datarecs.choices import FAIL, ON_UNCERTAIN, RETRY
 from airflow_provider_datarecs.compat import AirflowException, BaseOperator
-from airflow_provider_datarecs.exceptions import DataRecsRunUncertain, as_airflow_exceptions
+from airflow_provider_datarecs.exceptions import DataRecsRunUncertain, as_airflow_exceptions, told_once
+from airflow_provider_datarecs.mixins.arguments import ArgumentsMixin
 from airflow_provider_datarecs.mixins.hook import HookMixin
 from airflow_provider_datarecs.mixins.lineage import LineageMixin
+from airflow_provider_datarecs.mixins.results import check_limits_ahead
 from airflow_provider_datarecs.operators.start_state import StartState, Try
 from airflow_provider_datarecs.provider_info import DEFAULT_CONN_ID
 
@@ -20,11 +22,12 @@ if TYPE_CHECKING:
     from airflow_provider_datarecs.api.start import StartRequest
     from airflow_provider_datarecs.api.targets import Target
     from airflow_provider_datarecs.compat import Context
+    from airflow_provider_datarecs.mixins.results import ResultMixin
 
 LABEL_PART = 60  # characters of a DAG's or task's id that go into a label
 
 
-class DataRecsOperator(HookMixin, BaseOperator):
+class DataRecsOperator(ArgumentsMixin, HookMixin, BaseOperator):
     """
     Hold the connection of an operator.
 
@@ -48,7 +51,9 @@ class StartRunOperator(LineageMixin, DataRecsOperator):
     """
 
     kind: ClassVar[TargetKind] = TargetKind.JOB
+    starts_runs: ClassVar[bool] = True
     operator_extra_links = (DataRecsRunLink(),)
+    _judged_by: str | None = None
 
     def __init__(
         self,
@@ -63,12 +68,21 @@ class StartRunOperator(LineageMixin, DataRecsOperator):
         self.unique_label = unique_label
         self.on_uncertain = on_uncertain
 
+    def check_limits_of(self, result: ResultMixin) -> None:
+        """
+        Have this task check, before it starts a run, the limits that the run's result is held against.
+
+        :param result: the task of the same DAG that has them
+        """
+        self._judged_by = result.task_id
+
     @property
     def ids(self) -> dict[str, Any]:
         """The run's ids, as XComs to make a sensor with: ``JobRunSensor(task_id="wait", **trigger.ids)``."""
         output: Any = self.output
         return {key: output[key] for key in (self.kind.id_field, "workspace_id", "run_id")}
 
+    @told_once
     def execute(self, context: Context) -> str:
         """
         Start the run, push its ids as XComs and return its id.
@@ -79,15 +93,17 @@ class StartRunOperator(LineageMixin, DataRecsOperator):
             check_choice("on_uncertain", self.on_uncertain, ON_UNCERTAIN)
         start_state = StartState(context, Try(context, self.retries or 0))
         request = self._start_request(context, start_state.key)
-        ids = start_state.ids
-        if ids:
-            self.log.info("Run %s was started by an earlier try of this task: %s", ids["run_id"], ids)
+        started = start_state.ids
+        if self._judged_by and not started:
+            check_limits_ahead(self.dag.get_task(self._judged_by), context)
+        ids = started or self._start(request, start_state)
+        target = self.hook.target(self.kind, ids[self.kind.id_field], ids["workspace_id"])
+        if started:
+            self.log.info("Started by an earlier try of this task: %s", target.name_run(ids["run_id"]))
         else:
-            ids = self._start(request, start_state)
             start_state.keep(ids)
         for key, value in ids.items():
             context["ti"].xcom_push(key=key, value=value)
-        target = self.hook.target(self.kind, ids[self.kind.id_field], ids["workspace_id"])
         self.push_link(context, target, ids["run_id"])
         self.note_run(target, ids["run_id"])
         return ids["run_id"]
@@ -114,7 +130,7 @@ class StartRunOperator(LineageMixin, DataRecsOperator):
             if sent_at is None:  # else an earlier try may have started one
                 start_state.forget()
             raise
-        return {"run_id": run_id, target.kind.id_field: target.id, "workspace_id": target.workspace_id}
+        return target.ids_of(run_id)
 
     def _find(self) -> Target:
         """Give the job or job group to run."""

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Sequence
 
 from airflow.provider.datarecs.links.run import DataRecsRunLink
 
 from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.choices import FAIL
 from airflow_provider_datarecs.compat import AirflowException
+from airflow_provider_datarecs.exceptions import told_once
 from airflow_provider_datarecs.mixins.lineage import LineageMixin
 from airflow_provider_datarecs.mixins.results import ResultMixin
 from airflow_provider_datarecs.operators.base import DataRecsOperator
-from airflow_provider_datarecs.polling import events
+from airflow_provider_datarecs.provider_info import DEFAULT_CONN_ID
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.results import RunResult
@@ -25,7 +26,7 @@ class GetJobRunResultOperator(LineageMixin, ResultMixin, DataRecsOperator):
 
     Pushes the XCom ``run_result`` and returns it: a dict with ``status`` (COMPLETED, FAILED or CANCELLED),
     ``rows_processed``, ``rows_matched``, ``rows_unmatched`` (None where DataRecs gives no count),
-    ``started_at``, ``completed_at`` (ISO 8601) and ``error`` (as DataRecs gives it).
+    ``started_at``, ``completed_at`` (ISO 8601) and ``error`` (as DataRecs gives it), beside the run's ids.
 
     :param job_id: the job's id (templated)
     :param workspace_id: the id of the job's workspace (templated)
@@ -33,10 +34,10 @@ class GetJobRunResultOperator(LineageMixin, ResultMixin, DataRecsOperator):
     :param max_unmatched_rows: how many rows may be unmatched (templated), 0 or more, default any number
     :param max_unmatched_ratio: which part of the processed rows may be unmatched (templated), 0 to 1, default
         any
-    :param on_unmatched: what becomes of the task where that is exceeded: ``fail``, the default, without
-        retries; ``skip``; or ``warn``, which logs it and succeeds
+    :param on_unmatched: what becomes of the task where that is exceeded (templated): ``fail``, the default,
+        without retries; ``skip``; or ``warn``, which logs it and succeeds
     :param outlets: assets, or datasets before Airflow 3, which are updated when the task succeeds; the event
-        has the result as its extra from Airflow 2.10 on
+        has the result as its extra from Airflow 2.10 on. Default none
     :param conn_id: the DataRecs connection (templated), default ``datarecs_default``
     :raises AirflowFailException: when an id cannot be one, before anything is sent, or when the API key
         lacks a permission; the task is not retried
@@ -54,8 +55,10 @@ class GetJobRunResultOperator(LineageMixin, ResultMixin, DataRecsOperator):
         "run_id",
         "max_unmatched_rows",
         "max_unmatched_ratio",
+        "on_unmatched",
         "conn_id",
     )
+    kind: ClassVar[TargetKind] = TargetKind.JOB
     operator_extra_links = (DataRecsRunLink(),)
 
     def __init__(
@@ -67,16 +70,20 @@ class GetJobRunResultOperator(LineageMixin, ResultMixin, DataRecsOperator):
         max_unmatched_rows: int | str | None = None,
         max_unmatched_ratio: float | str | None = None,
         on_unmatched: str = FAIL,
+        outlets: Any = (),
+        conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(outlets=outlets, conn_id=conn_id, **kwargs)
         self.job_id = job_id
         self.workspace_id = workspace_id
         self.run_id = run_id
         self.max_unmatched_rows = max_unmatched_rows
         self.max_unmatched_ratio = max_unmatched_ratio
         self.on_unmatched = on_unmatched
+        self.check_arguments()
 
+    @told_once
     def execute(self, context: Context) -> RunResult:
         """
         Get the result, push it as an XCom, judge it and return it.
@@ -85,14 +92,13 @@ class GetJobRunResultOperator(LineageMixin, ResultMixin, DataRecsOperator):
         :raises AirflowException: when the run is not finished
         """
         self.read_limits()  # before a request is spent
-        job = self.hook.target(TargetKind.JOB, self.job_id, self.workspace_id)
+        job = self.hook.target(self.kind, self.job_id, self.workspace_id)
         run = self.hook.call(lambda client: client.get_run(job, self.run_id))
         self.push_link(context, job, run.id)
         self.note_run(job, run.id, run.result)
         if not run.is_finished:
             raise AirflowException(
-                f"Run {run.id!r} of {job} is not finished (status {run.status or 'unknown'}), so it has "
-                "no result yet. Wait for it with a JobRunSensor first."
+                f"Not finished (status {run.status or 'unknown'}), so it has no result yet: "
+                f"{job.name_run(run.id)}. Wait for it with a JobRunSensor first."
             )
-        self.log.info("Run %s of %s is %s", run.id, job, events.describe(run.result))
         return self.give(context, job, run.id, run.result)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Sequence
 
+from airflow_provider_datarecs.exceptions import told_once
 from airflow_provider_datarecs.operators.base import DataRecsOperator
+from airflow_provider_datarecs.provider_info import DEFAULT_CONN_ID
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.compat import Context
@@ -27,12 +29,17 @@ class ListJobsOperator(DataRecsOperator):
     """
 
     template_fields: Sequence[str] = ("workspace_id", "conn_id")
+    may_be_none = ("workspace_id",)
 
-    def __init__(self, *, workspace_id: str | None = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(
+        self, *, workspace_id: str | None = None, conn_id: str = DEFAULT_CONN_ID, **kwargs: Any
+    ) -> None:
+        super().__init__(conn_id=conn_id, **kwargs)
         self.workspace_id = workspace_id
         self.all_workspaces = workspace_id is None
+        self.check_arguments()
 
+    @told_once
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """
         List the jobs, push them as an XCom and return them.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Sequence
 
+from airflow_provider_datarecs.exceptions import told_once
 from airflow_provider_datarecs.operators.base import DataRecsOperator
+from airflow_provider_datarecs.provider_info import DEFAULT_CONN_ID
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.compat import Context
@@ -26,6 +28,11 @@ class ListWorkspacesOperator(DataRecsOperator):
 
     template_fields: Sequence[str] = ("conn_id",)
 
+    def __init__(self, *, conn_id: str = DEFAULT_CONN_ID, **kwargs: Any) -> None:
+        super().__init__(conn_id=conn_id, **kwargs)
+        self.check_arguments()
+
+    @told_once
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """
         List the workspaces, push them as an XCom and return them.

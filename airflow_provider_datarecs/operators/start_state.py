@@ -124,7 +124,7 @@ class StartState:
 
         :param ids: its ids, as the task's XComs
         """
-        self._write_if_possible(f"run {ids['run_id']}; its XComs hold it", ids=ids)
+        self._write_if_possible(f"run {ids['run_id']!r}; its XComs hold it", ids=ids)
 
     def _write_if_possible(self, what: str, **more: Any) -> None:
         if self._store is None:

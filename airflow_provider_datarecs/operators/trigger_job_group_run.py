@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Sequence
 
 from airflow_provider_datarecs.api.contract import TargetKind
+from airflow_provider_datarecs.choices import FAIL
 from airflow_provider_datarecs.operators.base import StartRunOperator
+from airflow_provider_datarecs.provider_info import DEFAULT_CONN_ID
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.targets import Target
@@ -37,10 +39,27 @@ class TriggerJobGroupRunOperator(StartRunOperator):
     template_fields: Sequence[str] = ("job_group_id", "workspace_id", "run_label", "conn_id")
     kind = TargetKind.JOB_GROUP
 
-    def __init__(self, *, job_group_id: str, workspace_id: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(
+        self,
+        *,
+        job_group_id: str,
+        workspace_id: str,
+        run_label: str | None = None,
+        unique_label: bool = False,
+        on_uncertain: str = FAIL,
+        conn_id: str = DEFAULT_CONN_ID,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            run_label=run_label,
+            unique_label=unique_label,
+            on_uncertain=on_uncertain,
+            conn_id=conn_id,
+            **kwargs,
+        )
         self.job_group_id = job_group_id
         self.workspace_id = workspace_id
+        self.check_arguments()
 
     def _find(self) -> Target:
         return self.hook.target(self.kind, self.job_group_id, self.workspace_id)

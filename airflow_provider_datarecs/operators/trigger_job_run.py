@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Sequence
 
+from airflow_provider_datarecs.choices import FAIL
 from airflow_provider_datarecs.operators.base import StartRunOperator
+from airflow_provider_datarecs.provider_info import DEFAULT_CONN_ID
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.targets import Target
@@ -35,10 +37,27 @@ class TriggerJobRunOperator(StartRunOperator):
 
     template_fields: Sequence[str] = ("job_id", "workspace_id", "run_label", "conn_id")
 
-    def __init__(self, *, job_id: str, workspace_id: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(
+        self,
+        *,
+        job_id: str,
+        workspace_id: str,
+        run_label: str | None = None,
+        unique_label: bool = False,
+        on_uncertain: str = FAIL,
+        conn_id: str = DEFAULT_CONN_ID,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            run_label=run_label,
+            unique_label=unique_label,
+            on_uncertain=on_uncertain,
+            conn_id=conn_id,
+            **kwargs,
+        )
         self.job_id = job_id
         self.workspace_id = workspace_id
+        self.check_arguments()
 
     def _find(self) -> Target:
         return self.hook.target(self.kind, self.job_id, self.workspace_id)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Sequence
 
+from airflow_provider_datarecs.choices import FAIL
 from airflow_provider_datarecs.operators.base import StartRunOperator
+from airflow_provider_datarecs.provider_info import DEFAULT_CONN_ID
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.targets import Target
@@ -36,10 +38,27 @@ class TriggerJobRunByNameOperator(StartRunOperator):
 
     template_fields: Sequence[str] = ("workspace_name", "job_name", "run_label", "conn_id")
 
-    def __init__(self, *, workspace_name: str, job_name: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(
+        self,
+        *,
+        workspace_name: str,
+        job_name: str,
+        run_label: str | None = None,
+        unique_label: bool = False,
+        on_uncertain: str = FAIL,
+        conn_id: str = DEFAULT_CONN_ID,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            run_label=run_label,
+            unique_label=unique_label,
+            on_uncertain=on_uncertain,
+            conn_id=conn_id,
+            **kwargs,
+        )
         self.workspace_name = workspace_name
         self.job_name = job_name
+        self.check_arguments()
 
     def _find(self) -> Target:
         ids = self.hook.find_job(workspace_name=self.workspace_name, job_name=self.job_name)

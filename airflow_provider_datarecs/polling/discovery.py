@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List
 
 from airflow_provider_datarecs.api.errors import DataRecsError
 from airflow_provider_datarecs.api.parsing import Page
 from airflow_provider_datarecs.api.runs import Run, run_from
-from airflow_provider_datarecs.api.times import epoch_seconds
+from airflow_provider_datarecs.api.times import epoch_seconds, iso_utc
 from airflow_provider_datarecs.polling import config
+from airflow_provider_datarecs.polling.confirmation import Confirmation
+from airflow_provider_datarecs.polling.poller import poller_of
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.client import DataRecsClient
     from airflow_provider_datarecs.api.targets import Target
+    from airflow_provider_datarecs.polling.lookup import Answer
     from airflow_provider_datarecs.polling.poller import Poller
 
 RunsById = Dict[str, Run]
@@ -90,31 +96,122 @@ class EndedRuns:
             del self.told[run_id]
 
 
-async def find_next_run(poller: Poller, target: Target, first: Page, after: float) -> Run | None:
+@dataclass
+class NextRun:
     """
-    Give the run that was the first to begin after some time, None if none has.
+    Find the run of a job or job group that is the first to begin after some time.
 
-    :param poller: sends the requests for further pages, where the first does not reach back that far
+    ``problem`` is why its runs could not be seen the last time, None if they were; ``is_refused`` whether
+    that ends the wait for it.
+
     :param target: the job or job group
-    :param first: the first page of the runs
     :param after: the time in epoch seconds
-    :raises DataRecsError: when a further page cannot be had
+    :param log: the task's logger
     """
-    runs = await _read_until(
-        poller, target, first, lambda runs: any(_began_at(run) < after for run in runs.values())
-    )
-    return next_run_of(runs.values(), after)
+
+    target: Target
+    after: float
+    log: Any
+    problem: DataRecsError | None = None
+    is_refused: bool = False
+    _confirmation: Confirmation = field(default_factory=Confirmation)
+
+    def __str__(self) -> str:
+        return f"the next run of {self.target} from {iso_utc(self.after)} on"
+
+    async def wait(self, conn_id: str, interval: float, deadline: float) -> str | None:
+        """
+        Wait for it on the triggerer, and give its id, None where the time is over or DataRecs refuses.
+
+        :param conn_id: the connection's id
+        :param interval: seconds from one poll to the next
+        :param deadline: epoch seconds at which the wait ends
+        """
+        async with poller_of(conn_id) as poller:
+            poller.refresh_soon()
+            watch = poller.waits.watch(self.target, interval)
+            alarm = asyncio.get_running_loop().call_later(max(0.0, deadline - time.time()), watch.wake)
+            try:
+                while True:
+                    answer = await watch.next()
+                    run = await self._look(poller, answer)
+                    if run is not None:
+                        return run.id
+                    if answer is None or self.is_refused:
+                        return None
+            finally:
+                alarm.cancel()
+                poller.waits.end_watch(self.target, watch)
+
+    async def read(self, client: DataRecsClient) -> str | None:
+        """
+        Look for it once in a process of its own, and give its id, None if it has not begun.
+
+        :param client: an open client
+        :raises DataRecsError: when the runs cannot be seen
+        """
+        runs: RunsById = {}
+        async for page in client.iter_run_pages(self.target, most=config.current().max_pages):
+            runs.update(_runs_of(page, self.target))
+            if self._reaches_back(runs):
+                break
+        run = next_run_of(runs.values(), self.after)
+        return None if run is None else run.id
+
+    async def _look(self, poller: Poller, answer: Answer | None) -> Run | None:
+        if isinstance(answer, DataRecsError):
+            self.note_problem(answer)
+        if not isinstance(answer, Page):
+            return None
+        try:
+            runs = await _read_until(poller, self.target, answer, self._reaches_back)
+        except DataRecsError as error:
+            self.note_problem(error)
+            return None
+        self.note_problem(None)
+        return next_run_of(runs.values(), self.after)
+
+    def _reaches_back(self, runs: RunsById) -> bool:
+        return any(_began_at(run) < self.after for run in runs.values())
+
+    def note_problem(self, problem: DataRecsError | None) -> None:
+        """
+        Take down whether its runs can be seen, and tell the task's log where that is news.
+
+        :param problem: why they cannot, None if they can
+        """
+        self.is_refused = self._confirmation.confirms(problem, time.monotonic())
+        if type(problem) is not type(self.problem):
+            if problem is None:
+                self.log.info("Seen again: the runs of %s", self.target)
+            else:
+                self.log.warning("Cannot be seen: the runs of %s: %s", self.target, problem)
+        self.problem = problem
+
+    def timeout_message(self, since: float) -> str:
+        """
+        Say that it has not begun, as far as is known.
+
+        :param since: epoch seconds at which the wait for it began
+        """
+        waited = timedelta(seconds=max(0, round(time.time() - since)))
+        if self.problem is None:
+            return f"None has begun within {waited}: {self}"
+        return (
+            f"Unknown whether one has begun within {waited}, since the runs could not be seen at the end "
+            f"({str(self.problem).rstrip('.')}): {self}. Look at DataRecs."
+        )
 
 
 def next_run_of(runs: Iterable[Run], after: float) -> Run | None:
     """
     Give of some runs the one that was the first to begin after some time, None if none has.
 
-    :param runs: the runs
+    :param runs: the runs, the newest first
     :param after: the time in epoch seconds
     """
     begun = [run for run in runs if after <= _began_at(run) < float("inf")]
-    return min(begun, key=_began_at, default=None)
+    return min(reversed(begun), key=_began_at, default=None)
 
 
 async def _read_until(
@@ -129,7 +226,7 @@ async def _read_until(
             raise answer
         page, runs = answer, _runs_of(answer, target)
         seen.append(runs)
-    return {run.id: run for runs in reversed(seen) for run in runs.values()}
+    return {run.id: run for runs in seen for run in runs.values()}
 
 
 async def _ask(poller: Poller, call: Callable[[DataRecsClient], Any]) -> Any:

@@ -32,7 +32,15 @@ def finished(target: Target, run: Run) -> Event:
     return _event(FINISHED, target, run.id, result=run.result)
 
 
-def timed_out(target: Target, run_id: str, message: str, *, limit: str = TIMEOUT, seen: bool = True) -> Event:
+def timed_out(
+    target: Target,
+    run_id: str,
+    message: str,
+    *,
+    limit: str = TIMEOUT,
+    seen: bool = True,
+    status: str | None = None,
+) -> Event:
     """
     Make the event of a wait whose time is over.
 
@@ -41,8 +49,9 @@ def timed_out(target: Target, run_id: str, message: str, *, limit: str = TIMEOUT
     :param message: what is known of the run
     :param limit: which of the task's limits it was
     :param seen: whether the run could be seen at the end
+    :param status: the status that it had when it was last seen, None if it never was
     """
-    return _event(TIMED_OUT, target, run_id, message=message, limit=limit, seen=seen)
+    return _event(TIMED_OUT, target, run_id, message=message, limit=limit, seen=seen, status=status)
 
 
 def refused(target: Target, run_id: str, error: DataRecsError, conn_id: str) -> Event:
@@ -52,10 +61,10 @@ def refused(target: Target, run_id: str, error: DataRecsError, conn_id: str) -> 
 
 def result_of(event: Any, target: Target, run_id: str) -> RunResult:
     """
-    Give the result of a run that is COMPLETED, and raise for everything else.
+    Give the result of a run that has ended, be it COMPLETED, FAILED or CANCELLED, and raise for all else.
 
-    Nothing but an event that says COMPLETED for this very run passes: not None, not an event of another run,
-    not one of a kind that this version does not know.
+    Nothing but an event that says so of this very run passes: not None, not an event of another run, not one
+    of a kind that this version does not know.
 
     :param event: what the wait ended with
     :param target: the job or job group that the task waits for
@@ -63,17 +72,16 @@ def result_of(event: Any, target: Target, run_id: str) -> RunResult:
     :raises AirflowSensorTimeout: when the wait's ``timeout`` was over; the task is not retried
     :raises DataRecsRunNotSeen: when it was, and the run could not be seen at the end
     :raises AirflowTaskTimeout: when the task's ``execution_timeout`` was over
-    :raises AirflowException: when the run is FAILED or CANCELLED, when DataRecs refused, or when the event
-        is not one of this wait
+    :raises AirflowException: when DataRecs refused, or when the event is not one of this wait
     """
-    subject = f"Run {run_id!r} of {target}"
+    subject = target.name_run(run_id)
     event = event if isinstance(event, dict) else {"outcome": event}
     outcome, message = event.get("outcome"), str(event.get("message"))
     if not is_about(event, target, run_id):
         about = tuple(map(event.get, ABOUT))
         raise AirflowException(
-            f"{subject}: the trigger's event is about another run or none ({about}), so the outcome is "
-            "unknown. Look at DataRecs, then clear the task to wait again."
+            f"The outcome is unknown, since the trigger's event is about another run or none ({about}): "
+            f"{subject}. Look at DataRecs, then clear the task to wait again."
         )
     if outcome == TIMED_OUT:
         if event.get("limit") == EXECUTION_TIMEOUT:
@@ -85,14 +93,25 @@ def result_of(event: Any, target: Target, run_id: str) -> RunResult:
     status = result.get("status") if isinstance(result, dict) else None
     if outcome != FINISHED or not isinstance(status, str) or status not in contract.TERMINAL:
         raise AirflowException(
-            f"{subject}: the trigger's event is not understood (outcome {outcome!r}, status {status!r}), so "
-            "the outcome is unknown. Look at DataRecs, then clear the task to wait again."
+            f"The outcome is unknown, since the trigger's event is not understood (outcome {outcome!r}, "
+            f"status {status!r}): {subject}. Look at DataRecs, then clear the task to wait again."
         )
-    if status == contract.FAILED:
-        raise AirflowException(f"{subject} FAILED. {_details(result)}")
-    if status == contract.CANCELLED:
-        raise AirflowException(f"{subject} was CANCELLED. {_details(result)}")
-    return cast("RunResult", dict(result))
+    return cast("RunResult", {**result, **target.ids_of(run_id)})  # which older releases left out
+
+
+def nothing_ended(event: Any, target: Target, run_id: str) -> RunResult:
+    """
+    Give what is known of a run whose wait ended before it did: its ids, and the last status that was seen.
+
+    :param event: what the wait ended with, None for nothing
+    :param target: the job or job group
+    :param run_id: the run's id
+    """
+    status = event.get("status") if is_about(event, target, run_id) else None
+    is_known = isinstance(status, str) and status not in contract.TERMINAL
+    unknown = dict.fromkeys((*contract.COUNTS, contract.STARTED_AT, contract.COMPLETED_AT, contract.ERROR))
+    result = {**target.ids_of(run_id), contract.STATUS: status if is_known else "", **unknown}
+    return cast("RunResult", result)
 
 
 def is_about(event: Any, target: Target, run_id: str) -> bool:
@@ -107,13 +126,16 @@ def is_about(event: Any, target: Target, run_id: str) -> bool:
     return isinstance(event, dict) and tuple(map(event.get, ABOUT)) == this
 
 
-def describe(result: Mapping[str, Any]) -> str:
+def describe(result: Mapping[str, Any], name: str) -> str:
     """
-    Say in one line how a run ended: its status, its rows, when it ran and its error.
+    Say in one line how a run ended: its status and what is unmatched first, then all else.
 
     :param result: the run's ``run_result``
+    :param name: the run, as messages name it
     """
-    parts = [str(result.get("status")), rows_of(result) or "no rows counted"]
+    rows, unmatched = rows_of(result), share_unmatched(result)
+    verdict = f"{result.get('status')}, {unmatched}" if unmatched else str(result.get("status"))
+    parts = [f"{verdict}: {name}", rows or "no rows counted"]
     if result.get("runs"):
         parts.append(f"{len(result['runs'])} job runs")
     began, ended = result.get("started_at"), result.get("completed_at")
@@ -124,6 +146,18 @@ def describe(result: Mapping[str, Any]) -> str:
     return "; ".join(parts)
 
 
+def share_unmatched(result: Mapping[str, Any]) -> str:
+    """
+    Say how many of the rows are unmatched, as far as that was counted; empty where it was not.
+
+    :param result: the run's ``run_result``
+    """
+    unmatched, processed = result.get(contract.ROWS_UNMATCHED), result.get(contract.ROWS_PROCESSED)
+    if unmatched is None:
+        return ""
+    return f"{_number(unmatched)}{'' if processed is None else f' of {_number(processed)}'} rows unmatched"
+
+
 def rows_of(result: Mapping[str, Any]) -> str:
     """
     Give the counts of rows that there are, readable or not; empty where there is none.
@@ -131,10 +165,27 @@ def rows_of(result: Mapping[str, Any]) -> str:
     :param result: the run's ``run_result``
     """
     counts = ((name, result.get(name)) for name in contract.COUNTS)
-    texts = [f"{count} {name[len('rows_') :]}" for name, count in counts if count is not None]
+    texts = [f"{_number(count)} {name[len('rows_') :]}" for name, count in counts if count is not None]
     odd = result.get(UNREADABLE) or {}
     texts += [f"{name[len('rows_') :]} unreadable ({odd[name]})" for name in odd if result.get(name) is None]
     return f"rows: {', '.join(texts)}" if texts else ""
+
+
+def why_not_completed(result: Mapping[str, Any]) -> str:
+    """
+    Say why a run ended, with the error as DataRecs gave it and those of a group's jobs.
+
+    :param result: the run's ``run_result``
+    """
+    parts = [f"Error: {_error_text(result.get('error'))}"]
+    runs = result.get("runs")
+    parts += (
+        f"Job {run.get('job_id')!r}: {run.get('status')}, {_error_text(run.get('error'))}"
+        for run in (runs if isinstance(runs, list) else [])
+        if isinstance(run, dict) and run.get("status") != contract.COMPLETED
+    )
+    parts.append(rows_of(result).capitalize() or "No rows counted")
+    return ". ".join(parts)
 
 
 def _event(outcome: str, target: Target, run_id: str, **more: Any) -> Event:
@@ -148,17 +199,8 @@ def _event(outcome: str, target: Target, run_id: str, **more: Any) -> Event:
     }
 
 
-def _details(result: dict[str, Any]) -> str:
-    """Say why a run ended, with the error as DataRecs gave it and those of a group's jobs."""
-    parts = [f"Error: {_error_text(result.get('error'))}"]
-    runs = result.get("runs")
-    parts += (
-        f"Job {run.get('job_id')!r}: {run.get('status')}, {_error_text(run.get('error'))}"
-        for run in (runs if isinstance(runs, list) else [])
-        if isinstance(run, dict) and run.get("status") != contract.COMPLETED
-    )
-    parts.append(rows_of(result).capitalize() or "No rows counted")
-    return ". ".join(parts)
+def _number(count: Any) -> str:
+    return f"{count:,}" if isinstance(count, int) else str(count)  # of an event that was tampered with
 
 
 def _error_text(error: Any) -> str:

@@ -60,7 +60,7 @@ async def cancel_if_killed(
     """
     if not await _may_cancel(target, run_id, ti=ti, trigger_id=trigger_id, log=log):
         return
-    reason = f"Task {ti.task_id} of DAG {ti.dag_id}, run {ti.run_id}, was ended in Airflow"
+    reason = f"Task {ti.task_id!r} of DAG {ti.dag_id!r}, DAG run {ti.run_id!r}, was ended in Airflow"
     within = within or config.current().cancel_within
     try:
         answer = await _cancel(target, run_id, conn_id=conn_id, reason=reason, within=within)
@@ -79,13 +79,12 @@ async def _may_cancel(target: Target, run_id: str, *, ti: Any, trigger_id: int |
         killed, problem = None, type(error).__name__
     if killed is None:
         log.warning(
-            "Run %s of %s is not cancelled: Airflow does not say what became of the task (%s)",
-            run_id,
-            target,
+            "Not cancelled, since Airflow does not say what became of the task (%s): %s",
             problem,
+            target.name_run(run_id),
         )
     elif not killed:
-        log.info("Run %s of %s is not cancelled: no user has ended the task", run_id, target)
+        log.info("Not cancelled, since no user has ended the task: %s", target.name_run(run_id))
     return killed is True
 
 
@@ -114,18 +113,17 @@ async def _cancel(
 def _tell(target: Target, run_id: str, answer: bool | DataRecsError, log: Any) -> None:
     if isinstance(answer, DataRecsError):
         log.error(
-            "Run %s of %s may go on, since cancelling it failed: %s. Cancel it at DataRecs.",
-            run_id,
-            target,
+            "Cancelling failed, so that it may go on: %s: %s. Cancel it at DataRecs.",
+            target.name_run(run_id),
             f"{answer}\n{answer.details}" if isinstance(answer, Unforeseen) else answer,
         )
     elif answer:
-        log.info("A user has ended the task: asked DataRecs to cancel run %s of %s", run_id, target)
+        log.info("Asked DataRecs to cancel, since a user has ended the task: %s", target.name_run(run_id))
     else:
         log.warning(
-            "Run %s of %s goes on: DataRecs does not offer to cancel it. A user has ended the task.",
-            run_id,
-            target,
+            "Not cancelled, so that it goes on, since DataRecs does not offer that: %s. A user has ended the "
+            "task.",
+            target.name_run(run_id),
         )
 
 

@@ -42,6 +42,11 @@ class WaitSpec:
     deadline: float
     limit: str = events.TIMEOUT
 
+    @property
+    def name(self) -> str:
+        """The run, as messages name it."""
+        return self.target.name_run(self.run_id)
+
 
 class RunMonitor:
     """
@@ -188,6 +193,7 @@ class RunMonitor:
             message,
             limit=self.wait.limit,
             seen=self._progress.is_seen,
+            status=self._progress.status,
         )
 
     def _may_yet_appear(self, answer: Run | DataRecsError) -> bool:

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Optional, Tuple
 
 from airflow_provider_datarecs.api import contract
-from airflow_provider_datarecs.api.errors import DataRecsError, Unforeseen
+from airflow_provider_datarecs.api.errors import DataRecsError, NameUnresolved, Unforeseen
 from airflow_provider_datarecs.api.times import iso_utc
 from airflow_provider_datarecs.compat import CONFIG_EXCEPTIONS
 from airflow_provider_datarecs.polling import events
@@ -70,6 +70,7 @@ class Progress:
         "_failed_since",
         "_failure",
         "_failure_kind",
+        "_is_host_known",
         "_logged_at",
         "_status_since",
         "_wait",
@@ -87,6 +88,7 @@ class Progress:
         # Not the error itself, which holds on to the answer that it is about.
         self._failure_kind: type[DataRecsError] | None = None
         self._failure = ""
+        self._is_host_known = False
         self._logged_at = 0.0
 
     @property
@@ -107,17 +109,20 @@ class Progress:
         is_news = self._failed_since is None or type(error) is not self._failure_kind
         self._failed_since = self._failed_since or now
         self._failure_kind, self._failure = type(error), str(error)
+        self._is_host_known = self._is_host_known or not isinstance(error, NameUnresolved)
         if not is_news and not self._heartbeat_due():
             return
         self._logged_at = now
-        meaning = "This says nothing about the run"
+        meaning, tell = "This says nothing about the run", self._wait.log.warning
+        if not self._is_host_known:
+            meaning = "Not once since this wait was taken up has there been an address"
+            tell = self._wait.log.error
         if to_be_confirmed:
             meaning = "If further polls, on the connection as it is then, meet the same, the wait ends"
-        self._wait.log.warning(
-            "Run %s of %s cannot be seen since %s: %s. %s; %s%s",
-            self._wait.run_id,
-            self._wait.target,
+        tell(
+            "Cannot be seen since %s: %s: %s. %s; %s%s",
             iso_utc(self._failed_since),
+            self._wait.name,
             self._failure.rstrip("."),
             meaning,
             self._so_far(next_poll),
@@ -133,31 +138,32 @@ class Progress:
         """
         now, lost_since, is_news = self._clock.now(), self._failed_since, run.status != self.status
         self._failed_since = self._failure_kind = None
+        self._is_host_known = True
         self.failures = 0
         if is_news:
             self.status, self._status_since = run.status, now
         if lost_since is None and (run.is_finished or not (is_news or self._heartbeat_due())):
             return
         self._logged_at = now
-        status, rows = run.status or "without status", events.rows_of(run.result)
-        notes = [] if lost_since is None else [f"seen again after {self._ago(lost_since)}"]
-        notes.append(status if is_news else f"still {status}, as seen since {iso_utc(self._status_since)}")
+        status, rows = _shown(run.status), events.rows_of(run.result)
+        notes = [status if is_news else f"Still {status}, as seen since {iso_utc(self._status_since)}"]
+        if lost_since is not None:
+            notes.append(f"seen again after {self._ago(lost_since)}")
         if not run.is_finished and run.status not in contract.STILL_GOING:
             notes.append("a status this provider does not know, taken as still going")
         if rows:
             notes.append(f"{rows} so far")
         self._wait.log.info(
-            "Run %s of %s is %s; %s",
-            self._wait.run_id,
-            self._wait.target,
+            "%s: %s; %s",
             ", ".join(notes),
+            self._wait.name,
             self._so_far(next_poll),
         )
 
     def note_hint(self) -> None:
         """Tell that a webhook event has come, which is no answer about the run itself."""
         self._wait.log.info(
-            "DataRecs says that run %r of %s has ended; polling it now", self._wait.run_id, self._wait.target
+            "DataRecs says that the run has ended, which a poll is to show now: %s", self._wait.name
         )
 
     def timeout_message(self, limit: str | None = None) -> str:
@@ -167,13 +173,14 @@ class Progress:
         :param limit: which of the task's limits ended it, default the deadline's
         """
         waited = f"{self._ago(self._wait.since)} (the task's {limit or self._wait.limit})"
-        subject = f"Run {self._wait.run_id!r} of {self._wait.target} did not finish within {waited}"
         if self._failed_since is None:
-            return f"{subject}; its last status was {self.status}. It goes on at DataRecs."
+            verdict = f"{_shown(self.status)}, and did not finish within {waited}"
+            return f"{verdict}: {self._wait.name}. It goes on at DataRecs."
         return (
-            f"{subject} as far as is known: it could not be seen for the last "
-            f"{self._ago(self._failed_since)} ({self._failure}); before that its status was "
-            f"{self.status or 'never seen'}. Whether it has ended is unknown; look at DataRecs."
+            f"Unknown, since it could not be seen for the last {self._ago(self._failed_since)}, and did not "
+            f"finish within {waited} as far as is known: {self._wait.name}. The last poll met: "
+            f"{self._failure.rstrip('.')}; before that its status was {self.status or 'never seen'}. Whether "
+            "it has ended is unknown; look at DataRecs."
         )
 
     def _so_far(self, next_poll: NextPoll) -> str:
@@ -190,6 +197,10 @@ class Progress:
 
     def _ago(self, moment: float) -> timedelta:
         return _span(self._clock.now() - moment)
+
+
+def _shown(status: str | None) -> str:
+    return "Never seen" if status is None else status or "Without status"
 
 
 def _span(seconds: float) -> timedelta:

@@ -112,11 +112,7 @@ class Wait:
             event = self.context.run(self.monitor.judge, answer, next_poll)
             self._mistakes.clear()
         except Exception as error:
-            log.exception(
-                "What a poll shows of run %s of %s cannot be judged",
-                self.monitor.wait.run_id,
-                self.monitor.wait.target,
-            )
+            log.exception("Cannot be judged, as a poll shows it: %s", self.monitor.wait.name)
             mistake = Unforeseen(error)
             is_confirmed = self._mistakes.confirms(mistake, time.monotonic())
             event = self.monitor.refused(mistake) if is_confirmed else None

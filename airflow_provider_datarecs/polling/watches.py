@@ -27,12 +27,20 @@ class RunsWatch:
         self._answer: Answer | None = None
         self._came = asyncio.Event()
 
-    async def next(self) -> Answer:
-        """Wait for the page, or for why it cannot be had; of several that came since, give the last."""
+    async def next(self) -> Answer | None:
+        """
+        Wait for the page, or for why it cannot be had; of several that came since, give the last.
+
+        None is given after :meth:`wake`, where neither has come.
+        """
         await self._came.wait()
         self._came.clear()
-        assert self._answer is not None  # noqa: S101 - it has come
-        return self._answer
+        answer, self._answer = self._answer, None
+        return answer
+
+    def wake(self) -> None:
+        """End the wait for the page."""
+        self._came.set()
 
     def take(self, answer: Answer, now: float) -> None:
         """

@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Sequence
 
 from airflow_provider_datarecs.api.contract import TargetKind
+from airflow_provider_datarecs.choices import FAIL
+from airflow_provider_datarecs.provider_info import DEFAULT_CONN_ID
 from airflow_provider_datarecs.sensors.base import RunSensor
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from airflow_provider_datarecs.triggers.base import RunTrigger
 
 
@@ -19,7 +23,8 @@ class JobGroupRunSensor(RunSensor):
     ``rows_matched``, ``rows_unmatched``, ``started_at``, ``completed_at`` (ISO 8601) and ``error``, for the
     group where DataRecs gives them, else the sums over its job runs (None if one is missing), the earliest
     start, the latest end and the first error; and ``runs``, the job runs in the same shape, with their
-    ``job_id`` and ``run_id``.
+    ``job_id`` and ``run_id``. The run's ids are there, too. A wait that fails pushes what is known of the
+    run.
 
     :param job_group_id: the job group's id (templated)
     :param workspace_id: the id of the job group's workspace (templated)
@@ -31,15 +36,19 @@ class JobGroupRunSensor(RunSensor):
         number; in all, and in each job run
     :param max_unmatched_ratio: which part of the processed rows may be unmatched (templated), 0 to 1, default
         any; in all, and in each job run
-    :param on_unmatched: what becomes of the task where that is exceeded: ``fail``, the default, without
-        retries; ``skip``; or ``warn``, which logs it and succeeds
+    :param on_unmatched: what becomes of the task where that is exceeded (templated): ``fail``, the default,
+        without retries; ``skip``; or ``warn``, which logs it and succeeds
+    :param reruns: how many times a run that ends FAILED is started anew, default 0; pushes the ids of the
+        last run, and ``run_ids``, those of all, as XComs
+    :param rerun_delay: seconds or timedelta from the end of a run that FAILED to the next one, default 0
     :param outlets: assets, or datasets before Airflow 3, which are updated when the task succeeds; the event
-        has the result as its extra from Airflow 2.10 on
+        has the result as its extra from Airflow 2.10 on. Default none
     :param conn_id: the DataRecs connection (templated), default ``datarecs_default``
     :param poke_interval: seconds or timedelta between two polls, at least 1 s, default 60 s
     :param timeout: seconds or timedelta after which the wait ends, with one last poll, default that of
-        Airflow's sensors, 7 days; counted anew for each try
-    :param mode: ``poke`` or ``reschedule``, for ``deferrable=False``; accepted and without effect otherwise
+        Airflow's sensors, 7 days; for all reruns together, counted anew for each try
+    :param mode: ``poke``, the default, or ``reschedule``, for ``deferrable=False``; accepted and without
+        effect otherwise
     :raises AirflowSensorTimeout: when the time is over; the run goes on, and the task is not retried
     :raises DataRecsRunNotSeen: the same, when the run could not be seen at the end
     :raises AirflowTaskTimeout: when the task's ``execution_timeout`` is over; retried if it has retries
@@ -50,7 +59,12 @@ class JobGroupRunSensor(RunSensor):
     :raises DataRecsRowsUnmatched: when more is unmatched than the limits allow, with ``on_unmatched="fail"``
     :raises DataRecsCountsMissing: when there is a limit and DataRecs gives no counts, whatever
         ``on_unmatched`` says
-    :raises AirflowException: when the run is FAILED or CANCELLED, or DataRecs does not know it
+    :raises DataRecsRunUncertain: when an answer is lost and nobody can say whether a rerun exists; the task
+        is not retried
+    :raises ValueError: when ``reruns`` or ``rerun_delay`` cannot be right
+    :raises DataRecsRunFailed: when the run is FAILED; that is final, so the task is not retried
+    :raises DataRecsRunCancelled: when it is CANCELLED; the same
+    :raises AirflowException: when DataRecs does not know the run, or refuses for another reason
     """
 
     template_fields: Sequence[str] = (
@@ -59,13 +73,50 @@ class JobGroupRunSensor(RunSensor):
         "run_id",
         "max_unmatched_rows",
         "max_unmatched_ratio",
+        "on_unmatched",
         "conn_id",
     )
     kind = TargetKind.JOB_GROUP
 
-    def __init__(self, *, job_group_id: str, workspace_id: str, run_id: str, **kwargs: Any) -> None:
-        super().__init__(workspace_id=workspace_id, run_id=run_id, **kwargs)
+    def __init__(
+        self,
+        *,
+        job_group_id: str,
+        workspace_id: str,
+        run_id: str,
+        deferrable: bool = True,
+        cancel_run_on_kill: bool = False,
+        max_unmatched_rows: int | str | None = None,
+        max_unmatched_ratio: float | str | None = None,
+        on_unmatched: str = FAIL,
+        reruns: int = 0,
+        rerun_delay: float | timedelta = 0,
+        outlets: Any = (),
+        conn_id: str = DEFAULT_CONN_ID,
+        poke_interval: float | timedelta = 60,
+        timeout: float | timedelta | None = None,
+        mode: str = "poke",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            workspace_id=workspace_id,
+            run_id=run_id,
+            deferrable=deferrable,
+            cancel_run_on_kill=cancel_run_on_kill,
+            max_unmatched_rows=max_unmatched_rows,
+            max_unmatched_ratio=max_unmatched_ratio,
+            on_unmatched=on_unmatched,
+            reruns=reruns,
+            rerun_delay=rerun_delay,
+            outlets=outlets,
+            conn_id=conn_id,
+            poke_interval=poke_interval,
+            timeout=timeout,
+            mode=mode,
+            **kwargs,
+        )
         self.job_group_id = job_group_id
+        self.check_arguments()
 
     def _trigger_class(self) -> type[RunTrigger]:
         from airflow_provider_datarecs.triggers.job_group_run import JobGroupRunTrigger

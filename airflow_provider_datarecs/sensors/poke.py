@@ -12,6 +12,7 @@ from airflow_provider_datarecs.polling import events
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.errors import DataRecsError
+    from airflow_provider_datarecs.api.results import RunResult
     from airflow_provider_datarecs.api.runs import Run
     from airflow_provider_datarecs.api.targets import Target
     from airflow_provider_datarecs.hooks.datarecs import DataRecsHook
@@ -39,7 +40,7 @@ class InProcessWait:
     :param run_id: the run's id
     :param log: the task's logger
     :param since: epoch seconds at which the wait began, in reschedule mode that of its first process
-    :param timeout: seconds after which it ends
+    :param deadline: epoch seconds at which it ends
     :param ti: the task instance, None where the run is not to be cancelled with it
     """
 
@@ -51,7 +52,7 @@ class InProcessWait:
         *,
         log: Any,
         since: float,
-        timeout: float,
+        deadline: float,
         ti: Any = None,
     ) -> None:
         # Here, since parsing a DAG needs none of it.
@@ -59,7 +60,7 @@ class InProcessWait:
         from airflow_provider_datarecs.polling.monitor import RunMonitor, WaitSpec
 
         self._config = config.current()
-        wait = WaitSpec(target, run_id, hook.conn_id, log, since=since, deadline=since + timeout)
+        wait = WaitSpec(target, run_id, hook.conn_id, log, since=since, deadline=deadline)
         self._ti = ti
         self._hook = hook
         self._poller: BlockingPoller | None = None
@@ -85,6 +86,11 @@ class InProcessWait:
                 return event
             pause = monitor.again_in
 
+    @property
+    def deadline(self) -> float:
+        """The epoch seconds at which the wait ends."""
+        return self._monitor.wait.deadline
+
     def _poll_once(self) -> Run | DataRecsError:
         if self._poller is None:
             from airflow_provider_datarecs.polling.client import BlockingPoller
@@ -96,6 +102,11 @@ class InProcessWait:
     def timeout_message(self) -> str:
         """Say what is known of the run where the task's ``execution_timeout`` ends the wait."""
         return self._monitor.timeout_message(events.EXECUTION_TIMEOUT)
+
+    def nothing_ended(self) -> RunResult:
+        """Give what is known of the run there, as ``run_result``."""
+        wait = self._monitor.wait
+        return events.nothing_ended(self._monitor.give_up(), wait.target, wait.run_id)
 
     def cancel_if_killed(self) -> None:
         """Cancel the run if a user has ended the task. Called as the task is killed; once is enough."""

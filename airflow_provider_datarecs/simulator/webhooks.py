@@ -58,13 +58,15 @@ class Webhook:
     :param event_types: what their types begin with
     :param signature: ``hex`` or ``base64``, or either after ``sha256=``
     :param key_style: ``snake`` or ``camel``
-    :param lost: the share of events that is never posted, 0 to 1
+    :param lost: the part of the events that is never posted, 0 to 1
     :param times: how often each is posted
     :param late: seconds from the end of a run to its event
     :param per_second: how many are posted in a second at most
     :param first_retry: seconds until an event is posted again that was not answered with 2xx; twice as many
         each further time
     :param attempts: how often it is tried at most
+
+    ``deliveries`` has what was posted.
     """
 
     url: str

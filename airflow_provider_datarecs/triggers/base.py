@@ -6,14 +6,14 @@ import asyncio
 import random
 import time
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, AsyncIterator, Awaitable, Callable, ClassVar
+from typing import TYPE_CHECKING, Any, AsyncIterator, Awaitable, Callable, ClassVar, Sequence
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from asgiref.sync import sync_to_async
 
 from airflow_provider_datarecs.api.targets import Target
 from airflow_provider_datarecs.compat import TRIGGERS_ARE_TOLD_OF_KILLS
-from airflow_provider_datarecs.polling import config
+from airflow_provider_datarecs.polling import config, reruns
 from airflow_provider_datarecs.polling.events import TIMEOUT
 from airflow_provider_datarecs.polling.monitor import RunMonitor, WaitSpec
 from airflow_provider_datarecs.polling.progress import heartbeat_interval
@@ -47,6 +47,9 @@ class RunTrigger(BaseTrigger):
     :param max_wait: the longest interval that this leads to in seconds, default no limit
     :param limit: which of the task's limits the deadline comes from, default its ``timeout``
     :param cancel_run_on_kill: cancel the run when a user kills, clears or marks the task, default False
+    :param earlier_run_ids: the runs that the task has waited for before this one, default none
+    :param rerun_delay: seconds from the run's end until the task is told that it FAILED, since it then starts
+        the next one; default None, where it starts none
     """
 
     kind: ClassVar[TargetKind]
@@ -66,6 +69,8 @@ class RunTrigger(BaseTrigger):
         max_wait: float | None = None,
         limit: str = TIMEOUT,
         cancel_run_on_kill: bool = False,
+        earlier_run_ids: Sequence[str] = (),
+        rerun_delay: float | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.target_id = target_id
@@ -79,11 +84,13 @@ class RunTrigger(BaseTrigger):
         self.max_wait = max_wait
         self.limit = limit
         self.cancel_run_on_kill = cancel_run_on_kill
+        self.earlier_run_ids = list(earlier_run_ids)
+        self.rerun_delay = rerun_delay
         self._has_fired = False
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Give the class path and the arguments that make this trigger again; no secret is among them."""
-        return f"{type(self).__module__}.{type(self).__qualname__}", {
+        arguments = {
             self.kind.id_field: self.target_id,
             "workspace_id": self.workspace_id,
             "run_id": self.run_id,
@@ -96,6 +103,10 @@ class RunTrigger(BaseTrigger):
             "limit": self.limit,
             "cancel_run_on_kill": self.cancel_run_on_kill,
         }
+        # Not where there are none, so that triggerers of the release before take the rest.
+        if self.earlier_run_ids or self.rerun_delay is not None:
+            arguments.update(earlier_run_ids=self.earlier_run_ids, rerun_delay=self.rerun_delay)
+        return f"{type(self).__module__}.{type(self).__qualname__}", arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and fire the one event that the wait ends with."""
@@ -106,7 +117,8 @@ class RunTrigger(BaseTrigger):
                 await self._cancel_run_if_killed()
             raise
         self._has_fired = True
-        yield TriggerEvent(event)  # type: ignore[no-untyped-call]
+        await self._hold(event)
+        yield TriggerEvent(reruns.with_earlier(event, self.earlier_run_ids))  # type: ignore[no-untyped-call]
 
     async def on_kill(self) -> None:
         """Cancel the run if a user has ended the task; Airflow 3.3 and later call it, and not only then."""
@@ -142,9 +154,8 @@ class RunTrigger(BaseTrigger):
             RunTrigger._wait_for = await sync_to_async(_load_wait_for)()
         pause = max(0.0, min(self._until_first_poll(), self.deadline - time.time()))
         self.log.info(
-            "A triggerer has taken up the wait for run %s of %s, which began %s ago; first poll in %.0f s",
-            self.run_id,
-            self._target,
+            "A triggerer has taken up the wait for %s, which began %s ago; first poll in %.0f s",
+            self._target.name_run(self.run_id),
             timedelta(seconds=max(0, round(time.time() - self.since))),
             pause,
         )
@@ -159,6 +170,17 @@ class RunTrigger(BaseTrigger):
         )
         monitor = RunMonitor(wait, first_poll=time.time() + pause)
         return await RunTrigger._wait_for(monitor, self._interval, pause)
+
+    async def _hold(self, event: Event) -> None:
+        """Keep the event of a run that FAILED until the next one is to be started."""
+        if self.rerun_delay is None or not reruns.has_failed(event):
+            return
+        now = time.time()
+        due = reruns.due_at(event, self.rerun_delay, now)
+        if now < due < self.deadline:
+            span, name = timedelta(seconds=round(due - now)), self._target.name_run(self.run_id)
+            self.log.info("FAILED, started anew in %s: %s", span, name)
+            await asyncio.sleep(due - now)
 
     @property
     def _target(self) -> Target:

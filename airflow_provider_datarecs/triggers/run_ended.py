@@ -119,7 +119,7 @@ class DataRecsRunTrigger(BaseEventTrigger):
             finally:
                 poller.waits.end_watch(self._target, watch)
 
-    async def _read(self, ended: EndedRuns, answer: Answer) -> list[Run]:
+    async def _read(self, ended: EndedRuns, answer: Answer | None) -> list[Run]:
         """Give the runs that have ended since the last time; none where they cannot be seen just now."""
         from airflow_provider_datarecs.api.parsing import Page
 

@@ -11,14 +11,13 @@ import asyncio
 import logging
 import re
 import threading
-import time
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import AsyncIterator, Callable, Container, Mapping, NamedTuple
 
 from airflow_provider_datarecs.api import contract
 from airflow_provider_datarecs.webhooks.events import Hint, hint_of, verify
 from airflow_provider_datarecs.webhooks.hints import write_hints
+from airflow_provider_datarecs.webhooks.report import ReceiverReport
 from airflow_provider_datarecs.webhooks.secrets import SecretCache
 
 log = logging.getLogger(__name__)
@@ -33,8 +32,6 @@ AT_ONCE = 64
 """How many bodies are read at once; those beyond are refused, and DataRecs sends them again."""
 THREADS = 4
 """That read connections and write hints, of our own: Airflow's are for Airflow's requests."""
-LINE_EVERY = 60.0
-"""Seconds between two lines in the log about what was refused."""
 CONN_ID = re.compile(r"[\w.\-]{1,250}", re.ASCII)
 
 ACCEPTED, REFUSED, FAILED = 204, 401, 503
@@ -58,7 +55,7 @@ class Receiver:
         self._allowed = allowed
         self._secrets = secrets or SecretCache()
         self._writer = _GroupWriter(write)
-        self._report = _Report()
+        self._report = ReceiverReport(PATH)
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="datarecs-webhooks")
         self._reading = 0
 
@@ -122,14 +119,14 @@ class Receiver:
             return self._refuse("a signature by another secret")
         hint = hint_of(body)
         if hint is None:
-            self._report.count("useless")
+            self._report.useless()
             return ACCEPTED  # rightly signed, and of no use: DataRecs is not to send it again
         try:
             self._writer.write(conn_id, hint)
         except Exception:
             log.exception("Connection %s: the end of run %s cannot be passed on", conn_id, hint.run_id)
             return FAILED  # DataRecs sends it again
-        self._report.count("accepted")
+        self._report.accepted()
         log.debug("Connection %s: DataRecs says that run %s has ended", conn_id, hint.run_id)
         return ACCEPTED
 
@@ -187,28 +184,3 @@ class _GroupWriter:
                     del self._pending[conn_id]
             self._write(conn_id, batch.hints)
             batch.is_written.append(True)
-
-
-class _Report:
-    """Count what becomes of requests: to Airflow's metrics, and what is refused to the log, now and then."""
-
-    def __init__(self) -> None:
-        self._refused: Counter[str] = Counter()
-        self._line_at = float("-inf")
-        self._lock = threading.Lock()
-
-    def count(self, what: str) -> None:
-        from airflow_provider_datarecs.compat import load_stats
-
-        load_stats().incr(f"datarecs.events_{what}")
-
-    def refused(self, why: str) -> None:
-        self.count("refused")
-        now = time.monotonic()
-        with self._lock:
-            self._refused[why] += 1
-            if now < self._line_at + LINE_EVERY:
-                return
-            self._line_at, refused, self._refused = now, self._refused, Counter()
-        counts = ", ".join(f"{count} with {reason}" for reason, count in refused.most_common())
-        log.warning("Posted to %s and refused: %s; one line a minute tells of these", PATH, counts)

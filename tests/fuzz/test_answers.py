@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from airflow_provider_datarecs.api import parsing
+from airflow_provider_datarecs.api import contract, parsing
 from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.api.errors import AnsweredWithError, ForeignAnswer, UnreadableAnswer
 from airflow_provider_datarecs.api.runs import read_run, run_from
@@ -96,7 +96,7 @@ def test_a_run_is_the_one_that_was_asked_for_or_unreadable(check_storable, body,
         return
     assert run.id == "r1"
     check_storable(run.result)
-    assert set(run.result) - {"runs", "unreadable"} == {
+    assert set(run.result) - {"runs", "unreadable", *contract.NAMES, *target.ids_of("r1")} == {
         "status", "rows_processed", "rows_matched", "rows_unmatched", "started_at", "completed_at", "error",
     }  # fmt: skip
     assert parsing.id_text(run.item.get(target.kind.id_field)) in (None, target.id)

@@ -1,4 +1,4 @@
-"""Nothing but an event that says COMPLETED for this very run lets a wait succeed."""
+"""Nothing but an event that says COMPLETED for this very run lets a wait succeed; no other pushes that."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from airflow_provider_datarecs.api.runs import Run
 from airflow_provider_datarecs.api.targets import Target
 from airflow_provider_datarecs.compat import AirflowException, AirflowTaskTimeout
 from airflow_provider_datarecs.polling import events
+from airflow_provider_datarecs.sensors.job_group_run import JobGroupRunSensor
+from airflow_provider_datarecs.sensors.job_run import JobRunSensor
 
 TARGETS = [
     Target(TargetKind.JOB, "j", "w"),
@@ -76,11 +78,11 @@ def mutated_events(draw):
     return event
 
 
-def says_completed(event, target, run_id):
+def says_ended(event, target, run_id):
     result = event.get("result") if isinstance(event, dict) else None
     return (
         isinstance(result, dict)
-        and result.get("status") == "COMPLETED"
+        and result.get("status") in ("COMPLETED", "FAILED", "CANCELLED")
         and event.get("outcome") == "finished"
         and event.get("kind") == target.kind.noun
         and [event.get(name) for name in ("id", "workspace_id", "run_id")]
@@ -88,13 +90,32 @@ def says_completed(event, target, run_id):
     )
 
 
+class Pushed:
+    """What a task has pushed."""
+
+    def __init__(self):
+        self.xcoms = {}
+
+    def xcom_push(self, key, value):
+        self.xcoms[key] = value
+
+
 def check(event, target, run_id):
     before = copy.deepcopy(event)
-    if says_completed(event, target, run_id):
-        assert events.result_of(event, target, run_id) == event["result"]
+    kind = JobRunSensor if target.kind is TargetKind.JOB else JobGroupRunSensor
+    ids = {target.kind.id_field: target.id, "workspace_id": target.workspace_id, "run_id": run_id}
+    sensor, ti = kind(task_id="wait", **ids), Pushed()
+    ended = says_ended(event, target, run_id)
+    if ended and event["result"]["status"] == "COMPLETED":
+        assert sensor.execute_complete({"ti": ti}, event) == ti.xcoms["run_result"]
     else:
         with pytest.raises((AirflowException, AirflowTaskTimeout)):
-            events.result_of(event, target, run_id)
+            sensor.execute_complete({"ti": ti}, event)
+    if ended:
+        assert ti.xcoms["run_result"] == {**event["result"], **ids}
+    else:
+        assert ti.xcoms["run_result"]["status"] not in ("COMPLETED", "FAILED", "CANCELLED")
+        assert {name: ti.xcoms["run_result"][name] for name in ids} == ids
     assert event == before
 
 

@@ -24,6 +24,7 @@ PATHS = st.one_of(
 EVENTS = st.sampled_from(
     [event(), event(end="queued"), event(data=None), event(run_id="../x"), b"{}", b"[[["]
 )
+LONG = st.builds(lambda size: b"x" * size, st.integers(60_000, 70_000))
 BODIES = st.one_of(st.binary(max_size=300), EVENTS, LONG)
 SIGNATURES = st.one_of(
     st.none(),

@@ -77,6 +77,7 @@ class Board:
             world.add_job(cell.task_id, cell.task_id, "ws_production", cell.row.plan)
             job = world.owners[TargetKind.JOB][cell.task_id]
             self.runs[cell.task_id] = world.start_run(TargetKind.JOB, job)
+            world.plan_runs(cell.task_id, cell.row.next_plan or cell.row.plan)
         conf = {task_id: run.id for task_id, run in self.runs.items()}
         self.airflow.trigger_dag(self.dag_id, "run", conf)
 

@@ -9,7 +9,8 @@ from support import ROOT
 
 PACKAGE = ROOT / "airflow_provider_datarecs"
 HELPERS = {"__init__", "base", "poke", "start_state", "calls", "form"}  # modules of what components share
-INNER = {"api", "compat", "mixins", "polling", "simulator"}  # folders of no components
+WATCHED = {"run_ended"}  # the triggers that DAG files give to an AssetWatcher
+INNER = {"api", "compat", "mixins", "polling", "simulator", "webhooks"}  # folders of no components
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,15 @@ class Component:
 
     @property
     def documented(self) -> str:
-        """The module that users import it from. Triggers, which only databases name, have no other."""
-        if self.folder == "triggers":
+        """The module that users import it from; most triggers, which only databases name, have no other."""
+        if not self.is_imported:
             return self.implementation
         return f"airflow.providers.datarecs.{self.short}"
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether users import it."""
+        return self.folder != "triggers" or self.module in WATCHED
 
     @property
     def short(self) -> str:
@@ -54,4 +60,4 @@ def _find():
 
 
 COMPONENTS = list(_find())
-IMPORTED = [one for one in COMPONENTS if one.folder != "triggers"]
+IMPORTED = [one for one in COMPONENTS if one.is_imported]

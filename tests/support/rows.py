@@ -26,6 +26,7 @@ class Row:
 
     :param name: what happens
     :param plan: how the run goes
+    :param next_plan: how a rerun goes, default as the run
     :param sensor: further arguments of the sensor
     :param state: what the task is in the end
     :param error: the class of the exception that its log has last, None for none
@@ -46,6 +47,7 @@ class Row:
     columns: tuple[str, ...] = COLUMNS
     conn_id: str = "semantics"
     short: bool = False
+    next_plan: Plan | None = None
 
 
 COMPLETES = Plan(queued=1, running=15)
@@ -55,15 +57,24 @@ DIFFERS = Plan(queued=1, running=5, rows_matched=993, rows_unmatched=7)
 GOES_ON = Plan(queued=0, running=36_000)
 
 TIMEOUT = {"timeout": 15}
-TIMED_OUT = r"did not finish within 0:0\d:\d\d \(the task's timeout\); its last status was RUNNING"
+TIMED_OUT = r"RUNNING, and did not finish within 0:0\d:\d\d \(the task's timeout\): run '\w+' of job"
+FAILED = r"FAILED: run '\w+' of job '\w+' in workspace '\w+'. Error: disk full"
 LIMIT = {"max_unmatched_rows": 6}
-DISAGREES = "the data do not agree: 7 of 1000 rows are unmatched, over max_unmatched_rows=6"
-NOT_SEEN = r"could not be seen for the last 0:0\d:\d\d .*Whether it has ended is unknown; look at DataRecs"
+DISAGREES = "the data do not agree: 7 of 1,000 rows are unmatched, over max_unmatched_rows=6"
+NOT_SEEN = r"could not be seen for the last 0:0\d:\d\d, .*Whether it has ended is unknown; look at DataRecs"
 
 ENDS = [
     Row("completed", COMPLETES, state="success", short=True),
-    Row("failed", FAILS, error="AirflowException", words="FAILED. Error: disk full", short=True),
-    Row("cancelled", CANCELS, error="AirflowException", words="was CANCELLED"),
+    Row("failed", FAILS, error="DataRecsRunFailed", words=FAILED, short=True),
+    Row("rerun", FAILS, {"reruns": 1}, state="success", next_plan=COMPLETES),
+    Row(
+        "reruns_failed",
+        FAILS,
+        {"reruns": 1},
+        error="DataRecsRunFailed",
+        words=r"^FAILED: run 'run_\d+' of .*, a rerun after 'run_\d+', FAILED as well. Error: disk full",
+    ),
+    Row("cancelled", CANCELS, error="DataRecsRunCancelled", words="CANCELLED: run"),
     Row("unmatched", DIFFERS, {**LIMIT, **AGAIN}, error="DataRecsRowsUnmatched", words=DISAGREES),
     Row("odd_status", Plan(queued=15, queued_status="SNOOZING", running=1), state="success"),
     Row("late_to_show", COMPLETES, state="success"),
@@ -75,7 +86,7 @@ ENDS = [
         words=TIMED_OUT,
         short=True,
     ),
-    Row("retry", FAILS, AGAIN, error="AirflowException", words="FAILED", tries=2),
+    Row("final", FAILS, AGAIN, error="DataRecsRunFailed", words=FAILED),
     Row(
         "execution_timeout",
         GOES_ON,
@@ -84,10 +95,10 @@ ENDS = [
         words=r"did not finish within 0:0\d:\d\d \(the task's execution_timeout\)",
         columns=(DEFERRABLE, POKE),  # in reschedule mode it is for each look, and none takes so long
     ),
-    Row("soft_failed", FAILS, {"soft_fail": True}, state="skipped", words="FAILED. Error: disk full"),
+    Row("soft_failed", FAILS, {"soft_fail": True}, state="skipped", words=FAILED),
     Row("soft_unmatched", DIFFERS, {**LIMIT, "soft_fail": True}, state="skipped", words=DISAGREES),
     Row("soft_timeout", GOES_ON, {**TIMEOUT, "soft_fail": True}, state="skipped", words=TIMED_OUT),
-    Row("silent", FAILS, {"silent_fail": True}, error="AirflowException", words="FAILED. Error: disk full"),
+    Row("silent", FAILS, {"silent_fail": True}, error="DataRecsRunFailed", words=FAILED),
     Row(
         "away_past_the_deadline",
         GOES_ON,
@@ -116,7 +127,7 @@ ENDS = [
 ]
 if AIRFLOW_VERSION >= (2, 10):
     ENDS += [
-        Row("never_failed", FAILS, {"never_fail": True}, state="skipped", words="FAILED. Error: disk full"),
+        Row("never_failed", FAILS, {"never_fail": True}, state="skipped", words=FAILED),
         Row("never_timeout", GOES_ON, {**TIMEOUT, "never_fail": True}, state="skipped", words=TIMED_OUT),
     ]
 # What a user does to the waiting task: the run is cancelled where the sensor asks for it, else it goes on.

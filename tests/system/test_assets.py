@@ -58,7 +58,7 @@ def test_an_asset_is_updated_only_when_the_data_agree(airflow, live_simulator):
     states = {task_id: task["state"] for task_id, task in airflow.tasks("agreements", "run").items()}
     assert states == {"within": "success", "failed": "failed", "skipped": "skipped", "warned": "success"}
     for task_id in ("failed", "skipped", "warned"):
-        assert "6 of 1000 rows are unmatched, over max_unmatched_rows=5" in airflow.task_log(
+        assert "6 of 1,000 rows are unmatched, over max_unmatched_rows=5" in airflow.task_log(
             "agreements", task_id
         )
 

@@ -8,11 +8,22 @@ import pytest
 from support import EXAMPLES
 from support.airflow import Airflow
 
+from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.compat import AIRFLOW_VERSION
+from airflow_provider_datarecs.simulator import Plan
 
 pytestmark = pytest.mark.airflow
 
 EXAMPLE = EXAMPLES / "reconcile_by_ids.py"
+RERUN = """
+from datetime import datetime
+from airflow.models.dag import DAG
+from airflow.providers.datarecs.sensors.job_run import JobRunSensor
+
+with DAG(dag_id="rerun", schedule=None, start_date=datetime(2024, 1, 1), catchup=False):
+    ids = {{"job_id": "job_tested", "workspace_id": "ws_production", "run_id": "{run_id}"}}
+    JobRunSensor(task_id="wait", reruns=1, poke_interval=1, **ids)
+"""
 
 if AIRFLOW_VERSION >= (2, 9):
 
@@ -30,3 +41,21 @@ if AIRFLOW_VERSION >= (2, 9):
             assert row["state"] == "success"
             result = airflow.xcom("reconcile_by_ids", row["run_id"], "wait", "run_result")
         assert result["status"] == "COMPLETED"
+
+    def test_dags_test_starts_a_run_anew(live_simulator, tmp_path):
+        dags, world = tmp_path / "dags", live_simulator.world
+        dags.mkdir()
+        world.add_job("job_tested", "tested", "ws_production", Plan(queued=0, running=0, status="FAILED"))
+        first = world.start_run(TargetKind.JOB, world.owners[TargetKind.JOB]["job_tested"])
+        world.plan_runs("job_tested", Plan(queued=0, running=0))
+        (dags / "rerun.py").write_text(RERUN.format(run_id=first.id))
+        key = world.api_keys[0].key
+        with Airflow(
+            tmp_path / "airflow", dags, host=live_simulator.url, api_key=key, components=()
+        ) as airflow:
+            airflow.cli("dags", "test", "rerun", "2024-01-02")
+            (row,) = airflow.rows("select run_id, state from dag_run where dag_id = 'rerun'")
+            assert row["state"] == "success"
+            run_ids = airflow.xcom("rerun", row["run_id"], "wait", "run_ids")
+        assert run_ids == [run.id for run in world.runs[TargetKind.JOB] if run.owner.id == "job_tested"]
+        assert len(run_ids) == 2

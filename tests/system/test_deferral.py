@@ -59,7 +59,7 @@ def test_a_deferred_wait_holds_no_process_and_survives_a_killed_triggerer(airflo
     airflow.wait_until(lambda: metrics <= statsd.names(), "the triggerer has sent its metrics")
     airflow.stop("triggerer", signal.SIGKILL)
     airflow.start("triggerer")
-    running = "is RUNNING; waiting for"
+    running = "RUNNING: run '"
     told_twice = lambda: airflow.task_log(DAG_ID, "wait").count(running) == 2  # noqa: E731
     airflow.wait_until(told_twice, "the new triggerer has looked")
     world.finish_runs("job_slow")
@@ -69,9 +69,9 @@ def test_a_deferred_wait_holds_no_process_and_survives_a_killed_triggerer(airflo
     assert [seen for seen in live_simulator.requests if seen.path == "/jobs/job_slow/run"] == [start]
     log = airflow.task_log(DAG_ID, "wait")
     told = {
-        "Waiting on the triggerer for run": 1,
-        "A triggerer has taken up the wait for run": 2,
+        "Waiting on the triggerer for run '": 1,
+        "A triggerer has taken up the wait for run '": 2,
         running: 2,  # once by each triggerer
-        "is COMPLETED; rows: ": 1,
+        " rows unmatched: run '": 1,
     }
     assert {words: log.count(words) for words in told} == told, log

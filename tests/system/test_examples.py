@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from support.airflow import IS_AIRFLOW_3
 
 from airflow_provider_datarecs.api.contract import TargetKind
+from airflow_provider_datarecs.compat import AIRFLOW_VERSION
+from airflow_provider_datarecs.simulator import Plan
 
 pytestmark = [pytest.mark.airflow, pytest.mark.compat]
 
@@ -53,8 +57,8 @@ if IS_AIRFLOW_3:
 def test_a_run_by_ids_carries_its_label(airflow, live_simulator):
     run_id = airflow.scheduled_run("reconcile_by_ids")
     run_to_the_end(airflow, "reconcile_by_ids", run_id)
-    labels = {run.label for run in live_simulator.world.runs[TargetKind.JOB]}
-    assert f"nightly {run_id}" in labels
+    labels = [run.label or "" for run in live_simulator.world.runs[TargetKind.JOB]]
+    assert len([label for label in labels if label.startswith(f"nightly {run_id} ")]) == 1
 
 
 def test_a_group_gives_the_sums_over_its_jobs(airflow):
@@ -64,6 +68,16 @@ def test_a_group_gives_the_sums_over_its_jobs(airflow):
     result = airflow.xcom("reconcile_group", run_id, "wait", "run_result")
     assert (result["status"], result["rows_processed"]) == ("COMPLETED", 165000)
     assert {run["job_id"] for run in result["runs"]} == {"job_daily_balance", "job_ledger"}
+
+
+def test_a_group_is_reconciled_in_one_call(airflow):
+    airflow.trigger_dag("reconcile_nightly_group", "nightly")
+    tasks = run_to_the_end(airflow, "reconcile_nightly_group", "nightly")
+    assert tasks == {"nightly.trigger", "nightly.wait"}
+    assert (
+        airflow.xcom("reconcile_nightly_group", "nightly", "nightly.wait", "run_result")["status"]
+        == "COMPLETED"
+    )
 
 
 def test_list_operators_feed_templates(airflow):
@@ -76,6 +90,64 @@ def test_jobs_fan_out_over_mapped_tasks(airflow):
     airflow.trigger_dag("reconcile_all_jobs", "all")
     tasks = run_to_the_end(airflow, "reconcile_all_jobs", "all")
     assert tasks == {"list_jobs", "trigger[0]", "wait[0]"}
+    if AIRFLOW_VERSION >= (2, 9):
+        shown = airflow.tasks("reconcile_all_jobs", "all")
+        names = {shown[name]["rendered_map_index"] for name in ("trigger[0]", "wait[0]")}
+        assert names == {"daily-balance-check"}
+
+
+@pytest.fixture
+def many_jobs(live_simulator):
+    """A workspace of many jobs, of which the runs of one fail and those of another find differences."""
+    world = live_simulator.world
+    jobs = {f"job_{number}": f"table {number}" for number in range(30 if IS_AIRFLOW_3 else 5)}
+    agrees = {"queued": 0, "running": 1, "rows_processed": 2000, "rows_matched": 2000, "rows_unmatched": 0}
+    world.add_workspace("ws_many", "Many")
+    for job_id, name in jobs.items():
+        world.add_job(job_id, name, "ws_many", Plan(**agrees))
+    world.plan_runs("job_2", Plan(queued=0, running=1, status="FAILED", error="disk full"))
+    world.plan_runs("job_4", Plan(**{**agrees, "rows_matched": 500, "rows_unmatched": 1500}))
+    limit, world.rate_limit.requests = world.rate_limit.requests, 10_000
+    yield jobs
+    # Others count the workspaces and jobs.
+    world.rate_limit.requests = limit
+    del world.workspaces["ws_many"]
+    for job_id in jobs:
+        del world.owners[TargetKind.JOB][job_id]
+
+
+def test_all_results_are_collected_whichever_fails(airflow, many_jobs):
+    dag_id = "collect_all_results"
+    airflow.trigger_dag(dag_id, "many", {"workspace_id": "ws_many"})
+    over = lambda: airflow.run_state(dag_id, "many") in ("success", "failed")  # noqa: E731
+    airflow.wait_until(over, "all jobs are over", seconds=800)
+    report, tasks = airflow.task_log(dag_id, "report"), airflow.tasks(dag_id, "many")
+    assert airflow.run_state(dag_id, "many") == "failed"
+    told = re.findall(r"(table \d+) +(\w+) +([\d,-]+) +([\d,-]+) +([\d,-]+) +(\S+)", report)
+    expected = dict.fromkeys(many_jobs.values(), ("COMPLETED", "2,000", "2,000", "0", "yes"))
+    expected["table 2"] = ("FAILED", "-", "-", "-", "-")
+    expected["table 4"] = ("COMPLETED", "2,000", "500", "1,500", "no")
+    assert {name: tuple(cells) for name, *cells in told} == expected, report
+    assert f"{len(many_jobs)} in all: {len(many_jobs) - 1} COMPLETED, 1 FAILED" in report
+    assert f"2 of {len(many_jobs)} jobs did not go well: table 2, table 4" in report
+    states = {
+        name: tasks[f"each.job.{name}"]["state"] for name in ("wait[2]", "result[2]", "wait[3]", "result[4]")
+    }
+    assert states == {
+        "wait[2]": "failed", "result[2]": "upstream_failed", "wait[3]": "success", "result[4]": "failed"
+    }  # fmt: skip
+    wait = airflow.task_log(dag_id, "each.job.wait")
+    assert "DataRecsRunFailed" in wait
+    assert "clear 'each.job.trigger', at the map index of this run, and what follows" in wait
+    if AIRFLOW_VERSION >= (2, 9):
+        for task_id in ("each.job.trigger", "each.job.wait", "each.job.result"):
+            shown = {
+                task["rendered_map_index"] for name, task in tasks.items() if name.startswith(f"{task_id}[")
+            }
+            assert shown - {None} <= set(many_jobs.values())
+        # All but that of the task which never ran.
+        assert tasks["each.job.wait[2]"]["rendered_map_index"] == "table 2"
+        assert tasks["each.job.result[3]"]["rendered_map_index"] == "table 3"
 
 
 def test_what_agrees_is_published(airflow):

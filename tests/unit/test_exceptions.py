@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import airflow.exceptions
 import pytest
 
@@ -11,7 +13,12 @@ from airflow_provider_datarecs.api.targets import Target
 from airflow_provider_datarecs.compat import CONFIG_EXCEPTIONS, AirflowException, AirflowFailException
 from airflow_provider_datarecs.exceptions import (
     DataRecsConfigException,
+    DataRecsCountsMissing,
+    DataRecsRowsUnmatched,
+    DataRecsRunCancelled,
+    DataRecsRunFailed,
     DataRecsRunUncertain,
+    DataRecsRunUnsuccessful,
     as_airflow_exceptions,
     by_meaning,
     meaning_of,
@@ -39,6 +46,7 @@ MEANINGS = [
     (errors.Unavailable(CALL, 503, "away"), AirflowException),
     (errors.Redirected(CALL, 302, "elsewhere"), AirflowException),
     (errors.NeverArrived(CALL, "no connection"), AirflowException),
+    (errors.NameUnresolved(CALL, "no connection"), AirflowException),
     (errors.MaybeArrived(CALL, "no answer"), AirflowException),
     (errors.UnreadableAnswer(CALL, "<html>"), AirflowException),
     (errors.ForeignAnswer(CALL, 401, "<html>"), AirflowException),
@@ -54,11 +62,11 @@ EACH = pytest.mark.parametrize(
 
 
 @EACH
-def test_an_error_is_raised_as_what_it_means_with_its_cause(error, meant):
+def test_an_error_is_raised_as_what_it_means_with_its_words(error, meant):
     with pytest.raises(meant) as caught, as_airflow_exceptions("my_conn"):
         raise error
     assert type(caught.value) is meant
-    assert caught.value.__cause__ is error
+    assert (caught.value.__cause__, caught.value.__suppress_context__) == (None, True)
     assert str(error).rstrip(".") in str(caught.value)
 
 
@@ -116,3 +124,26 @@ def test_the_message_names_the_connection_where_that_helps(error, told):
 def test_other_exceptions_pass_through():
     with pytest.raises(KeyError), as_airflow_exceptions("my_conn"):
         raise KeyError("x")
+
+
+UNSUCCESSFUL = [DataRecsRunFailed, DataRecsRunCancelled, DataRecsRowsUnmatched, DataRecsCountsMissing]
+
+
+@pytest.mark.parametrize("kind", UNSUCCESSFUL)
+@pytest.mark.parametrize("target", [JOB, Target(TargetKind.JOB_GROUP, "g", "w")], ids=["job", "group"])
+def test_the_end_of_a_run_tells_callbacks_which_run_and_how_wherever_it_goes(kind, target):
+    result = {**target.ids_of("r"), "status": "FAILED", "error": {"code": "E1"}}
+    error = pickle.loads(pickle.dumps(kind("what happened", result=result, url="https://c/r")))
+    assert isinstance(error, DataRecsRunUnsuccessful)
+    assert isinstance(error, AirflowFailException)
+    assert str(error) == "what happened"
+    ids = {"job_id": None, "job_group_id": None, **target.ids_of("r")}
+    assert {name: getattr(error, name) for name in ids} == ids
+    assert (error.status, error.error, error.result) == ("FAILED", {"code": "E1"}, result)
+    assert error.url == "https://c/r"
+
+
+@pytest.mark.parametrize("kind", UNSUCCESSFUL)
+def test_the_end_of_a_run_can_be_made_of_a_message_alone(kind):
+    error = kind("what happened")
+    assert (error.run_id, error.job_id, error.status, error.result, error.url) == ("", None, "", {}, None)

@@ -14,7 +14,11 @@ from airflow.models.dag import DAG
 
 from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.compat import AIRFLOW_VERSION, AirflowFailException, AirflowSkipException
-from airflow_provider_datarecs.exceptions import DataRecsCountsMissing, DataRecsRowsUnmatched
+from airflow_provider_datarecs.exceptions import (
+    DataRecsCountsMissing,
+    DataRecsRowsUnmatched,
+    DataRecsRunUnsuccessful,
+)
 from airflow_provider_datarecs.operators.get_job_run_result import GetJobRunResultOperator
 from airflow_provider_datarecs.sensors.job_group_run import JobGroupRunSensor
 from airflow_provider_datarecs.sensors.job_run import JobRunSensor
@@ -126,12 +130,12 @@ OVER = pytest.mark.parametrize(
         (
             counts(unmatched=1),
             {"max_unmatched_rows": 0},
-            "1 of 1000 rows are unmatched, over max_unmatched_rows=0",
+            "1 of 1,000 rows are unmatched, over max_unmatched_rows=0",
         ),
         (
             counts(unmatched=6),
             {"max_unmatched_ratio": 0.005},
-            r"6 of 1000 rows are unmatched \(0.6000%\), over max_unmatched_ratio=0.005",
+            r"6 of 1,000 rows are unmatched \(0.6000%\), over max_unmatched_ratio=0.005",
         ),
         (
             counts(processed=0, unmatched=6),
@@ -141,7 +145,7 @@ OVER = pytest.mark.parametrize(
         (
             counts(unmatched=6),
             {"max_unmatched_ratio": 0.5, "max_unmatched_rows": 5},
-            "6 of 1000 rows are unmatched, over max_unmatched_rows=5",
+            "6 of 1,000 rows are unmatched, over max_unmatched_rows=5",
         ),
     ],
     ids=["rows", "ratio", "no rows", "one of two"],
@@ -152,7 +156,7 @@ OVER = pytest.mark.parametrize(
 @OVER
 def test_what_is_over_a_limit_fails_with_the_figures(context, ti, started, make, plan, limits, told):
     run_id = started(plan)
-    with pytest.raises(DataRecsRowsUnmatched, match=f"Run '{run_id}' of job 'job_ledger'.*{told}") as caught:
+    with pytest.raises(DataRecsRowsUnmatched, match=f"{told}: run '{run_id}' of job 'job_ledger'") as caught:
         make(run_id, **limits).execute(context)
     error = pickle.loads(pickle.dumps(caught.value))
     assert isinstance(error, AirflowFailException)
@@ -160,6 +164,27 @@ def test_what_is_over_a_limit_fails_with_the_figures(context, ti, started, make,
     assert error.result["rows_unmatched"] == plan.rows_unmatched
     assert error.max_unmatched_rows == limits.get("max_unmatched_rows")
     assert error.max_unmatched_ratio == limits.get("max_unmatched_ratio")
+
+
+@ALL
+@pytest.mark.parametrize(
+    ("plan", "limits", "agreed"),
+    [
+        (counts(unmatched=5), {"max_unmatched_rows": 5}, True),
+        (counts(unmatched=6), {"max_unmatched_rows": 5}, False),
+        (counts(unmatched=None), {"max_unmatched_rows": 5}, None),
+    ],
+    ids=["within", "over", "unknown"],
+)
+def test_a_result_says_whether_the_data_agree_where_there_is_a_limit(
+    context, ti, started, make, plan, limits, agreed
+):
+    run_id = started(plan)
+    with contextlib.nullcontext() if agreed else pytest.raises(DataRecsRunUnsuccessful):
+        make(run_id, **limits).execute(context)
+    assert ti.xcoms["run_result"]["agreed"] is agreed
+    make(run_id).execute(context)
+    assert "agreed" not in ti.xcoms["run_result"]
 
 
 @ALL
@@ -197,7 +222,7 @@ def test_soft_fail_skips_what_is_over_a_limit(context, started, make):
 def test_counts_that_do_not_tell_fail_where_there_is_a_limit(
     context, started, make, plan, limits, told, on_unmatched
 ):
-    with pytest.raises(DataRecsCountsMissing, match=f"nobody can say whether the data agree.*{told}"):
+    with pytest.raises(DataRecsCountsMissing, match=f"Nobody can say whether the data agree.*{told}"):
         make(started(plan), **limits, on_unmatched=on_unmatched).execute(context)
 
 
@@ -234,8 +259,11 @@ def test_the_result_of_a_run_that_did_not_complete_says_nothing_of_the_data(
     ids=str,
 )
 def test_a_limit_that_cannot_be_right_is_refused_before_anything_is_sent(simulator, context, make, arguments):
+    task = make("r", **dict.fromkeys(arguments, "{{ params.it }}"))
+    for name, value in arguments.items():
+        setattr(task, name, value)  # as Airflow renders it
     with pytest.raises(AirflowFailException, match=list(arguments)[-1]):
-        make("r", **arguments).execute(context)
+        task.execute(context)
     assert simulator.requests == []
 
 
@@ -341,7 +369,7 @@ def test_a_whole_number_is_held_to_the_limit_however_it_comes(context, simulator
     run_id = started(counts())
     shown_with(simulator, run_id, rows_unmatched=given)
     assert make(run_id, max_unmatched_rows=3).execute(context)["rows_unmatched"] == 3
-    with pytest.raises(DataRecsRowsUnmatched, match="3 of 1000 rows are unmatched"):
+    with pytest.raises(DataRecsRowsUnmatched, match="3 of 1,000 rows are unmatched"):
         make(run_id, max_unmatched_rows=2).execute(context)
 
 
@@ -367,7 +395,7 @@ def test_the_sums_and_each_job_run_of_a_group_are_held_to_the_limits(context, gr
     run_id = group_finished(counts(10_000, 30), counts(100, 30))
     with pytest.raises(DataRecsRowsUnmatched) as caught:
         group_sensor(run_id, max_unmatched_rows=50, max_unmatched_ratio=0.1).execute(context)
-    assert "in all, 60 of 10100 rows are unmatched, over max_unmatched_rows=50" in str(caught.value)
+    assert "in all, 60 of 10,100 rows are unmatched, over max_unmatched_rows=50" in str(caught.value)
     assert "job 'job_ledger': 30 of 100 rows are unmatched (30.0000%)" in str(caught.value)
     assert "job_daily_balance" not in str(caught.value)
 
@@ -398,8 +426,11 @@ def test_a_group_that_is_over_a_limit_in_one_job_and_without_counts_in_another_n
 def test_the_failure_says_where_to_look(context, connect, simulator, started):
     connect(simulator.url, extra=json.dumps({"console_url": "https://console.example"}))
     run_id = started(counts(unmatched=1))
-    with pytest.raises(DataRecsRowsUnmatched, match=rf"https://console\.example/\S+/runs/{run_id}\."):
+    with pytest.raises(
+        DataRecsRowsUnmatched, match=rf"https://console\.example/\S+/runs/{run_id}\."
+    ) as caught:
         result_operator(run_id, max_unmatched_rows=0).execute(context)
+    assert caught.value.url.endswith(f"/runs/{run_id}")
 
 
 if AIRFLOW_VERSION >= (2, 10):

@@ -171,7 +171,7 @@ class Verdict:
                 self.wrong.append(f"a result that is not the run's: {end.xcoms}, {run}")
             return
         timed_out = isinstance(end.error, AirflowSensorTimeout)
-        told = {"FAILED": " FAILED. ", "CANCELLED": " was CANCELLED. "}.get(story.plan.status)
+        told = {"FAILED": "FAILED: run ", "CANCELLED": "CANCELLED: run "}.get(story.plan.status)
         is_told = told is not None and run_id in str(end.error) and told in str(end.error)
         self.figures[WAITS if is_told else WAITS_TIMED_OUT if timed_out else WAITS_FAILED] += 1
         in_time = run.plan.hidden < GRACE and story.policy > GRACE

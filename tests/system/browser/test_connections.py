@@ -64,7 +64,7 @@ def test_what_is_typed_into_the_form_is_what_the_hook_reads(pages, take, airflow
         ("no_key", False, "API Key (the connection's password) is empty"),
         ("unreachable", False, "no connection to"),
         ("plain_http", False, "is plain http"),
-        ("not_the_api", False, "is Host the URL of the DataRecs API?"),
+        ("not_the_api", False, "Host may not be the URL of the DataRecs API"),
     ],
 )
 def test_a_test_of_the_connection_says_whether_it_works_and_why_not(

@@ -37,14 +37,14 @@ def test_a_task_has_a_link_to_its_run_also_while_it_waits(pages, take, airflow, 
 def test_the_log_of_a_trigger_tells_what_it_started(pages, waiting, run_id):
     pages.open_task(DAG_ID, waiting, "trigger", "logs")
     told = pages.messages(until="Started run")
-    assert [line for line in told if {"Started", run_id, "'job_daily_balance'"} <= words(line)]
+    assert [line for line in told if {"Started", repr(run_id), "'job_daily_balance'"} <= words(line)]
     assert repeated(told) == []
 
 
 def test_the_log_of_a_wait_tells_what_it_waits_for(pages, take, waiting, run_id):
     pages.open_task(DAG_ID, waiting, "wait", "logs")
     told = pages.messages(until="RUNNING")
-    assert [line for line in told if {"Waiting", run_id, "'job_daily_balance'"} <= words(line)]
+    assert [line for line in told if {"Waiting", repr(run_id), "'job_daily_balance'"} <= words(line)]
     assert repeated(told) == []
     take("log-while-waiting")
 
@@ -60,8 +60,8 @@ def test_a_task_without_a_console_has_no_link(pages, airflow):
 
 def test_the_log_of_a_finished_wait_tells_what_came_out(pages, take, finished, run_id):
     pages.open_task(DAG_ID, finished, "wait", "logs")
-    told = pages.messages(until="119988")
-    (end,) = [line for line in told if "119988" in line and "TriggerEvent" not in line]
+    told = pages.messages(until="119,988")
+    (end,) = [line for line in told if "119,988" in line and "TriggerEvent" not in line]
     assert run_id in end
     assert "COMPLETED" in end
     assert repeated(told) == []

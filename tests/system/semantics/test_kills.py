@@ -66,7 +66,7 @@ def test_a_user_ends_the_task(boards, row, column):
         board.airflow.wait_until(lambda: run.cancelled_at, "the run is cancelled", 60)
     except Exception as error:
         raise AssertionError(f"{error}\n{board.log(cancelled)[-6000:]}") from error
-    told = f"A user has ended the task: asked DataRecs to cancel run {run.id}"
+    told = f"Asked DataRecs to cancel, since a user has ended the task: run {run.id!r}"
     board.airflow.wait_until(lambda: told in board.log(cancelled), "the log tells of it", 30)
     if row == "cleared":
         # Both wait anew: one for a run that was cancelled, one for a run that goes on.

@@ -175,7 +175,7 @@ REFUSALS = {
         NEVER,
     ),
     "404": (own_error(404), errors.NotFound, "Resource not found: {what}", NEVER),
-    "405": (own_error(405), errors.Rejected, refused("405: no"), NEVER),
+    "405": (own_error(405), errors.Rejected, f"{errors.WRONG_HOST}: refused (405: no", NEVER),
     "409": (own_error(409), errors.Rejected, refused("409: no"), NEVER),
     "410": (own_error(410), errors.Rejected, refused("410: no"), NEVER),
     "413": (own_error(413), errors.Rejected, refused("413: no"), NEVER),
@@ -228,7 +228,7 @@ LIMITED = {
 
 
 def unreadable(body, shown, content_type="text/html"):
-    words = f"the answer (200, {content_type}) is not JSON but {shown}; is Host the URL of the DataRecs API?"
+    words = f"{errors.WRONG_HOST}: the answer (200, {content_type}) is not JSON but {shown}"
     return Answer(200, body, {"Content-Type": content_type}), errors.UnreadableAnswer, words, READING
 
 
@@ -245,10 +245,8 @@ UNREADABLE = {
 
 def foreign(answer, shown, more=""):
     """Give an error that something on the way has said, or whoever is not DataRecs."""
-    words = (
-        f"the answer ({answer.status}, text/html) is not an error as DataRecs gives it but {shown}; is Host "
-    )
-    return answer, errors.ForeignAnswer, f"{words}the URL of the DataRecs API{more}?", READING
+    words = f"the answer ({answer.status}, text/html) is not an error as DataRecs gives it but {shown}"
+    return answer, errors.ForeignAnswer, f"{errors.WRONG_HOST}{more}: {words}", READING
 
 
 def elsewhere(status, shown="https://login.test/", **headers):
@@ -260,7 +258,7 @@ LOGIN = {"Location": "https://login.test/?key=demo-key"}
 FOREIGN = {
     "400, empty": foreign(Answer(400, "", HTML), "empty"),
     "401, HTML": foreign(
-        Answer(401, "<html>Who are you", HTML), "'<html>Who are you'", ", and is the API key valid"
+        Answer(401, "<html>Who are you", HTML), "'<html>Who are you'", ", or the API key is not valid"
     ),
     "403, HTML": foreign(Answer(403, "<html>Forbidden", HTML), "'<html>Forbidden'"),
     "404, text": foreign(Answer(404, "default backend - 404", HTML), "'default backend - 404'"),

@@ -63,6 +63,7 @@ async def test_a_run_from_queued_to_completed(client, world, clock, job, key_sty
     assert seen[0].result["started_at"] is None
     assert seen[1].result["completed_at"] is None
     assert seen[2].result == {
+        **job.ids_of(run_id),
         "status": "COMPLETED",
         "rows_processed": 1000,
         "rows_matched": 990,
@@ -101,6 +102,7 @@ async def test_a_group_run_with_or_without_totals_of_its_own_reads_the_same(
     ]
     started = runs[0]["started_at"] if not totals else result["started_at"]
     assert result == {
+        **group.ids_of(run_id),
         "status": "COMPLETED",
         "rows_processed": 10,
         "rows_matched": 8,

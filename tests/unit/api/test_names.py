@@ -95,3 +95,21 @@ async def test_an_empty_name_is_refused_before_anything_is_sent(server, client, 
     with pytest.raises(InvalidInput, match=argument):
         await find_job(client, **{"workspace_name": "Finance", "job_name": "daily", argument: bad})
     assert server.requests == []
+
+
+async def test_the_nearest_name_is_told_first_and_the_number_of_the_rest_last(client, world):
+    for number in range(30):
+        world.add_job(f"t{number}", f"table_{number}", "w1")
+    with pytest.raises(NameNotFound) as caught:
+        await find(client, "Finance", "Table-3")
+    start = "Job 'Table-3' not found in workspace 'Finance'; did you mean 'table_3'? There is: 'table_3', "
+    assert str(caught.value).startswith(start)
+    assert " and 22 more. Names are case-sensitive." in str(caught.value)
+    assert str(caught.value).count("'table_") == 10  # with the one that is meant twice
+
+
+async def test_a_name_like_none_is_told_what_there_is(client):
+    with pytest.raises(
+        NameNotFound, match=r"^Job 'zzz' not found in workspace 'Finance'\. There is: 'daily', 'w"
+    ):
+        await find(client, "Finance", "zzz")

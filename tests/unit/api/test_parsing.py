@@ -9,7 +9,13 @@ from email.utils import format_datetime, formatdate
 import pytest
 
 from airflow_provider_datarecs.api import parsing
-from airflow_provider_datarecs.api.errors import ForeignAnswer, RateLimited, Redirected, UnreadableAnswer
+from airflow_provider_datarecs.api.errors import (
+    WRONG_HOST,
+    ForeignAnswer,
+    RateLimited,
+    Redirected,
+    UnreadableAnswer,
+)
 from airflow_provider_datarecs.api.rate_limit_headers import rate_limit_wait, seconds_to_reset
 
 NOW = 1_767_225_600.0  # 2026-01-01T00:00:00Z
@@ -143,7 +149,7 @@ def test_no_more_of_an_error_body_is_shown_than_a_message_can_hold(body, message
 
 @pytest.mark.parametrize("body", [b"<html>", b'{"id": "r1"', b"[" * 100_000, b"\xff\xfe\xfd", b"OK"])
 def test_a_good_answer_must_be_json(body):
-    with pytest.raises(UnreadableAnswer, match="is Host the URL of the DataRecs API"):
+    with pytest.raises(UnreadableAnswer, match=rf"^{WRONG_HOST}: the answer"):
         parsing.read("GET /jobs", "it", 200, {"Content-Type": "text/html"}, body)
 
 

@@ -58,6 +58,7 @@ def test_all_that_users_see_of_a_job_run(spelling):
     }[spelling]
     end = {"snake": "completed_at", "camel": "completedAt"}[spelling]
     assert job_run(status="COMPLETED", **answer, **{end: "e"}, error=None, run_label="x").result == {
+        **JOB.ids_of("r1"),
         "status": "COMPLETED",
         "rows_processed": 10,
         "rows_matched": 8,
@@ -69,7 +70,14 @@ def test_all_that_users_see_of_a_job_run(spelling):
 
 
 def test_what_an_answer_lacks_is_none():
-    assert set(job_run().result.values()) == {"", None}
+    result = job_run().result
+    assert {value for name, value in result.items() if name not in JOB.ids_of("r1")} == {"", None}
+
+
+@pytest.mark.parametrize("name", ["job_name", "job_group_name", "workspace_name"])
+def test_a_name_that_an_answer_gives_is_passed_on(name):
+    assert job_run(**{name: "n" * 1000}).result[name] == "n" * 250
+    assert name not in job_run(**{name: 7}).result
 
 
 @pytest.mark.parametrize(

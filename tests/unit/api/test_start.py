@@ -99,7 +99,7 @@ async def test_a_label_that_others_may_have_proves_nothing(start, server, world,
     with pytest.raises(errors.RunMayHaveStarted) as caught:
         await start(LOST, is_label_unique=False)
     (run_id,) = runs_of(world, job)
-    assert f"of its runs since then each could be it: {run_id}" in str(caught.value)
+    assert f"of its runs since then each could be it: {run_id!r}" in str(caught.value)
     assert f"a run begun after {time.strftime('%Y-%m-%dT', time.gmtime())}" in str(caught.value)
     assert f"with the label {LABEL!r}" in str(caught.value)
     assert "If there is none, clear the task" in str(caught.value)
@@ -304,7 +304,7 @@ class TestAfterAnEarlierTry:
     ):
         run_id = another_run(world, job)
         refused = {"status": status, "times": None}
-        with pytest.raises(errors.RunMayHaveStarted, match=f"each could be it: {run_id}.*without success:"):
+        with pytest.raises(errors.RunMayHaveStarted, match=f"each could be it: {run_id!r}.*without success:"):
             await start(refused, sent_before=True, may_repeat=True)
 
 
@@ -327,12 +327,12 @@ class TestPages:
         assert len(calls(server, "GET")) == 1
 
     async def test_a_history_in_another_order_is_read_to_its_end(self, start, server):
-        with pytest.raises(errors.RunMayHaveStarted, match="each could be it: r3"):
+        with pytest.raises(errors.RunMayHaveStarted, match="each could be it: 'r3'"):
             await start(NEVER_CAME, page(("r1", 900), ("r2", 800), cursor="2"), page(("r3", 10)))
         assert len(calls(server, "GET")) == 2
 
     async def test_one_run_shows_no_order(self, start, server):
-        with pytest.raises(errors.RunMayHaveStarted, match="each could be it: r2"):
+        with pytest.raises(errors.RunMayHaveStarted, match="each could be it: 'r2'"):
             await start(NEVER_CAME, page(("r1", 900), cursor="2"), page(("r2", 10)))
 
     async def test_an_empty_page_that_names_another_does_not_end_a_history(self, start, server, world, job):

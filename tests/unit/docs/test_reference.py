@@ -18,6 +18,7 @@ from airflow_provider_datarecs.sensors.base import RunSensor
 
 REFERENCE = DOCS / "reference"
 WRITTEN = "\n".join(page.read_text() for page in REFERENCE.glob("*.md"))
+TASK_GROUP = "airflow.providers.datarecs.task_groups.reconcile.reconcile"
 UNITS = ("second", "part", "request")
 
 
@@ -83,6 +84,17 @@ def test_every_argument_is_described(path):
             assert "default" in told[name].lower(), name
         if "float" in str(argument.annotation) and name != "clock":
             assert any(unit in told[name] for unit in UNITS), name
+
+
+@pytest.mark.parametrize("path", [*TASKS_AND_HOOK, TASK_GROUP])
+def test_the_signature_has_what_the_docstring_describes_and_no_more(path):
+    made = PUBLIC.get(path) or getattr(
+        importlib.import_module(path.rpartition(".")[0]), path.rpartition(".")[2]
+    )
+    signature = inspect.signature(made.__init__ if inspect.isclass(made) else made)
+    named = {one.name for one in signature.parameters.values() if one.kind.name[:3] != "VAR"} - {"self"}
+    assert named == set(described(made)) - {"kwargs"}
+    assert all(signature.parameters[name].annotation is not inspect.Parameter.empty for name in named)
 
 
 TASKS = {path: cls for path, cls in TASKS_AND_HOOK.items() if cls is not DataRecsHook}

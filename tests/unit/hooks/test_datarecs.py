@@ -45,11 +45,11 @@ def test_the_connection_is_tested_by_listing_workspaces(simulator):
         ({"status": 200, "body": "<html>"}, "is not JSON"),
         (
             {"status": 404, "body": "default backend - 404"},
-            "'default backend - 404'; is Host the URL of the DataRecs API?",
+            "Host may not be the URL of the DataRecs API: the answer (404",
         ),
         (
             {"status": 401, "body": ""},
-            "but empty; is Host the URL of the DataRecs API, and is the API key valid?",
+            "Host may not be the URL of the DataRecs API, or the API key is not valid: the answer (401",
         ),
         ({"drop": "before"}, "no answer"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 
 import pytest
+from support.servers import AnyServer
 
 from airflow_provider_datarecs.compat import AirflowException
 from airflow_provider_datarecs.hooks.datarecs import DataRecsHook
@@ -87,3 +88,78 @@ def test_a_redirect_of_a_proxy_takes_the_key_nowhere(simulator, connect, monkeyp
             DataRecsHook().start_job_run(*LEDGER, idempotency_key="start-1")
         assert other.requests == []
     assert len(simulator.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("uri", "works"),
+    [
+        ("datarecs://:demo-key@{where}", False),
+        ("datarecs://http://:demo-key@{where}", True),
+        ("datarecs://:demo-key@{where}/http", True),
+        ("datarecs://:demo-key@http%3A%2F%2F{quoted}", True),
+    ],
+)
+def test_a_uri_of_plain_http_says_so_or_is_told_how(simulator, monkeypatch, uri, works):
+    where = simulator.url.partition("://")[2]
+    uri = uri.format(where=where, quoted=where.replace(":", "%3A"))
+    monkeypatch.setenv("AIRFLOW_CONN_DATARECS_DEFAULT", uri)
+    status, told = DataRecsHook().test_connection()
+    assert status is works
+    if not works:
+        assert f"no connection to https://{where}" in told
+        assert "https was spoken to a port that does not speak it" in told
+        assert "datarecs://http://:key@host:port" in told
+
+
+@pytest.mark.usefixtures("_nothing_resolves")
+def test_a_host_without_an_address_is_told_with_where_to_look(connect):
+    connect("https://datarecs.invalid")
+    status, told = DataRecsHook().test_connection()
+    assert not status
+    assert "no connection to https://datarecs.invalid" in told
+    assert "The name in it has no address here: look at the connection's Host" in told
+
+
+@pytest.mark.usefixtures("_nothing_resolves")
+def test_a_proxy_without_an_address_is_no_fault_of_the_host(connect, monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.invalid:1")
+    connect("https://datarecs.invalid")
+    status, told = DataRecsHook().test_connection()
+    assert not status
+    assert "look at the connection's Host" not in told
+
+
+DATARECS = {"X-RateLimit-Remaining": "90"}
+OTHER_APIS = [
+    {"status": 405, "body": {"message": "Method Not Allowed"}},
+    {"status": 405, "body": {"detail": "Method Not Allowed"}},
+    {"status": 404, "body": {"detail": "Not Found"}},
+    {"status": 404, "body": "<html>"},
+    {"status": 200, "body": {"hello": 1}},
+    {"status": 200, "body": "<html>"},
+]
+
+
+@pytest.mark.parametrize("answer", OTHER_APIS, ids=str)
+def test_another_api_raises_doubt_in_the_host_first(connect, answer):
+    with AnyServer(**answer) as server:
+        connect(server.url)
+        status, told = DataRecsHook().test_connection()
+    assert not status
+    assert told.startswith("the connection's Host may not be the URL of the DataRecs API: ")
+
+
+def test_another_apis_404_keeps_the_documented_words_first(connect):
+    with AnyServer(404, {"message": "Not Found"}) as server:
+        connect(server.url)
+        status, told = DataRecsHook().test_connection()
+    assert not status
+    assert told.startswith("Resource not found: the list of workspaces; the connection's Host may not be ")
+
+
+def test_datarecs_own_refusal_raises_no_such_doubt(simulator):
+    for status in (404, 405):
+        simulator.faults.append(Fault(status=status, body={"message": "no"}, headers=DATARECS))
+        works, told = DataRecsHook().test_connection()
+        assert not works
+        assert "may not be the URL" not in told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from support.fakes import rendered
 
 from airflow_provider_datarecs.compat import (
     CONFIG_EXCEPTIONS,
@@ -25,7 +26,7 @@ KEY = "a-key-that-is-told-to-nobody"
 
 
 def get_result(**ids):
-    return GetJobRunResultOperator(task_id="t", **{**IDS, **ids})
+    return rendered(GetJobRunResultOperator, **{**IDS, **ids})
 
 
 def list_workspaces():
@@ -73,13 +74,13 @@ def test_an_id_that_cannot_be_one_is_named_and_nothing_is_sent(simulator, contex
 def test_a_name_that_cannot_be_one_is_named_and_nothing_is_sent(simulator, context, argument, value):
     names = {"workspace_name": "Production", "job_name": "x", argument: value}
     with pytest.raises(AirflowFailException, match=rf"{argument} is .*{value!r}"):
-        TriggerJobRunByNameOperator(task_id="t", **names).execute(context)
+        rendered(TriggerJobRunByNameOperator, **names).execute(context)
     assert simulator.requests == []
 
 
 def test_an_empty_workspace_id_does_not_list_all_jobs(simulator, context):
     with pytest.raises(AirflowFailException, match=r"workspace_id is empty"):
-        ListJobsOperator(task_id="t", workspace_id="").execute(context)
+        rendered(ListJobsOperator, workspace_id="").execute(context)
     assert simulator.requests == []
 
 
@@ -101,7 +102,7 @@ TAKE_IDS = (
 def test_no_task_sends_an_id_that_leads_elsewhere(simulator, context, cls, argument):
     ids = {name: "x" for name in BAD_IDS if name in cls.template_fields}
     with pytest.raises(AirflowFailException, match=f"{argument} is '{BAD_IDS[argument]}', which is no id"):
-        cls(task_id="t", **{**ids, argument: BAD_IDS[argument]}).execute(context)
+        rendered(cls, **{**ids, argument: BAD_IDS[argument]}).execute(context)
     assert simulator.requests == []
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timezone
 
 import pytest
+from airflow.models.dag import DAG
 from airflow.provider.datarecs.links.run import DataRecsRunLink
 from support.fakes import FakeStore
 
@@ -16,6 +18,7 @@ from airflow_provider_datarecs.compat import (
     AirflowException,
     AirflowFailException,
 )
+from airflow_provider_datarecs.exceptions import DataRecsRunFailed
 from airflow_provider_datarecs.hooks.datarecs import DataRecsHook
 from airflow_provider_datarecs.operators.get_job_run_result import GetJobRunResultOperator
 from airflow_provider_datarecs.operators.trigger_job_group_run import TriggerJobGroupRunOperator
@@ -23,6 +26,7 @@ from airflow_provider_datarecs.operators.trigger_job_run import TriggerJobRunOpe
 from airflow_provider_datarecs.operators.trigger_job_run_by_name import TriggerJobRunByNameOperator
 from airflow_provider_datarecs.sensors.job_group_run import JobGroupRunSensor
 from airflow_provider_datarecs.sensors.job_run import JobRunSensor
+from airflow_provider_datarecs.simulator import Plan
 
 if AIRFLOW_VERSION >= (3, 2):
     from airflow.sdk.exceptions import TaskDeferred
@@ -64,10 +68,32 @@ def test_a_wait_keeps_the_url_before_it_defers(console, context, ti, sensor, arg
     assert ti.xcoms["datarecs_run_url"] == f"{CONSOLE}/workspaces/ws_production/{path}/runs/r%3A1"
 
 
+@pytest.mark.parametrize("mode", ["poke", "reschedule"])
+def test_the_failure_of_a_run_leads_to_its_page_and_names_the_task_to_clear(
+    airflow_db, console, context, mode
+):
+    world = console.world
+    world.plan_runs("job_ledger", Plan(queued=0, running=0, status="FAILED", error="disk full"))
+    run = world.start_run(TargetKind.JOB, world.owners[TargetKind.JOB]["job_ledger"])
+    with DAG(dag_id="dag", schedule=None, start_date=datetime(2024, 1, 1, tzinfo=timezone.utc)):
+        start = TriggerJobRunOperator(**{**JOB, "task_id": "start"})
+        wait = JobRunSensor(**JOB, run_id=run.id, deferrable=False, mode=mode)
+        start >> wait
+    with pytest.raises(DataRecsRunFailed) as caught:
+        wait.execute(context)
+    url = f"{CONSOLE}/workspaces/ws_production/jobs/job_ledger/runs/{run.id}"
+    assert caught.value.url == url
+    assert str(caught.value) == (
+        f"FAILED: run {run.id!r} of job 'job_ledger' in workspace 'ws_production'. Error: disk full. No rows "
+        f"counted. Look at the run at DataRecs: {url}. What is mended takes a new run: clear 'start', and "
+        "what follows; a retry or clear of this task alone would meet the same run."
+    )
+
+
 def test_the_result_keeps_the_url_even_of_a_run_that_is_not_finished(console, context, ti):
     job = console.world.owners[TargetKind.JOB]["job_ledger"]
     run = console.world.start_run(TargetKind.JOB, job)
-    with pytest.raises(Exception, match="is not finished"):
+    with pytest.raises(Exception, match=r"^Not finished "):
         GetJobRunResultOperator(**JOB, run_id=run.id).execute(context)
     assert ti.xcoms["datarecs_run_url"].endswith(f"/runs/{run.id}")
 
@@ -139,7 +165,8 @@ if TASKS_MAKE_LINKS:
         assert [link_of(task, ti) for task in (operator, sensor)] == ["", ""]
 
     def test_a_task_that_fails_before_it_knows_its_run_asks_for_none_either(simulator, context, ti, xcoms):
-        operator = TriggerJobRunOperator(**{**JOB, "job_id": ""})
+        operator = TriggerJobRunOperator(**JOB)
+        operator.job_id = ""
         with pytest.raises(AirflowFailException):
             operator.execute(context)
         assert link_of(operator, ti) == ""

@@ -51,6 +51,9 @@ def test_the_result_of_a_completed_run_has_all_its_fields(simulator, context, ti
     assert result == ti.xcoms["run_result"]
     assert result.pop("started_at") <= result.pop("completed_at")
     assert result == {
+        "run_id": run_id,
+        "job_id": "j",
+        "workspace_id": "ws_production",
         "status": "COMPLETED",
         "rows_processed": 10,
         "rows_matched": 7,
@@ -71,7 +74,7 @@ def test_the_result_of_a_failed_run_has_the_error_as_it_came(simulator, context,
 )
 def test_a_run_that_is_not_finished_has_no_result(simulator, context, ti, plan, status):
     run_id = start(simulator, plan)
-    with pytest.raises(AirflowException, match=f"{run_id}.*not finished.*{status}.*JobRunSensor"):
+    with pytest.raises(AirflowException, match=f"^Not finished .status {status}.*{run_id!r}.*JobRunSensor"):
         get_result(run_id).execute(context)
     assert ti.xcoms == {}
 
@@ -89,7 +92,15 @@ def test_one_request_gets_a_result(simulator, context):
         (ListJobsOperator, {"workspace_id", "conn_id"}),
         (
             GetJobRunResultOperator,
-            {"job_id", "workspace_id", "run_id", "max_unmatched_rows", "max_unmatched_ratio", "conn_id"},
+            {
+                "job_id",
+                "workspace_id",
+                "run_id",
+                "max_unmatched_rows",
+                "max_unmatched_ratio",
+                "on_unmatched",
+                "conn_id",
+            },
         ),
     ],
 )

@@ -52,13 +52,16 @@ def task(request, simulator, ti, store, dag_run):
     """Run a task as a try of it, with ``retries=1``."""
     simulator.world.behaviour.honours_idempotency_key = False
 
-    def run(try_number=1, *, max_tries=1, make="by ids", retries=1, **more):
+    def run(try_number=1, *, max_tries=1, make="by ids", retries=1, rendered=None, **more):
         cls, ids = MAKE[make]
         ti.try_number, ti.max_tries, ti.xcoms = try_number, max_tries, {}
         context = {"ti": ti, "dag_run": dag_run}
         if HAS_STORE:
             context["task_state_store"] = store
-        return cls(task_id="t", retries=retries, **ids, **more).execute(context)
+        operator = cls(task_id="t", retries=retries, **ids, **more)
+        for name, value in (rendered or {}).items():
+            setattr(operator, name, value)
+        return operator.execute(context)
 
     return run
 
@@ -115,13 +118,13 @@ def test_without_a_proof_a_start_is_repeated_on_demand(simulator, task):
 
 def test_a_choice_that_there_is_not_is_refused_and_nothing_is_sent(simulator, task):
     with pytest.raises(AirflowFailException, match="on_uncertain is 'ignore'; it can be 'fail', 'retry'"):
-        task(on_uncertain="ignore")
+        task(rendered={"on_uncertain": "ignore"})
     assert simulator.requests == []
 
 
 def test_a_label_that_a_template_did_not_find_is_refused(simulator, task):
     with pytest.raises(AirflowFailException, match="run_label is 'None'"):
-        task(run_label="None")
+        task(run_label="{{ params.label }}", rendered={"run_label": "None"})
     assert simulator.requests == []
 
 

@@ -47,7 +47,7 @@ def test_a_run_is_started_and_its_ids_are_pushed(simulator, context, ti, caplog,
     run_id = make(run_label="nightly-1").execute(context)
     (target_id,) = ids.values()
     (line,) = [line for line in caplog.messages if line.startswith("Started run")]
-    assert line.startswith(f"Started run {run_id} of job")
+    assert line.startswith(f"Started run {run_id!r} of job")
     assert line.endswith(f"{target_id!r} in workspace 'ws_production', label 'nightly-1'")
     posted = simulator.requests[-1]
     assert (posted.method, posted.path, posted.query) == ("POST", path, {"workspace_id": "ws_production"})

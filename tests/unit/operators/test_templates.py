@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 
 import pytest
 from airflow.models.dag import DAG
+from support import fakes
 
 from airflow_provider_datarecs.compat import AIRFLOW_VERSION, AirflowFailException
 from airflow_provider_datarecs.operators.get_job_run_result import GetJobRunResultOperator
@@ -164,7 +165,7 @@ def test_a_workspace_that_its_template_did_not_find_does_not_list_all_jobs(simul
 @pytest.mark.parametrize("value", [None, "None", "", " "])
 def test_a_connection_that_its_template_did_not_find_is_named(context, value):
     with pytest.raises(AirflowFailException, match=r"conn_id is .*"):
-        ListWorkspacesOperator(task_id="t", conn_id=value).execute(context)
+        fakes.rendered(ListWorkspacesOperator, conn_id=value).execute(context)
 
 
 def test_a_post_that_met_the_rate_limit_is_repeated_with_its_idempotency_key(simulator, context):

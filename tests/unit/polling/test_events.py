@@ -54,14 +54,16 @@ def test_a_completed_run_gives_its_result():
     ],
 )
 def test_nothing_else_is_taken_for_success(event):
-    with pytest.raises(AirflowException, match=r"Run 'r' of job 'j' in workspace 'w'.*outcome is unknown"):
+    with pytest.raises(
+        AirflowException, match=r"^The outcome is unknown.*run 'r' of job 'j' in workspace 'w'"
+    ):
         events.result_of(event, JOB, "r")
 
 
 def test_a_count_that_cannot_be_read_is_told_as_such():
     result = {"rows_matched": 3, "rows_unmatched": None, "unreadable": {"rows_unmatched": "'many'"}}
     assert events.rows_of(result) == "rows: 3 matched, unmatched unreadable ('many')"
-    assert "unmatched unreadable ('many')" in events.describe({"status": "COMPLETED", **result})
+    assert "unmatched unreadable ('many')" in events.describe({"status": "COMPLETED", **result}, "run")
 
 
 def test_a_count_that_was_made_up_for_is_told_as_it_is():
@@ -77,12 +79,36 @@ def test_a_count_that_was_made_up_for_is_told_as_it_is():
         (None, "none given by DataRecs"),
     ],
 )
-@pytest.mark.parametrize(("status", "verb"), [("FAILED", "FAILED"), ("CANCELLED", "was CANCELLED")])
-def test_another_end_is_told_with_its_error_and_counts(status, verb, error, told):
-    with pytest.raises(AirflowException) as caught:
-        events.result_of(finished(status, error=error), JOB, "r")
-    for part in (f"Run 'r' of job 'j' in workspace 'w' {verb}", told, "5 processed, 3 matched, 2 unmatched"):
-        assert part in str(caught.value)
+@pytest.mark.parametrize("status", ["FAILED", "CANCELLED"])
+def test_another_end_is_told_with_its_error_and_counts(status, error, told):
+    result = events.result_of(finished(status, error=error), JOB, "r")
+    assert result["status"] == status
+    for part in (told, "5 processed, 3 matched, 2 unmatched"):
+        assert part in events.why_not_completed(result)
+
+
+def test_a_result_of_an_older_release_gets_the_ids_of_the_task():
+    assert "run_id" not in finished("COMPLETED")["result"]
+    result = events.result_of(finished("COMPLETED"), JOB, "r")
+    assert (result["run_id"], result["job_id"], result["workspace_id"]) == ("r", "j", "w")
+    assert events.result_of(finished("COMPLETED", run_id="another"), JOB, "r")["run_id"] == "r"
+
+
+@pytest.mark.parametrize(
+    ("counts", "told"),
+    [
+        (
+            {"rows_processed": 120_000, "rows_matched": 119_988, "rows_unmatched": 12},
+            "COMPLETED, 12 of 120,000 rows unmatched: run 'r' of job 'j' in workspace 'w'; rows: 120,000 pro",
+        ),
+        ({"rows_unmatched": 1_234}, "COMPLETED, 1,234 rows unmatched: run 'r' of job 'j' in workspace 'w'; "),
+        ({"rows_matched": 7}, "COMPLETED: run 'r' of job 'j' in workspace 'w'; rows: 7 matched"),
+        ({}, "COMPLETED: run 'r' of job 'j' in workspace 'w'; no rows counted"),
+        ({"rows_unmatched": "x", "rows_processed": []}, "COMPLETED, x of [] rows unmatched: run 'r'"),
+    ],
+)
+def test_the_verdict_comes_first(counts, told):
+    assert events.describe({"status": "COMPLETED", **counts}, JOB.name_run("r")).startswith(told)
 
 
 def test_a_group_that_failed_names_the_jobs_that_did():
@@ -90,15 +116,15 @@ def test_a_group_that_failed_names_the_jobs_that_did():
         {"job_id": "good", "status": "COMPLETED", "error": None},
         {"job_id": "bad", "status": "FAILED", "error": "disk full"},
     ]
-    with pytest.raises(AirflowException, match="Job 'bad': FAILED, disk full") as caught:
-        events.result_of(finished("FAILED", runs=runs), JOB, "r")
-    assert "good" not in str(caught.value)
+    told = events.why_not_completed(events.result_of(finished("FAILED", runs=runs), JOB, "r"))
+    assert "Job 'bad': FAILED, disk full" in told
+    assert "good" not in told
 
 
 @pytest.mark.parametrize("runs", [None, 7, "COMPLETED", {"status": "FAILED"}, ["COMPLETED", None, []]])
 def test_job_runs_that_are_none_leave_a_failure_what_it_is(runs):
-    with pytest.raises(AirflowException, match=r"FAILED\. Error: disk full\. Rows:"):
-        events.result_of(finished("FAILED", error="disk full", runs=runs), JOB, "r")
+    result = events.result_of(finished("FAILED", error="disk full", runs=runs), JOB, "r")
+    assert events.why_not_completed(result).startswith("Error: disk full. Rows:")
 
 
 def test_a_timeout_is_a_sensor_timeout_with_its_message():

@@ -109,7 +109,7 @@ def test_a_deferred_task_that_a_user_ended_cancels_its_run(simulator, run, cance
     airflow_says(state)
     cancel(simulator)
     assert run.cancelled_at
-    assert "Task task of DAG dag, run manual" in simulator.requests[-1].body
+    assert "Task 'task' of DAG 'dag', DAG run 'manual" in simulator.requests[-1].body
 
 
 def test_a_task_that_was_cleared_and_waits_again_cancels_its_run(simulator, run, cancel, airflow_says):
@@ -194,7 +194,9 @@ def test_a_process_that_stops_names_what_it_leaves(simulator, run, ti, asked, lo
 
     asyncio.run(stopped())
     (line,) = log
-    assert line.startswith(f"ERROR Run {run.id} of job 'job_ledger' in workspace 'ws_production' may go on")
+    assert line.startswith(
+        f"ERROR Cancelling failed, so that it may go on: run {run.id!r} of job 'job_ledger' in"
+    )
     assert "this process stops before DataRecs was asked. Cancel it at DataRecs." in line
 
 
@@ -202,7 +204,9 @@ def test_what_the_rate_limit_leaves_no_time_for_is_named(simulator, run, ti, ask
     simulator.faults.append(Fault(method="POST", times=None, status=429, headers={"Retry-After": "3600"}))
     asyncio.run(cancel_run(run, ti, log, within=0.5))
     (line,) = log
-    assert line.startswith(f"ERROR Run {run.id} of job 'job_ledger' in workspace 'ws_production' may go on")
+    assert line.startswith(
+        f"ERROR Cancelling failed, so that it may go on: run {run.id!r} of job 'job_ledger' in"
+    )
     assert "its turn within the rate limit has not come" in line
     assert len(simulator.requests) == 1
 
@@ -296,7 +300,7 @@ def told(poking, airflow_says, capfd, caplog):
 
 def test_a_service_that_does_not_offer_it_is_told(simulator, run, told):
     simulator.world.behaviour.offers_cancel = False
-    assert f"Run {run.id} of job 'job_ledger' in workspace 'ws_production' goes on" in told()
+    assert f"does not offer that: run {run.id!r} of job 'job_ledger' in workspace 'ws_production'" in told()
 
 
 @pytest.mark.parametrize(
@@ -307,21 +311,21 @@ def test_a_cancellation_that_fails_is_tried_again_where_that_helps_and_told(
 ):
     polling_config(cancel_pause=0.0)
     simulator.faults.append(Fault(method="POST", times=None, **fault))
-    assert "may go on, since cancelling it failed" in told()
+    assert "Cancelling failed, so that it may go on" in told()
     assert [seen.method for seen in simulator.requests].count("POST") == times
 
 
 def test_a_cancellation_that_works_after_all_is_one(simulator, run, told, unlimited, polling_config):
     polling_config(cancel_pause=0.0)
     simulator.faults.append(Fault(method="POST", times=2, status=503))
-    assert f"asked DataRecs to cancel run {run.id}" in told()
+    assert f"Asked DataRecs to cancel, since a user has ended the task: run {run.id!r}" in told()
     assert run.cancelled_at
 
 
 def test_a_key_that_was_replaced_is_read_anew(simulator, run, told, connect):
     connect(simulator.url, password="the-new-one")
     simulator.world.api_keys = [ApiKey("the-new-one")]
-    assert f"asked DataRecs to cancel run {run.id}" in told()
+    assert f"Asked DataRecs to cancel, since a user has ended the task: run {run.id!r}" in told()
 
 
 def task(task_id, map_index=-1):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import weakref
 from types import SimpleNamespace
 
@@ -49,7 +50,7 @@ def run(status, **counts):
     return Run("r", status, {"status": status, **counts})
 
 
-SUBJECT = "Run r of job 'j' in workspace 'w'"
+SUBJECT = "run 'r' of job 'j' in workspace 'w'"
 
 
 def test_the_log_tells_changes_and_a_sparse_heartbeat(monitor, log, clock):
@@ -57,21 +58,21 @@ def test_the_log_tells_changes_and_a_sparse_heartbeat(monitor, log, clock):
         assert monitor.judge(run(status), (30.0, 30.0)) is None
         clock[0] += 30
     assert log == [
-        f"{SUBJECT} is QUEUED; waiting for 0:00:00 of 2:00:00, next poll in 0:00:30",
-        f"{SUBJECT} is RUNNING; waiting for 0:01:00 of 2:00:00, next poll in 0:00:30",
+        f"QUEUED: {SUBJECT}; waiting for 0:00:00 of 2:00:00, next poll in 0:00:30",
+        f"RUNNING: {SUBJECT}; waiting for 0:01:00 of 2:00:00, next poll in 0:00:30",
     ]
     clock[0] += 900
     monitor.judge(run("RUNNING"), (30.0, 720.0))
     monitor.judge(run("RUNNING"), (30.0, 720.0))
     still, progress = log[2].split("; ")
-    assert still == f"{SUBJECT} is still RUNNING, as seen since 1970-01-12T13:47:40+00:00"
+    assert still == f"Still RUNNING, as seen since 1970-01-12T13:47:40+00:00: {SUBJECT}"
     assert progress == "waiting for 0:17:30 of 2:00:00, next poll in 0:00:30 to 0:12:00"
     assert len(log) == 3
 
 
 def test_rows_are_told_while_the_run_goes_on_if_datarecs_counts_them(monitor, log):
     monitor.judge(run("RUNNING", rows_processed=45000, rows_matched=None, rows_unmatched=0))
-    assert log[0].startswith(f"{SUBJECT} is RUNNING, rows: 45000 processed, 0 unmatched so far; waiting")
+    assert log[0].startswith(f"RUNNING, rows: 45,000 processed, 0 unmatched so far: {SUBJECT}; waiting")
 
 
 def test_what_ended_a_run_is_left_to_the_task_to_tell(monitor, log):
@@ -97,7 +98,7 @@ def test_the_next_look_is_told_as_far_as_it_is_known(monitor, log, poll, next_po
 def test_a_watch_made_anew_goes_on_with_the_story(clock, log):
     monitor = RunMonitor(waiting(log, since=clock[0] - 1800, deadline=clock[0] + 1800))
     monitor.judge(run("RUNNING"))
-    assert log == [f"{SUBJECT} is RUNNING; waiting for 0:30:00 of 1:00:00"]
+    assert log == [f"RUNNING: {SUBJECT}; waiting for 0:30:00 of 1:00:00"]
 
 
 def test_a_status_that_nobody_knows_is_told_once(monitor, log):
@@ -114,25 +115,52 @@ def test_failed_looks_are_told_when_they_begin_when_they_change_and_when_they_en
         clock[0] += 60
     monitor.judge(run("RUNNING"))
     assert len(log) == 4
-    since = f"{SUBJECT} cannot be seen since 1970-01-12T13:46:40+00:00"
+    since = f"Cannot be seen since 1970-01-12T13:46:40+00:00: {SUBJECT}"
     assert log[1].startswith(f"{since}: no connection (GET /x)")
     assert "This says nothing about the run" in log[1]
     assert log[2].startswith(f"{since}: no answer (GET /x)")
-    assert log[3].startswith(f"{SUBJECT} is seen again after 0:04:00, still RUNNING, as seen since 1970")
+    assert log[3].startswith(
+        "Still RUNNING, as seen since 1970-01-12T13:46:40+00:00, seen again after 0:04:00: run"
+    )
+
+
+UNRESOLVED = errors.NameUnresolved("GET /x", "no connection. Look at the connection's Host")
+
+
+def test_a_host_that_has_never_had_an_address_is_told_loudly(clock, caplog):
+    clock_since = {"since": clock[0], "deadline": clock[0] + 7200}
+    monitor = RunMonitor(waiting(logging.getLogger("task"), **clock_since))
+    for _ in range(3):
+        assert monitor.judge(UNRESOLVED) is None
+        clock[0] += 500
+    first, later = caplog.records
+    assert first.levelname == later.levelname == "ERROR"
+    assert "Look at the connection's Host" in first.getMessage()
+    assert "Not once since this wait was taken up has there been an address" in later.getMessage()
+
+
+@pytest.mark.parametrize("before", [AWAY, run("RUNNING")], ids=["away", "seen"])
+def test_a_host_that_once_had_an_address_may_have_one_again(clock, caplog, before):
+    clock_since = {"since": clock[0], "deadline": clock[0] + 7200}
+    monitor = RunMonitor(waiting(logging.getLogger("task"), **clock_since))
+    for seen in (before, UNRESOLVED):
+        assert monitor.judge(seen) is None
+    assert caplog.records[-1].levelname == "WARNING"
+    assert "This says nothing about the run" in caplog.records[-1].getMessage()
 
 
 def test_a_run_that_has_ended_while_it_could_not_be_seen_is_seen_again(monitor, log, clock):
     monitor.judge(AWAY)
     clock[0] += 60
     assert monitor.judge(run("COMPLETED"))["outcome"] == "finished"
-    assert log[1].startswith(f"{SUBJECT} is seen again after 0:01:00, COMPLETED")
+    assert log[1].startswith(f"COMPLETED, seen again after 0:01:00: {SUBJECT}")
 
 
 def test_long_failure_has_a_heartbeat(monitor, log, clock):
     monitor.judge(AWAY)
     clock[0] += 901
     monitor.judge(AWAY)
-    assert "cannot be seen since 1970-01-12T13:46:40+00:00" in log[1]
+    assert "Cannot be seen since 1970-01-12T13:46:40+00:00" in log[1]
     assert "waiting for 0:15:01 of 2:00:00" in log[1]
 
 
@@ -142,7 +170,8 @@ def test_the_deadline_tells_how_long_and_the_last_status(monitor, clock):
     event = monitor.judge(run("RUNNING"))
     assert event["outcome"] == "timed_out"
     assert (
-        "did not finish within 2:00:00 (the task's timeout); its last status was RUNNING" in event["message"]
+        "RUNNING, and did not finish within 2:00:00 (the task's timeout): run 'r' of job 'j'"
+        in event["message"]
     )
 
 
@@ -174,7 +203,7 @@ def test_last_looks_that_fail_are_tried_again_for_minutes(monitor, clock, late):
     times, event = looks_until_the_end(monitor, clock, AWAY)
     assert times == [0, 5, 10, 20, 40, 80, 160, 300]
     assert (event["outcome"], event["seen"]) == ("timed_out", False)
-    assert "could not be seen for the last 0:05:00 (no connection" in event["message"]
+    assert "could not be seen for the last 0:05:00, and" in event["message"]
 
 
 def test_a_last_look_that_works_after_all_counts(monitor, clock, log):
@@ -189,7 +218,7 @@ def test_a_last_look_that_shows_the_run_going_on_is_the_last(monitor, clock):
     clock[0] += 7200
     assert monitor.judge(AWAY) is None
     clock[0] += monitor.again_in
-    assert "its last status was RUNNING" in monitor.judge(run("RUNNING"))["message"]
+    assert "RUNNING, and did not finish" in monitor.judge(run("RUNNING"))["message"]
 
 
 def test_a_429_that_outlasts_the_minutes_for_last_looks_ends_the_wait_at_once(monitor, clock):
@@ -315,7 +344,7 @@ def test_what_nobody_foresaw_is_a_failed_look_with_its_traceback_in_the_log(moni
         assert monitor.judge(unforeseen(ZeroDivisionError("the secret"))) is None
         assert monitor.again_in is None
     (line,) = log
-    assert "cannot be seen since" in line
+    assert "Cannot be seen since" in line
     assert ": ZeroDivisionError, which this provider did not foresee" in line
     assert "Traceback (most recent call last):" in line
     assert line.rstrip().endswith("ZeroDivisionError: the ***")

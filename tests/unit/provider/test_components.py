@@ -32,7 +32,7 @@ def lacking(one):
         yield f".airflow-registry.yaml: under {section!r}, 'module: {path}' and a description"
     if not re.search(rf"auto(class|function):: {re.escape(path)}\n", REFERENCE):
         yield f"docs/reference, the page of its kind: '.. autoclass:: {path}', or '.. autofunction::'"
-    if one.folder == "triggers":
+    if not one.is_imported:
         return
     row = f"`{one.short}` → `{one.name}("
     thin = f"namespace/{one.documented.replace('.', '/')}.py"

@@ -16,6 +16,21 @@ pytestmark = pytest.mark.compat
 TASKS = [one for one in COMPONENTS if one.folder in ("operators", "sensors")]
 
 
+VALUES = {
+    "on_uncertain": "retry",
+    "on_unmatched": "warn",
+    "max_unmatched_rows": 3,
+    "max_unmatched_ratio": 0.5,
+    "unique_label": True,
+    "deferrable": False,
+    "cancel_run_on_kill": True,
+    "outlets": [],
+    "poke_interval": 7,
+    "timeout": 77,
+    "mode": "reschedule",
+}
+
+
 def arguments_of(cls):
     """Give the names of the arguments that this provider's part of a task takes."""
     own = [base for base in cls.__mro__ if base.__module__.startswith("airflow_provider_datarecs")]
@@ -26,7 +41,7 @@ def arguments_of(cls):
 @pytest.mark.parametrize("one", TASKS, ids=lambda one: one.name)
 def test_every_argument_of_a_task_may_come_from_default_args(one):
     cls = getattr(importlib.import_module(one.documented), one.name)
-    given = {name: f"the {name}" for name in arguments_of(cls)}
+    given = {name: VALUES.get(name, f"the_{name}") for name in arguments_of(cls)}
     assert "conn_id" in given
     start = datetime(2024, 1, 1, tzinfo=timezone.utc)
     with DAG(dag_id="dag", schedule=None, start_date=start, default_args={**given, "unknown": 1}):

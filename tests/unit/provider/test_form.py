@@ -15,6 +15,7 @@ EXTRAS = {
     "tenant": "Tenant",
     "allow_insecure_http": "Allow insecure HTTP",
     "console_url": "Console URL",
+    "webhook_secret": "Webhook secret",
     "requests_per_minute": "Requests per minute",
     "share_left_free": "Share left free",
     "max_concurrent_requests": "Max concurrent requests",

@@ -140,7 +140,7 @@ def test_last_looks_that_all_fail_leave_the_fate_unknown(simulator, sensor, cont
 
 def test_a_last_look_that_shows_the_run_going_on_is_the_last(simulator, sensor, context, started):
     run_id = started(GOES_ON)
-    with pytest.raises(AirflowSensorTimeout, match="its last status was RUNNING"):
+    with pytest.raises(AirflowSensorTimeout, match=r"^RUNNING, and did not finish"):
         sensor(run_id, timeout=0.0).execute(context)
     assert len(simulator.requests) == 1
 

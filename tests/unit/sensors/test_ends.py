@@ -21,7 +21,12 @@ from airflow_provider_datarecs.compat import (
     AirflowSkipException,
     AirflowTaskTimeout,
 )
-from airflow_provider_datarecs.exceptions import DataRecsConfigException, DataRecsRunNotSeen
+from airflow_provider_datarecs.exceptions import (
+    DataRecsConfigException,
+    DataRecsRunCancelled,
+    DataRecsRunFailed,
+    DataRecsRunNotSeen,
+)
 from airflow_provider_datarecs.sensors.job_run import JobRunSensor
 from airflow_provider_datarecs.simulator import Fault, Plan
 
@@ -42,36 +47,36 @@ ENDS = {
         Plan(queued=0, running=0, status="FAILED", error="disk full"),
         None,
         60,
-        AirflowException,
-        "FAILED. Error: disk full",
+        DataRecsRunFailed,
+        "^FAILED: run 'RUN' of job 'job_ledger' in workspace 'ws_production'. Error: disk full",
     ),
     "cancelled": (
         Plan(queued=0, running=0, status="CANCELLED"),
         None,
         60,
-        AirflowException,
-        "was CANCELLED",
+        DataRecsRunCancelled,
+        "^CANCELLED: run 'RUN' of job 'job_ledger' in workspace 'ws_production'. Error: none given",
     ),
     "timeout": (
         GOES_ON,
         None,
         0.2,
         AirflowSensorTimeout,
-        r"did not finish within T \(the task's timeout\); its last status was RUNNING",
+        r"^RUNNING, and did not finish within T \(the task's timeout\): run 'RUN' of job",
     ),
     "not seen": (
         GOES_ON,
         {"status": 503},
         0.2,
         DataRecsRunNotSeen,
-        "could not be seen for the last T .*unknown; look at DataRecs",
+        "could not be seen for the last T, .*unknown; look at DataRecs",
     ),
     "not its own": (
         GOES_ON,
         {"status": 404, "body": "default backend - 404"},
         0.2,
         DataRecsRunNotSeen,
-        "could not be seen for the last T .*default backend - 404.*unknown; look at DataRecs",
+        "could not be seen for the last T, .*default backend - 404.*unknown; look at DataRecs",
     ),
     "revoked": (GOES_ON, {"status": 401}, 60, DataRecsConfigException, "Invalid or expired API key"),
     "forbidden": (GOES_ON, {"status": 403}, 60, AirflowFailException, "lacks the permission"),
@@ -80,7 +85,7 @@ EACH_END = pytest.mark.parametrize("name", ENDS)
 
 
 @pytest.fixture
-def end_of(airflow_db, simulator, connect, ti, polling_config):
+def end_of(airflow_db, simulator, connect, ti, context, polling_config):
     """Wait in a mode until the end, and give the exception that it is, or the result."""
     simulator.world.rate_limit.requests = 10**6
     connect(simulator.url, extra={"requests_per_minute": 10**6})  # no pace to wait for
@@ -93,10 +98,10 @@ def end_of(airflow_db, simulator, connect, ti, polling_config):
 
     def wait(sensor):
         try:
-            return sensor.execute({"ti": ti})
+            return sensor.execute(context)
         except TaskDeferred as deferred:
             event = asyncio.run(event_of(deferred.trigger))
-            return sensor.resume_execution(deferred.method_name, {"event": event}, {"ti": ti})
+            return sensor.resume_execution(deferred.method_name, {"event": event}, context)
 
     def end_of(plan, mode, fault=None, **more):
         job = simulator.world.owners[TargetKind.JOB]["job_ledger"]
@@ -133,6 +138,22 @@ def test_an_end_is_the_same_deferred_and_without(end_of, name):
     assert [type(end) for end in ends] == [kind, kind]
     (said,) = set(map(words_of, ends))
     assert re.search(words, said)
+
+
+@pytest.mark.parametrize("mode", [DEFERRED, POKE, RESCHEDULE])
+@EACH_END
+def test_whatever_a_wait_ends_with_its_task_says_whose_run_it_was(end_of, ti, name, mode):
+    if mode == RESCHEDULE and name in ("timeout", "not seen", "not its own"):
+        pytest.skip("ends in a later process")
+    plan, fault, timeout, _, _ = ENDS[name]
+    end = end_of(plan, mode, fault, timeout=timeout)
+    known = ti.xcoms["run_result"]
+    assert (known["job_id"], known["workspace_id"]) == ("job_ledger", "ws_production")
+    shown = {"failed": "FAILED", "cancelled": "CANCELLED", "timeout": "RUNNING"}
+    assert known["status"] == shown.get(name, "")
+    assert known["error"] == ("disk full" if name == "failed" else None)
+    if name in ("failed", "cancelled"):
+        assert (end.result, end.run_id, end.status) == (known, known["run_id"], known["status"])
 
 
 @pytest.mark.parametrize("name", ["failed", "cancelled", "revoked", "forbidden"])
@@ -188,7 +209,7 @@ def test_silent_fail_swallows_no_end_of_a_run(end_of, name, mode):
 def test_the_execution_timeout_ends_a_deferred_wait_with_what_is_known(end_of, soft_fail):
     end = end_of(GOES_ON, DEFERRED, execution_timeout=timedelta(seconds=1), soft_fail=soft_fail)
     assert isinstance(end, AirflowSkipException if soft_fail else AirflowTaskTimeout)
-    assert "(the task's execution_timeout); its last status was RUNNING" in str(end)
+    assert "RUNNING, and did not finish within 0:00:01 (the task's execution_timeout)" in str(end)
 
 
 def test_an_execution_timeout_after_the_timeout_does_not_count(end_of):
@@ -213,13 +234,14 @@ def airflow_times_out(seconds):
 
 
 @pytest.mark.parametrize("soft_fail", [False, True])
-def test_the_execution_timeout_ends_a_poking_task_with_the_same_words(end_of, soft_fail):
+def test_the_execution_timeout_ends_a_poking_task_with_the_same_words(end_of, ti, soft_fail):
     began = time.monotonic()
     with airflow_times_out(1.0):
         end = end_of(GOES_ON, POKE, poke_interval=600, soft_fail=soft_fail)
     assert time.monotonic() - began < 60
+    assert ti.xcoms["run_result"]["status"] == "RUNNING"
     assert isinstance(end, AirflowSkipException if soft_fail else AirflowTaskTimeout)
-    assert "(the task's execution_timeout); its last status was RUNNING" in str(end)
+    assert "RUNNING, and did not finish within 0:00:01 (the task's execution_timeout)" in str(end)
 
 
 def test_a_deferral_that_no_triggerer_ended_says_so(simulator, context):

@@ -47,9 +47,12 @@ def refused(error):
 UNAUTHORIZED = errors.Unauthorized("GET /x", 401, "Invalid or expired API key")
 
 
-def test_a_completed_run_is_pushed_and_returned(context, ti):
+IDS = {"run_id": "r", "job_id": "job_ledger", "workspace_id": "ws_production"}
+
+
+def test_a_completed_run_is_pushed_and_returned_with_its_ids(context, ti):
     result = sensor().execute_complete(context, finished())
-    assert result == ti.xcoms["run_result"] == {"status": "COMPLETED", "error": "disk full"}
+    assert result == ti.xcoms["run_result"] == {**IDS, "status": "COMPLETED", "error": "disk full"}
 
 
 def test_a_completed_group_run_is_pushed_and_returned(context, ti):
@@ -76,17 +79,39 @@ def test_a_task_may_be_resumed_twice_with_the_same_event(context):
         ({**finished(), "result": {}}, AirflowException, "status None"),
         (finished("REBALANCING"), AirflowException, "status 'REBALANCING'"),
         (finished("FAILED"), AirflowException, "FAILED.*disk full"),
-        (finished("CANCELLED"), AirflowException, "was CANCELLED"),
+        (finished("CANCELLED"), AirflowException, "^CANCELLED: "),
         (events.timed_out(JOB, "r", "2:00:00 are over"), AirflowSensorTimeout, "2:00:00 are over"),
         (refused(errors.Forbidden("GET /x", 403, "no")), AirflowFailException, "^no "),
         *((refused(UNAUTHORIZED), kind, "^Invalid or expired API key") for kind in CONFIG_EXCEPTIONS),
         (refused(UNAUTHORIZED), AirflowFailException, "'datarecs_default'.*valid one"),
     ],
 )
-def test_every_other_event_fails_the_task_and_pushes_nothing(context, ti, event, kind, told):
+def test_every_other_event_fails_the_task_and_pushes_what_is_known(context, ti, event, kind, told):
     with pytest.raises(kind, match=told):
         sensor().execute_complete(context, event)
-    assert ti.xcoms == {}
+    known = ti.xcoms["run_result"]
+    assert {name: known[name] for name in IDS} == IDS
+    ended = known["status"] in ("FAILED", "CANCELLED")
+    assert known == event["result"] | IDS if ended else (known["status"], known["error"]) == ("", None)
+
+
+@pytest.mark.parametrize(
+    ("status", "shown"), [("RUNNING", "RUNNING"), (None, ""), (7, ""), ("COMPLETED", ""), ("FAILED", "")]
+)
+def test_a_wait_that_is_over_before_its_run_pushes_the_last_status(context, ti, status, shown):
+    event = events.timed_out(JOB, "r", "over", status=status)
+    with pytest.raises(AirflowSensorTimeout):
+        sensor().execute_complete(context, event)
+    assert ti.xcoms["run_result"] == {
+        **IDS,
+        "status": shown,
+        "rows_processed": None,
+        "rows_matched": None,
+        "rows_unmatched": None,
+        "started_at": None,
+        "completed_at": None,
+        "error": None,
+    }
 
 
 @pytest.mark.parametrize(
@@ -130,7 +155,7 @@ def test_soft_fail_skips_when_the_time_is_over_without_deferring(context, starte
     ("plan", "told"),
     [
         (Plan(queued=0, running=0, status="FAILED", error="disk full"), "FAILED.*disk full"),
-        (Plan(queued=0, running=0, status="CANCELLED"), "was CANCELLED"),
+        (Plan(queued=0, running=0, status="CANCELLED"), "^CANCELLED: "),
     ],
 )
 def test_a_run_that_ends_badly_fails_the_task_without_deferring(
@@ -138,7 +163,7 @@ def test_a_run_that_ends_badly_fails_the_task_without_deferring(
 ):
     with pytest.raises(AirflowException, match=told):
         sensor(started(plan), deferrable=False, mode=mode).execute(context)
-    assert ti.xcoms == {}
+    assert ti.xcoms["run_result"]["status"] == plan.status
 
 
 @pytest.mark.parametrize("runs", ["still going", "unreachable"])

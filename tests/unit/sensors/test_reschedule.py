@@ -124,7 +124,7 @@ def test_one_that_cannot_be_read_later_is_a_failed_look(
         sensor.execute(polled(20))
     assert simulator.requests == []
     told = caplog.text + capsys.readouterr().out  # the latter on Airflow 3
-    assert "cannot be seen since" in told
+    assert "Cannot be seen since" in told
     assert "Airflow could not give connection 'datarecs_default'" in told
 
 

@@ -168,7 +168,7 @@ OF_JOB = "of job 'job_ledger' in workspace 'ws_production'"
 def test_the_log_says_what_a_deferred_wait_waits_for_and_how_long_at_most(simulator, context):
     deferral(logged_sensor(timeout=7200), context)
     (line,) = lines
-    assert line.startswith(f"Waiting on the triggerer for run r {OF_JOB}, until 20")
+    assert line.startswith(f"Waiting on the triggerer for run 'r' {OF_JOB}, until 20")
     assert line.endswith("+00:00 at the latest (2:00:00, the task's timeout)")
 
 
@@ -183,8 +183,8 @@ def test_the_log_of_a_wait_without_a_triggerer_is_a_story(airflow_db, context, s
     run_id = started(Plan(queued=0, running=0, rows_unmatched=4))
     logged_sensor(run_id, deferrable=False, mode=mode, timeout=7200).execute(context)
     waiting, completed = lines
-    assert waiting.startswith(f"Waiting in mode {mode} for run {run_id} {OF_JOB}, until 20")
-    assert completed.startswith(f"Run {run_id} {OF_JOB} is COMPLETED; rows: ")
+    assert waiting.startswith(f"Waiting in mode {mode} for run {run_id!r} {OF_JOB}, until 20")
+    assert completed.startswith(f"COMPLETED, 4 of 1,000 rows unmatched: run {run_id!r} {OF_JOB}; rows: ")
     assert ", 4 unmatched; ran from 20" in completed
 
 
@@ -192,7 +192,8 @@ def test_a_look_that_finds_the_run_going_on_tells_when_the_next_one_comes(contex
     sensor = logged_sensor(started(Plan(queued=0, running=3600)), deferrable=False, poke_interval=90)
     sensor.poke(context)
     (line,) = lines
-    assert " is RUNNING; waiting for 0:00:00 of 7 days, 0:00:00, next poll in 0:01:30" in line
+    assert line.startswith("RUNNING: run 'run_")
+    assert line.endswith("; waiting for 0:00:00 of 7 days, 0:00:00, next poll in 0:01:30")
 
 
 def test_the_connection_is_read_once_for_all_looks(simulator, context, started, no_floor, monkeypatch):
@@ -206,7 +207,7 @@ def test_the_connection_is_read_once_for_all_looks(simulator, context, started, 
 def test_every_id_and_limit_is_a_template(make):
     ids, limits = (
         {make().kind.id_field, "workspace_id", "run_id"},
-        {"max_unmatched_rows", "max_unmatched_ratio"},
+        {"max_unmatched_rows", "max_unmatched_ratio", "on_unmatched"},
     )
     assert set(make().template_fields) == {*ids, *limits, "conn_id"}
 
@@ -238,14 +239,15 @@ def test_a_group_run_ends_the_wait_with_its_sums(simulator, context, ti):
             "FAILED.*E7: boom",
         ),
         (Plan(queued=0, running=0, status="ERRORED", error="boom"), "FAILED.*boom"),
-        (Plan(queued=0, running=0, status="CANCELED"), "was CANCELLED.*none given by DataRecs"),
+        (Plan(queued=0, running=0, status="CANCELED"), "CANCELLED.*none given by DataRecs"),
     ],
 )
 def test_a_run_that_ends_otherwise_fails_the_task_with_the_error(context, ti, started, plan, message):
     run_id = started(plan)
-    with pytest.raises(AirflowException, match=f"Run '{run_id}' of job 'job_ledger'.*{message}"):
+    with pytest.raises(AirflowException, match=message) as caught:
         job_sensor(run_id, deferrable=False).execute(context)
-    assert ti.xcoms == {}
+    assert f"run {run_id!r} of job 'job_ledger'" in str(caught.value)
+    assert ti.xcoms["run_result"] == caught.value.result
 
 
 @pytest.fixture
@@ -314,7 +316,7 @@ def test_a_timeout_without_deferring_is_a_sensor_timeout(context, started):
         sensor.execute(context)
 
 
-def test_a_deferral_that_airflow_times_out_is_a_sensor_timeout():
+def test_a_deferral_that_airflow_times_out_is_a_sensor_timeout(context, ti):
     if AIRFLOW_VERSION >= (3, 0):
         from airflow.models.trigger import TriggerFailureReason
 
@@ -322,7 +324,8 @@ def test_a_deferral_that_airflow_times_out_is_a_sensor_timeout():
     else:
         error = "Trigger/execution timeout"
     with pytest.raises(AirflowSensorTimeout):
-        job_sensor().resume_execution("__fail__", {"error": error}, {})
+        job_sensor().resume_execution("__fail__", {"error": error}, context)
+    assert (ti.xcoms["run_result"]["run_id"], ti.xcoms["run_result"]["status"]) == ("r", "")
 
 
 def test_a_trigger_that_broke_is_no_timeout():

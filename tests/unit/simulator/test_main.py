@@ -89,3 +89,11 @@ def test_a_wrong_argument_is_told(arguments, monkeypatch, capsys):
         main()
     assert ended.value.code == 2
     assert "python -m airflow_provider_datarecs.simulator: error:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("given", [("--webhook-url", "http://localhost"), ("--webhook-secret", "s")])
+def test_an_endpoint_for_events_needs_a_url_and_a_secret(monkeypatch, capsys, given):
+    monkeypatch.setattr(sys, "argv", ["simulator", *given])
+    with pytest.raises(SystemExit):
+        main()
+    assert "--webhook-url and --webhook-secret go together" in capsys.readouterr().err

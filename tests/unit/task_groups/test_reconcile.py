@@ -7,6 +7,8 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from airflow.models.dag import DAG
 
+from airflow_provider_datarecs.api.contract import TargetKind
+from airflow_provider_datarecs.compat import AirflowFailException
 from airflow_provider_datarecs.operators.trigger_job_group_run import TriggerJobGroupRunOperator
 from airflow_provider_datarecs.operators.trigger_job_run import TriggerJobRunOperator
 from airflow_provider_datarecs.operators.trigger_job_run_by_name import TriggerJobRunByNameOperator
@@ -116,18 +118,80 @@ def test_a_limit_may_be_a_template(dag):
     assert {name: getattr(result, name) for name in limits} == limits
 
 
+GROUP = {"workspace_id": "ws_production", "job_group_id": "grp_nightly"}
+
+
+def test_of_a_job_group_the_wait_judges_the_run(dag):
+    group = reconcile(
+        "nightly",
+        **GROUP,
+        run_label="nightly",
+        conn_id="other",
+        poke_interval=30,
+        timeout=60,
+        max_unmatched_rows=3,
+        max_unmatched_ratio=0.1,
+        on_unmatched="skip",
+        outlets=[],
+        default_args={"unique_label": True, "cancel_run_on_kill": True},
+    )
+    assert set(group.children) == {"nightly.trigger", "nightly.wait"}
+    trigger, wait = (group.children[f"nightly.{name}"] for name in ("trigger", "wait"))
+    assert (type(trigger), type(wait)) == (TriggerJobGroupRunOperator, JobGroupRunSensor)
+    assert (trigger.job_group_id, trigger.workspace_id) == ("grp_nightly", "ws_production")
+    assert (trigger.run_label, trigger.unique_label, trigger.conn_id) == ("nightly", True, "other")
+    assert wait.upstream_task_ids == {"nightly.trigger"}
+    for name in ("job_group_id", "workspace_id", "run_id"):
+        argument = getattr(wait, name)
+        assert (argument.operator, argument.key) == (trigger, name)
+    assert (wait.poke_interval, wait.timeout, wait.cancel_run_on_kill) == (30, 60, True)
+    assert (wait.max_unmatched_rows, wait.max_unmatched_ratio, wait.on_unmatched) == (3, 0.1, "skip")
+
+
+def test_a_job_groups_limits_may_come_from_default_args(dag):
+    group = reconcile("nightly", **GROUP, default_args={"max_unmatched_rows": 3, "reruns": 2})
+    wait = group.children["nightly.wait"]
+    assert (wait.max_unmatched_rows, wait.reruns) == (3, 2)
+
+
+@pytest.mark.parametrize(
+    "given", [{"reruns": 2, "rerun_delay": 60}, {"default_args": {"reruns": 2, "rerun_delay": 60}}], ids=str
+)
+def test_with_reruns_the_result_is_that_of_the_last_run(dag, given):
+    trigger, wait, result = tasks(reconcile("ledger", **NAMES, **given))
+    assert (wait.reruns, wait.rerun_delay) == (2, 60)
+    for name in ("job_id", "workspace_id", "run_id"):
+        assert (getattr(wait, name).operator, getattr(result, name).operator) == (trigger, wait)
+        assert getattr(result, name).key == name
+
+
+@pytest.mark.parametrize("job", [NAMES, IDS, GROUP], ids=["names", "ids", "group"])
+@pytest.mark.parametrize("wrong", [{"reruns": -1}, {"reruns": "2"}, {"rerun_delay": -1}], ids=str)
+def test_reruns_that_cannot_be_right_are_an_error_of_the_dag(dag, job, wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        reconcile("ledger", **job, **wrong)
+
+
 @pytest.mark.parametrize(
     "job",
-    [{}, {"job_name": "ledger"}, {**NAMES, "job_id": "job_ledger"}, {**NAMES, **IDS}],
-    ids=["none", "half", "one more", "both"],
+    [
+        {},
+        {"job_name": "ledger"},
+        {**NAMES, "job_id": "job_ledger"},
+        {**NAMES, **IDS},
+        {**IDS, **GROUP},
+        {"job_group_id": "g"},
+    ],
+    ids=["none", "half", "one more", "both", "job and group", "group alone"],
 )
 def test_a_job_that_is_not_named_clearly_is_an_error_of_the_dag(dag, job):
-    with pytest.raises(ValueError, match=r"workspace_name and job_name, or workspace_id and job_id"):
+    with pytest.raises(ValueError, match=r"workspace_id and job_id, or workspace_id and job_group_id"):
         reconcile("ledger", **job)
 
 
 def test_what_no_task_group_knows_is_an_error_of_the_dag(dag):
-    with pytest.raises(TypeError, match=r"reconcile\('ledger'\).*max_unmatched_row.*default_args"):
+    told = r"reconcile\('ledger'\).*'max_unmatched_row'; did you mean 'max_unmatched_rows'\?.*default_args"
+    with pytest.raises(TypeError, match=told):
         reconcile("ledger", **NAMES, max_unmatched_row=0)
 
 
@@ -136,3 +200,44 @@ def test_a_groups_sensor_is_wired_alike(dag):
     wait = JobGroupRunSensor(task_id="wait", **trigger.ids)
     assert wait.upstream_task_ids == {"trigger"}
     assert (wait.job_group_id.key, wait.run_id.key) == ("job_group_id", "run_id")
+
+
+@pytest.fixture
+def run_trigger(simulator, ti):
+    """Execute the trigger of a group whose templates have some params."""
+
+    def run(group, **params):
+        trigger = tasks(group)[0]
+        context = {"ti": ti, "dag": trigger.dag, "params": params}
+        return trigger.execute(context)
+
+    return run
+
+
+LEDGER = {"workspace_id": "ws_production", "job_id": "job_ledger"}
+
+
+@pytest.mark.parametrize(
+    ("limits", "params", "told"),
+    [
+        ({"max_unmatched_rows": "{{ params.it }}"}, {"it": "five"}, "max_unmatched_rows is 'five'"),
+        ({"max_unmatched_ratio": "{{ params.it }}"}, {"it": "5%"}, "max_unmatched_ratio is '5%'"),
+        (
+            {"on_unmatched": "{{ params.it }}", "max_unmatched_rows": 1},
+            {"it": "Skip"},
+            "on_unmatched is 'Skip'; it can be",
+        ),
+    ],
+)
+def test_a_limit_that_turns_out_wrong_starts_no_run(dag, simulator, run_trigger, limits, params, told):
+    with pytest.raises(AirflowFailException, match=rf"^of task 'ledger\.result', {told}.*No run was started"):
+        run_trigger(reconcile("ledger", **LEDGER, **limits), **params)
+    assert simulator.requests == []
+
+
+@pytest.mark.parametrize(
+    "rows", ["{{ params.it }}", "{{ nobody.knows.it }}", "{{ params.missing }}", 0, None]
+)
+def test_a_limit_that_is_right_or_not_known_yet_starts_one(dag, simulator, run_trigger, rows):
+    run_id = run_trigger(reconcile("ledger", **LEDGER, max_unmatched_rows=rows), it="5")
+    assert run_id == simulator.world.runs[TargetKind.JOB][0].id

@@ -181,7 +181,7 @@ def test_a_run_in_any_other_status_is_waited_for(wire, event_of, kind, status):
     event = event_of(kind)
     assert about(event) == (kind.noun, "ws_production", "r1", "timed_out")
     assert event["seen"] is True
-    assert f"; its last status was {LAST_SEEN[status]}. It goes on at DataRecs." in event["message"]
+    assert event["message"].startswith(f"{LAST_SEEN[status]}, and did not finish within ")
     assert wire.seen[-1].at - wire.seen[0].at == pytest.approx(SECONDS, abs=10)
 
 
@@ -400,7 +400,7 @@ def test_a_run_that_is_seen_again_before_the_deadline_was_seen(wire, event_of, f
     wire.answer("GET *", FAILURES[failure][0], FAILURES[failure][0], GOES_ON)
     event = event_of()
     assert (event["outcome"], event["seen"]) == ("timed_out", True)
-    assert "its last status was RUNNING" in event["message"]
+    assert "RUNNING, and did not finish" in event["message"]
 
 
 @pytest.mark.parametrize(

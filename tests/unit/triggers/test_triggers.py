@@ -55,7 +55,7 @@ async def test_the_deadline_brings_one_last_look_and_says_what_was_seen(
     event = await event_of(trigger_for(run_id, seconds=0.1, poke_interval=3600))
     assert event["outcome"] == "timed_out"
     assert f"{run_id!r} of job 'job_ledger'" in event["message"]
-    assert "last status was RUNNING" in event["message"]
+    assert "RUNNING, and did not finish" in event["message"]
     assert len(simulator.requests) >= 2
 
 

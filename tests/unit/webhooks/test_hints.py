@@ -145,6 +145,17 @@ def test_what_a_user_writes_into_the_row_does_no_harm(conn_id, text):
     assert run_ids(read_hints(conn_id)[0]) == ["run_2"]
 
 
+def test_a_row_that_a_user_saves_is_not_encrypted_for_long(conn_id):
+    write_hints(conn_id, [hint(1)])
+    ((key, *_),) = rows(conn_id)
+    Variable.set(key, "by hand", "mine")
+    write_hints(conn_id, [hint(2)])
+    ((_, value, description, is_encrypted),) = rows(conn_id)
+    assert ("run_2" in value, is_encrypted) == (True, False)
+    assert description.startswith("Written by the webhooks")
+    assert run_ids(read_hints(conn_id)[0]) == ["run_2"]
+
+
 def test_two_rows_that_were_made_at_the_same_time_become_one(conn_id):
     if not shared_text.KEYS_CAN_BE_LISTED:
         pytest.skip("there is one key for all versions, which is unique")

@@ -6,14 +6,20 @@ from airflow_provider_datarecs.exceptions import (
     DataRecsConfigException,
     DataRecsCountsMissing,
     DataRecsRowsUnmatched,
+    DataRecsRunCancelled,
+    DataRecsRunFailed,
     DataRecsRunNotSeen,
     DataRecsRunUncertain,
+    DataRecsRunUnsuccessful,
 )
 
 __all__ = [
     "DataRecsConfigException",
     "DataRecsCountsMissing",
     "DataRecsRowsUnmatched",
+    "DataRecsRunCancelled",
+    "DataRecsRunFailed",
     "DataRecsRunNotSeen",
     "DataRecsRunUncertain",
+    "DataRecsRunUnsuccessful",
 ]

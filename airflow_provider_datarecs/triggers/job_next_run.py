@@ -1,0 +1,55 @@
+"""Wait for the next run of a job, whoever starts it, on the triggerer."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+from asgiref.sync import sync_to_async
+
+from airflow_provider_datarecs.polling import events
+from airflow_provider_datarecs.triggers.job_run import JobRunTrigger
+
+if TYPE_CHECKING:
+    from airflow_provider_datarecs.polling.discovery import NextRun
+    from airflow_provider_datarecs.polling.events import Event
+
+
+class JobNextRunTrigger(JobRunTrigger):
+    """
+    Wait until a run of a job begins, and then until it has ended.
+
+    :param after: epoch seconds: the run is the first of those that began then or later. The other arguments
+        are those of :class:`.JobRunTrigger`; ``run_id`` is empty, since nobody knows it
+    """
+
+    def __init__(self, *, after: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.after = after
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Give the class path and the arguments that make this trigger again; no secret is among them."""
+        path, arguments = super().serialize()
+        # Not the run that was found: whoever takes this up finds the same.
+        return path, {**arguments, "run_id": "", "after": self.after}
+
+    async def _wait(self) -> Event:
+        next_run_class = await sync_to_async(_load_next_run)()
+        next_run = next_run_class(self._target, self.after, self.log)
+        await asyncio.sleep(max(0.0, min(self._until_first_poll(), self.deadline - time.time())))
+        run_id = await next_run.wait(self.conn_id, self.poke_interval, self.deadline)
+        if run_id is not None:
+            self.log.info("Begun, and waited for: %s", self._target.name_run(run_id))
+            self.run_id = run_id
+            return await super()._wait()
+        if next_run.is_refused and next_run.problem is not None:
+            return events.refused(self._target, "", next_run.problem, self.conn_id)
+        message, is_seen = next_run.timeout_message(self.since), next_run.problem is None
+        return events.timed_out(self._target, "", message, limit=self.limit, seen=is_seen)
+
+
+def _load_next_run() -> type[NextRun]:
+    from airflow_provider_datarecs.polling.discovery import NextRun
+
+    return NextRun
