@@ -69,6 +69,9 @@ class PollingConfig:
     max_rounds: float = 4.0
     """However sure it seems that nothing has ended, each request is sent before this many rounds are over; a
     round is the time it takes to send each request once."""
+    urgent_in_a_row: int = 4
+    """Urgent requests after which one comes that is overdue by these rounds, so that webhook events, however
+    many, do not keep all other ends from being noticed."""
     evenness: int = 4
     """How much an even distribution counts against asking where most is lost: what has not been sent for a
     round counts twice, and hardly more than once for half a round. Where histories tell nothing, this makes
