@@ -95,6 +95,9 @@ class PollingConfig:
     """The part of a pause by which it is longer or shorter at random."""
     sharing: float = 0.15
     """Which part of the share that is left free must be missing for the pace to halve."""
+    least_sharing: float = 0.03
+    """Which part of the limit that must be at least: the requests of several processes at an even pace are
+    off by as much anyway, however little is left free."""
     max_halvings: float = 10.0
     """How often it is halved at most."""
     refused_factor: float = 2.0
