@@ -1,4 +1,4 @@
-"""An Airflow of two servers and two triggerers on PostgreSQL, which keeps when its tasks changed their state."""
+"""An Airflow of two servers and two triggerers on PostgreSQL, which notes when its tasks change their state."""
 
 from __future__ import annotations
 
@@ -171,9 +171,10 @@ def answers(port: int, path: str = HEALTH, seconds: float = 10.0) -> bool:
         connection.request("GET", path)
         answer = connection.getresponse()
         answer.read()
-        return answer.status == 200
     except (OSError, http.client.HTTPException):
         return False
+    else:
+        return answer.status == 200
     finally:
         connection.close()
 
@@ -196,7 +197,7 @@ class HealthWatch:
         self._thread.start()
         return self
 
-    def __exit__(self, *_: Any) -> None:
+    def __exit__(self, *_: object) -> None:
         self._over.set()
         self._thread.join()
 

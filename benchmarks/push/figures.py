@@ -13,18 +13,19 @@ STEPS = ("polled", "event", "resumed")
 
 INTRODUCTION = """# Webhooks, measured
 
-Made by `make push`: a real Airflow with two API servers (3.x) or web servers (2.x), two triggerers, the LocalExecutor and
-PostgreSQL, all on one machine with the simulated DataRecs. Each task waits for the run of a job of its own, and all share
-one API key of 100 requests in any minute. The runs end at random over the minutes that the table says, one in ten of them FAILED.
-The simulator posts an event for each end, to both receivers in turn. Seconds from a run's end to
+Made by `make push`: a real Airflow with two API servers (3.x) or web servers (2.x), two triggerers, the
+LocalExecutor and PostgreSQL, all on one machine with the simulated DataRecs. Each task waits for the run of a
+job of its own, and all share one API key of 100 requests in any minute. The runs end at random over the
+minutes that the table says, one in ten of them FAILED. The simulator posts an event for each end, to both
+receivers in turn. Seconds from a run's end to
 
 - *polled*: the request that shows that the run has ended, which is this provider's part;
 - *event*: the trigger's event in Airflow's database, which the triggerer writes;
-- *resumed*: the task going on in a worker, which the scheduler and its executor start: on a machine with few cores that
-  is what most of the time goes to.
+- *resumed*: the task going on in a worker, which the scheduler and its executor start: where there are few
+  cores, that is what most of the time goes to.
 
-A wait is *wrong* if its task did not end as its run did, *lost* if it has not ended. *Most in a minute* is the largest number of requests
-in any 60 s. Airflow's own API was asked for its health each second at both servers.
+A wait is *wrong* if its task did not end as its run did, *lost* if it has not ended. *Most in a minute* is the
+largest number of requests in any 60 s. Airflow's own API was asked for its health each second, at both servers.
 """
 
 

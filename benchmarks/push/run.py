@@ -1,9 +1,10 @@
 """
 Measure what webhooks do to waits, on a real Airflow of two servers and two triggerers with PostgreSQL.
 
-``make push`` runs it on Airflow 2.11 and 3.3, and writes ``docs/push.md``; a short form of one case takes
-three minutes: ``python benchmarks/push/run.py --waits 60 --minutes 1.5 --cases plain --out dist``. It ends with 1
-where a wait ended wrongly or not at all, where a request was refused, or where Airflow's own API gave no answer.
+``make push`` runs it on Airflow 2.11 and 3.3, and writes ``docs/push.md``; a short form of one case takes three
+minutes: ``python benchmarks/push/run.py --waits 60 --minutes 1.5 --cases plain --out dist``. It ends with 1
+where a wait ended wrongly or not at all, where a request was refused, or where Airflow's own API gave no
+answer.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from pathlib import Path
 from typing import Any, Iterator
 
 from airflow import __version__ as airflow_version
-from deployment import COMPONENTS, HERE, PATH, Deployment, HealthWatch, Receivers, settings
+from deployment import COMPONENTS, DAG, HERE, PATH, Deployment, HealthWatch, Receivers, settings
 from figures import figures_of, page
 from support.airflow import RigError
 from support.debian import Services
@@ -233,7 +234,7 @@ def main() -> None:
         dags = Path(folder) / "dags"
         dags.mkdir()
         for name in options.cases:
-            (dags / f"{name}.py").write_text(dag(name, options.waits))
+            (dags / f"{name}.py").write_text(DAG.format(name=name, waits=options.waits))
         airflow = stack.enter_context(
             Deployment(
                 Path(folder) / "airflow", dags, host=simulator.url, api_key="unused", say=say,
@@ -260,12 +261,6 @@ def main() -> None:
                 say(f"{name} went wrong: {', '.join(f'{row[part]} {part}' for part in bad)}")
                 is_right = False
     sys.exit(not is_right)
-
-
-def dag(name: str, waits: int) -> str:
-    from deployment import DAG
-
-    return DAG.format(name=name, waits=waits)
 
 
 if __name__ == "__main__":
