@@ -51,7 +51,7 @@ async def measure(waits: int, minutes: float, free: float, sliding: bool, has_ev
         os.environ[f"AIRFLOW_CONN_{conn_id.upper()}"] = json.dumps(content)
     told: list[Hint] = []
     reader = (lambda place: (told[place or 0 :], len(told))) if has_events else None
-    hints.load_reader = lambda conn_id: reader  # type: ignore[assignment]
+    hints.load_reader = lambda _: reader  # type: ignore[assignment]
     loop, chance, now = asyncio.get_running_loop(), random.Random(1), time.time()
 
     async def wait(number: int) -> float:
