@@ -9,8 +9,8 @@ export PYENV_VERSION := $(shell (pyenv version-name; pyenv versions --bare) 2>/d
 endif
 export UV_PYTHON_DOWNLOADS = never
 
-OLD = airflow2.7,airflow2.11
-NEWEST = airflow3.3
+FULL = airflow2.7,airflow2.11,airflow3.3
+ENDS = airflow2.7,airflow3.3
 SHORT = airflow2.7-py3.8,airflow2.8,airflow2.9,airflow2.10,airflow3.0,airflow3.1,airflow3.2,airflow3.3-py3.13,airflow3.4
 # What was skipped for want of a Python is said once more in the last lines.
 PARALLEL = matrix() { mkdir -p .tox; $(TOX) run-parallel "$$@" 2>&1 | tee .tox/matrix.log; ended=$${PIPESTATUS[0]}; \
@@ -34,17 +34,15 @@ lint: $(TOX)
 docs: $(TOX)
 	@$(TOX) run -q -e docs
 
-# Every supported Airflow: the oldest and 2.11 in full, and the newest but for what `make test` runs on it, with real
-# schedulers and triggerers; the others in short, and the next one, which may fail.
+# Every supported Airflow: the oldest, 2.11 and the newest in full, with real schedulers and triggerers; the others in
+# short, and the next one, which may fail. In one go, since real Airflows mostly wait: tox.toml has what each runs.
 matrix: $(TOX)
-	@$(PARALLEL) -p 2 -e $(OLD) -- -m 'not (semantics or browser or stories or wheel or distributed or upgrade)'
-	@$(PARALLEL) -p 1 -e $(NEWEST) -- -m 'airflow or wheel or stories'
-	@$(PARALLEL) -p 3 -e $(SHORT) -- -m compat
+	@$(PARALLEL) -p 3 -e $(FULL),$(SHORT)
 
 # How waits end and what they survive, in every mode, on real schedulers and triggerers; SHORT_FORM=1 takes a few of
 # them on the oldest and the newest.
 semantics: $(TOX) services
-	@$(PARALLEL) $(if $(SHORT_FORM),-p 2 -e airflow2.7,-p 1 -e $(OLD)),$(NEWEST) -- -m 'semantics$(if $(SHORT_FORM), and short)'
+	@$(PARALLEL) -p $(if $(SHORT_FORM),2,1) -e $(if $(SHORT_FORM),$(ENDS),$(FULL)) -- -m 'semantics$(if $(SHORT_FORM), and short)'
 
 # What users see on Airflow's pages.
 browser: $(TOX) services

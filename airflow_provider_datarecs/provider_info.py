@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider_datarecs import __version__
+from airflow_provider_datarecs.compat.version import pages_test_no_connection_without_a_port
 
 CONN_TYPE = "datarecs"
 HOOK_NAME = "DataRecs"
@@ -13,13 +14,6 @@ CONFIG_SECTION = "datarecs"  # of airflow.cfg
 HEARTBEAT_INTERVAL = ("heartbeat_interval", 900.0)  # option and default
 WEBHOOKS = ("webhooks", "False")  # the same
 
-# Kept in the form of Airflow 3.2 and later, which never imports the hook for it; the hook translates for
-# earlier ones.
-UI_FIELD_BEHAVIOUR: dict[str, Any] = {
-    "hidden-fields": ["schema", "login", "port"],
-    "relabeling": {"password": "API Key"},
-    "placeholders": {"host": "https://api.datarecs.io"},
-}
 CONN_FIELDS: dict[str, Any] = {
     "tenant": {
         "label": "Tenant",
@@ -59,6 +53,22 @@ CONN_FIELDS: dict[str, Any] = {
 }
 
 
+def ui_field_behaviour() -> dict[str, Any]:
+    """
+    Describe the standard fields of the connection form.
+
+    Airflow 3.2 and later read it as it is, and never import the hook for it; the hook translates for earlier
+    ones.
+    """
+    hidden = ["schema", "login"]
+    placeholders = {"host": "https://api.datarecs.io"}
+    if pages_test_no_connection_without_a_port():
+        placeholders["port"] = "443, or the one in Host; Test needs it"
+    else:
+        hidden.append("port")
+    return {"hidden-fields": hidden, "relabeling": {"password": "API Key"}, "placeholders": placeholders}
+
+
 def get_provider_info() -> dict[str, Any]:
     """Describe this provider to Airflow; the schema is ``provider_info.schema.json`` of each release."""
     return {
@@ -78,7 +88,7 @@ def get_provider_info() -> dict[str, Any]:
                 "hook-class-name": "airflow.provider.datarecs.hooks.datarecs.DataRecsHook",
                 "hook-name": HOOK_NAME,
                 "conn-fields": CONN_FIELDS,
-                "ui-field-behaviour": UI_FIELD_BEHAVIOUR,
+                "ui-field-behaviour": ui_field_behaviour(),
             }
         ],
         "config": {

@@ -40,7 +40,7 @@ author = "DataRecs"
 copyright = "the authors of this provider; Apache License 2.0"  # noqa: A001 - Sphinx reads this name
 release = version = __version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton"]
 exclude_patterns = ["_build"]
 highlight_language = "text"  # where a block names none
 nitpicky = True
@@ -67,6 +67,8 @@ html_theme = "furo"
 html_title = f"DataRecs provider {release}"
 html_static_path = ["_static"]
 html_css_files = ["tables.css"]
+html_js_files = ["tables.js"]
+copybutton_prompt_text = "$ "
 html_show_sphinx = False
 html_copy_source = False
 html_show_sourcelink = False

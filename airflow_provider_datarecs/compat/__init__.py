@@ -1,75 +1,49 @@
 """
 The one package that knows Airflow versions.
 
-This module gives the names that moved between Airflow 2.7 and 3.3, from where each version keeps them without
-a deprecation warning, and answers questions whose answer differs by version; ``task_states`` has those about
-the states of tasks. Importing it loads only what DAG parsing has loaded.
+This module answers questions whose answer differs by version, and gives the classes that moved between
+Airflow 2.7 and 3.3: ``names`` has them, and is loaded when the first is asked for, so that the provider info,
+which every process of Airflow reads, can ask ``version`` alone. ``task_states`` has what concerns the states
+of tasks. Importing any of it loads only what DAG parsing has loaded.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow import __version__ as airflow_version
+from airflow_provider_datarecs.compat.version import airflow_version
 
-AIRFLOW_VERSION = tuple(int(part) for part in airflow_version.split(".")[:2])
+AIRFLOW_VERSION = airflow_version()
 
-if TYPE_CHECKING or AIRFLOW_VERSION >= (3, 1):
-    from airflow.sdk import (
+if TYPE_CHECKING:
+    from airflow.sdk import Context as Context
+
+    from airflow_provider_datarecs.compat.names import (
+        CONFIG_EXCEPTIONS,
+        AirflowException,
+        AirflowFailException,
+        AirflowNotFoundException,
+        AirflowRescheduleException,
+        AirflowSensorTimeout,
+        AirflowSkipException,
+        AirflowTaskTimeout,
         BaseHook,
         BaseOperator,
         BaseOperatorLink,
         BaseSensorOperator,
         PokeReturnValue,
+        TaskDeferralError,
         TaskGroup,
     )
-elif AIRFLOW_VERSION >= (3, 0):
-    from airflow.hooks.base import BaseHook
-    from airflow.sdk import BaseOperator, BaseOperatorLink, BaseSensorOperator, PokeReturnValue, TaskGroup
 else:
-    from airflow.hooks.base import BaseHook
-    from airflow.models.baseoperator import BaseOperator
-    from airflow.sensors.base import BaseSensorOperator, PokeReturnValue
-    from airflow.utils.task_group import TaskGroup
 
-    if AIRFLOW_VERSION >= (2, 8):
-        from airflow.models.baseoperatorlink import BaseOperatorLink
-    else:
-        from airflow.models.baseoperator import BaseOperatorLink
+    def __getattr__(name: str) -> Any:
+        if name not in __all__:
+            raise AttributeError(name)
+        from airflow_provider_datarecs.compat import names
 
-if TYPE_CHECKING or AIRFLOW_VERSION >= (3, 2):
-    from airflow.exceptions import AirflowConfigException as _CoreConfigException
-    from airflow.sdk.exceptions import AirflowConfigException as _SdkConfigException
-    from airflow.sdk.exceptions import (
-        AirflowException,
-        AirflowFailException,
-        AirflowNotFoundException,
-        AirflowRescheduleException,
-        AirflowSensorTimeout,
-        AirflowSkipException,
-        AirflowTaskTimeout,
-        TaskDeferralError,
-    )
+        return getattr(names, name)
 
-    # Unrelated classes since 3.2; users catch either.
-    CONFIG_EXCEPTIONS: tuple[type[Exception], ...] = (_CoreConfigException, _SdkConfigException)
-else:
-    from airflow.exceptions import (
-        AirflowConfigException,
-        AirflowException,
-        AirflowFailException,
-        AirflowNotFoundException,
-        AirflowRescheduleException,
-        AirflowSensorTimeout,
-        AirflowSkipException,
-        AirflowTaskTimeout,
-        TaskDeferralError,
-    )
-
-    CONFIG_EXCEPTIONS = (AirflowConfigException,)
-
-if TYPE_CHECKING:
-    from airflow.sdk import Context as Context
 
 __all__ = [
     "AIRFLOW_VERSION",
@@ -125,6 +99,8 @@ def is_deferral_timeout(error: BaseException) -> bool:
     """
     if AIRFLOW_VERSION >= (3, 0):
         return type(error).__name__ == "TaskDeferralTimeout"
+    from airflow_provider_datarecs.compat.names import TaskDeferralError
+
     return isinstance(error, TaskDeferralError) and "timeout" in str(error).lower()
 
 

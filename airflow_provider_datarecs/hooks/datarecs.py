@@ -20,7 +20,7 @@ from airflow_provider_datarecs.provider_info import (
     CONN_TYPE,
     DEFAULT_CONN_ID,
     HOOK_NAME,
-    UI_FIELD_BEHAVIOUR,
+    ui_field_behaviour,
 )
 
 if TYPE_CHECKING:
@@ -243,7 +243,7 @@ class DataRecsHook(ApiCalls, BaseHook):
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
         """Describe the connection form to Airflow before 3.2; later ones read the provider info."""
-        return {key.replace("-", "_"): value for key, value in UI_FIELD_BEHAVIOUR.items()}
+        return {key.replace("-", "_"): value for key, value in ui_field_behaviour().items()}
 
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:

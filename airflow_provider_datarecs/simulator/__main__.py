@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import logging
+import sys
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -10,6 +13,11 @@ from airflow_provider_datarecs.simulator.app import SimulatorApp
 from airflow_provider_datarecs.simulator.scenario import DEFAULT, load_scenario
 from airflow_provider_datarecs.simulator.webhooks import Webhook
 from airflow_provider_datarecs.simulator.world import ApiKey
+
+if TYPE_CHECKING:
+    from airflow_provider_datarecs.simulator.app import SeenRequest
+
+log = logging.getLogger(__name__)
 
 
 def main() -> None:
@@ -40,13 +48,22 @@ def main() -> None:
         host = f"[{options.host}]" if ":" in options.host else options.host
         print(f"DataRecs simulator on http://{host}:{options.port}, API keys: {keys}", flush=True)
 
+    logging.basicConfig(
+        stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S"
+    )
     web.run_app(
-        SimulatorApp(world, faults).make(),
+        SimulatorApp(world, faults, on_request=tell).make(),
         host=options.host,
         port=options.port,
         print=announce,
         access_log=None,
     )
+
+
+def tell(seen: SeenRequest) -> None:
+    """Log what was asked and what was done about it; no header, since one has the API key."""
+    did = f": {seen.did}" if seen.did else ""
+    log.info("%s %s %s%s", seen.method, seen.path, seen.status or "no answer", did)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import threading
+from contextvars import ContextVar
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, AsyncIterator, Awaitable, Callable
@@ -14,6 +15,7 @@ from aiohttp import web
 
 from airflow_provider_datarecs.api import contract
 from airflow_provider_datarecs.api.contract import TargetKind
+from airflow_provider_datarecs.simulator.front_page import front_page
 from airflow_provider_datarecs.simulator.sending import SpoiltAnswer
 from airflow_provider_datarecs.simulator.webhooks import WebhookSender
 
@@ -24,7 +26,9 @@ if TYPE_CHECKING:
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 PREFIXES = ("", "/v1")  # both documented forms of the API's URL
+FRONT_PAGE = "/"
 MAX_LABEL = 200
+DID = ContextVar("did", default="")  # what was done about the request that is being answered
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ class SeenRequest:
     :param path: as it was on the wire, without the query
     :param status: what it was answered with, None if it was not
     :param at: when it came, in epoch seconds of the world's clock
+    :param did: what was done about it, in words, with ids; default nothing to tell
     """
 
     method: str
@@ -44,6 +49,7 @@ class SeenRequest:
     body: str
     status: int | None
     at: float
+    did: str = ""
 
 
 class SimulatorApp:
@@ -52,10 +58,17 @@ class SimulatorApp:
 
     :param world: what exists
     :param faults: what goes wrong; may be changed at any time
+    :param on_request: told of each request once it is answered, or once it is clear that it will not be
     """
 
-    def __init__(self, world: World, faults: list[Fault] | None = None) -> None:
+    def __init__(
+        self,
+        world: World,
+        faults: list[Fault] | None = None,
+        on_request: Callable[[SeenRequest], None] = lambda _: None,
+    ) -> None:
         self.world = world
+        self.on_request = on_request
         self.faults = faults if faults is not None else []
         self.requests: list[SeenRequest] = []
         self.seen = threading.Condition()
@@ -64,6 +77,7 @@ class SimulatorApp:
         """Make the web application."""
         app = web.Application(middlewares=[self._observe, self._let_in])
         app.cleanup_ctx.append(self._post_events)
+        app.router.add_get(FRONT_PAGE, self._front_page)
         for prefix in PREFIXES:
             app.router.add_get(f"{prefix}/{contract.WORKSPACES}", self._list_workspaces)
             app.router.add_get(f"{prefix}/{contract.JOBS}", self._list_jobs)
@@ -87,6 +101,7 @@ class SimulatorApp:
     @web.middleware
     async def _observe(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         body, came_at = await request.read(), self.world.clock()
+        DID.set("")  # of the request before, on the same connection
         status: int | None = None
         try:
             response = await self._with_faults(request, handler)
@@ -101,10 +116,12 @@ class SimulatorApp:
                 body.decode(),
                 status,
                 came_at,
+                DID.get(),
             )
             with self.seen:
                 self.requests.append(seen)
                 self.seen.notify_all()
+            self.on_request(seen)
         return response
 
     async def _with_faults(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -115,6 +132,7 @@ class SimulatorApp:
         if fault.delay:
             await asyncio.sleep(fault.delay)
         answer = await handler(request) if fault.carries_out else web.Response()
+        DID.set(f"{DID.get()}, then a fault" if fault.carries_out else "a fault")
         if fault.drop in ("before", "after"):
             if request.transport is not None:
                 request.transport.abort()
@@ -130,15 +148,20 @@ class SimulatorApp:
 
     @web.middleware
     async def _let_in(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path == FRONT_PAGE:
+            return await handler(request)
         scheme, _, token = request.headers.get(contract.AUTH_HEADER, "").partition(" ")
         keys = [one for one in self.world.api_keys if one.key == token]
         if scheme != contract.AUTH_SCHEME or not keys:
+            DID.set("no known API key")
             return _error(401, "Unauthorized")
         limit, now = self.world.rate_limit, self.world.clock()
         if not limit.take(token, now):
+            DID.set("the rate limit is used up")
             response: web.StreamResponse = _error(429, "Too Many Requests")
             response.headers[contract.RETRY_AFTER] = limit.shown(limit.seconds_left(token, now))
         elif keys[0].read_only and request.method == "POST":
+            DID.set("the API key may only read")
             response = _error(403, "Forbidden")
         else:
             try:
@@ -150,7 +173,18 @@ class SimulatorApp:
         response.headers[contract.RATE_LIMIT_RESET] = limit.shown(reset)
         return response
 
-    # --- the calls of the contract ---
+    # --- the calls of the contract, and the page for who looks at it in a browser ---
+
+    async def _front_page(self, request: web.Request) -> web.StreamResponse:
+        routes = [
+            (route.method, resource.canonical)
+            for route in request.app.router.routes()
+            if (resource := route.resource) and route.method in ("GET", "POST")
+        ]
+        calls = [
+            route for route in routes if route[1] != FRONT_PAGE and not route[1].startswith(f"{PREFIXES[1]}/")
+        ]
+        return web.Response(text=front_page(self.world, str(request.url.origin()), calls))
 
     async def _list_workspaces(self, request: web.Request) -> web.StreamResponse:
         return self._page(request, list(self.world.workspaces.values()))
@@ -177,7 +211,9 @@ class SimulatorApp:
             }
             return _error(422, "Validation failed", errors=[problem])
         key = request.headers.get(contract.IDEMPOTENCY_HEADER)
+        known = {one.id for one in self.world.runs[kind]}
         run = self.world.start_run(kind, owner, label=label, idempotency_key=key)
+        DID.set(f"{'gave again' if run.id in known else 'started'} run {run.id} of {owner.id}")
         place = self.world.behaviour.run_id_in
         answers: dict[str, Any] = {
             "run_id": {"run_id": run.id},
@@ -192,12 +228,17 @@ class SimulatorApp:
         return self._page(request, self.world.history(kind, owner), lambda run: self._shown(kind, run))
 
     async def _get_run(self, request: web.Request, kind: TargetKind, owner: Job) -> web.StreamResponse:
-        return _json(self._styled(self._shown(kind, self._run(request, kind, owner))))
+        run = self._run(request, kind, owner)
+        shown = self._shown(kind, run)
+        DID.set(f"run {run.id} is {run.status(self.world.clock())}")
+        return _json(self._styled(shown))
 
     async def _cancel_run(self, request: web.Request, kind: TargetKind, owner: Job) -> web.StreamResponse:
         if not self.world.behaviour.offers_cancel:
             raise web.HTTPNotImplemented
-        self.world.cancel(self._run(request, kind, owner))
+        run = self._run(request, kind, owner)
+        self.world.cancel(run)
+        DID.set(f"cancelled run {run.id}")
         return _json({"accepted": True}, status=202)
 
     # --- shared by the calls ---
@@ -233,6 +274,7 @@ class SimulatorApp:
         self, request: web.Request, items: list[Any], shown: Callable[[Any], Any] = lambda item: item
     ) -> web.StreamResponse:
         behaviour = self.world.behaviour
+        DID.set(f"a list of {len(items)}")
         if behaviour.list_style == "bare":
             return _json([self._styled(shown(item)) for item in items])
         start = int(request.query.get(contract.CURSOR, 0))

@@ -42,8 +42,8 @@ class DataRecsRunTrigger(BaseEventTrigger):
     what ends while no triggerer runs is not told.
 
     :param workspace_id: the id of the workspace
-    :param job_id: the job's id; either this or ``job_group_id``
-    :param job_group_id: the job group's id
+    :param job_id: the job's id; default None, and then ``job_group_id`` is given
+    :param job_group_id: the job group's id, default None
     :param statuses: how runs must have ended, of COMPLETED, FAILED and CANCELLED, default COMPLETED alone
     :param max_unmatched_rows: tell only of runs in which no more rows are unmatched, default any number
     :param max_unmatched_ratio: tell only of runs in which no greater part of the rows is unmatched, 0 to 1,

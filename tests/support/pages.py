@@ -152,7 +152,7 @@ class Airflow3(Pages):
         return self.form.get_by_role("group").filter(has=named).locator("input")
 
     def fill(self, label, value):
-        self.show("Standard Fields" if label in ("Host", "API Key") else "Extra Fields")
+        self.show("Standard Fields" if label in ("Host", "Port", "API Key") else "Extra Fields")
         super().fill(label, value)
 
     def tick(self, label):

@@ -63,7 +63,8 @@ def test_a_branch_for_a_version_dies_with_its_support():
         ast.literal_eval(node.comparators[0])
         for path in Path(compat.__file__).parent.glob("*.py")
         for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Compare) and getattr(node.left, "id", "") == "AIRFLOW_VERSION"
+        if isinstance(node, ast.Compare)
+        and getattr(getattr(node.left, "func", node.left), "id", "") in ("AIRFLOW_VERSION", "airflow_version")
     ]
     assert branches
     # A failure here says: no supported Airflow takes the other side of that branch any more; delete it.

@@ -40,7 +40,12 @@ if AIRFLOW_VERSION >= (3, 1):
         fields = form.standard_fields
         assert fields.password.title == "API Key"
         assert fields.host.placeholder == "https://api.datarecs.io"
-        assert (fields.url_schema.hidden, fields.login.hidden, fields.port.hidden) == (True, True, True)
+        assert (fields.url_schema.hidden, fields.login.hidden) == (True, True)
+
+    def test_port_is_shown_where_airflow_tests_no_connection_without_one(form):
+        port = form.standard_fields.port
+        shown = {(3, 3): (False, "443, or the one in Host; Test needs it")}
+        assert (bool(port.hidden), port.placeholder) == shown.get(AIRFLOW_VERSION, (True, None))
 
     def test_each_extra_has_a_field(form):
         assert {name: field["schema"]["title"] for name, field in form.extra_fields.items()} == EXTRAS

@@ -48,13 +48,15 @@ def server(world):
 
 @pytest.fixture
 async def ask(server):
-    """Send a request as any HTTP client would; gives the status, the JSON and the headers."""
+    """Send a request as any HTTP client would; gives the status, the JSON or plain text, and the headers."""
     async with aiohttp.ClientSession() as session:
 
         async def ask(method, path, *, key="demo-key", headers=None, **more):
             sent = {"Authorization": f"Bearer {key}", **(headers or {})}
             async with session.request(method, server.url + path, headers=sent, **more) as response:
-                return response.status, await response.json(content_type=None), response.headers
+                is_text = response.content_type == "text/plain"
+                answer = await (response.text() if is_text else response.json(content_type=None))
+                return response.status, answer, response.headers
 
         yield ask
 

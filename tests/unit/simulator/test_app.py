@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from airflow_provider_datarecs.simulator import ApiKey, Plan
+from airflow_provider_datarecs.simulator import ApiKey, Fault, Plan
 
 W1 = "?workspace_id=w1"
 
@@ -289,3 +291,48 @@ async def test_requests_are_kept_as_they_came(ask, server):
         {"workspace_id": "w1"},
     )
     assert (request.body, request.headers["X-Mine"], request.status) == ('{"run_label": "x"}', "1", 404)
+
+
+async def test_the_front_page_says_what_this_is_what_there_is_and_how_to_ask_it(ask, world):
+    status, page, headers = await ask("GET", "/", headers={"Authorization": ""})
+    assert (status, headers["Content-Type"]) == (200, "text/plain; charset=utf-8")
+    assert page.startswith("This is a simulated DataRecs")
+    for owners in world.owners.values():
+        for one in owners.values():
+            assert f"{one.id} ({one.name})" in page
+    assert all(f"workspace {one['id']} ({one['name']})" in page for one in world.workspaces.values())
+    assert not any(key.key in page for key in world.api_keys)
+
+
+async def test_what_the_front_page_says_can_be_asked_can_be(ask):
+    page = (await ask("GET", "/"))[1]
+    calls = re.findall(r"^  (GET|POST) +(/\S+)$", page, re.MULTILINE)
+    assert len(calls) == 10
+    for method, path in calls:
+        owner_id = "g1" if "job-groups" in path else "j1"
+        run_id = await start(ask, f"/{path.split('/')[1]}/{owner_id}") if "{run_id}" in path else ""
+        status, *_ = await ask(method, path.format(owner_id=owner_id, run_id=run_id) + W1)
+        assert status in (200, 201, 202), path
+
+
+async def test_an_example_of_the_front_page_works_as_it_stands(ask):
+    page = (await ask("GET", "/"))[1]
+    examples = re.findall(r"^  curl .*?(POST)? \"?http://[^/]+(/[^\s\"]+)", page, re.MULTILINE)
+    assert len(examples) == 3
+    for method, path in examples:
+        assert (await ask(method or "GET", path))[0] in (200, 201)
+
+
+async def test_what_was_done_is_told_also_where_a_fault_follows(ask, server):
+    server.faults.append(Fault(method="POST", status=503, carry_out=True, times=1))
+    server.faults.append(Fault(method="GET", status=404, body="default backend", times=1))
+    await ask("POST", f"/jobs/j1/run{W1}")
+    await ask("GET", "/jobs")
+    run_id = await start(ask, headers={"Idempotency-Key": "one"})
+    assert await start(ask, headers={"Idempotency-Key": "one"}) == run_id
+    assert [seen.did for seen in server.requests] == [
+        "started run run_000001 of j1, then a fault",
+        "a fault",
+        f"started run {run_id} of j1",
+        f"gave again run {run_id} of j1",
+    ]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -31,7 +32,11 @@ def run(*arguments):
 
 @contextmanager
 def running(*arguments, host="127.0.0.1"):
-    """Run the command on a free port; gives its URL and what it printed when it was ready."""
+    """
+    Run the command on a free port; gives its URL and what it printed when it was ready.
+
+    What it printed after that is in ``running.printed`` when it has ended.
+    """
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as unused:
         unused.bind((host, 0))
         port = unused.getsockname()[1]
@@ -41,12 +46,12 @@ def running(*arguments, host="127.0.0.1"):
             yield f"http://{shown}:{port}", process.stdout.readline()
         finally:
             process.send_signal(signal.SIGINT)
-            _, errors = process.communicate(timeout=20)
+            running.printed, errors = process.communicate(timeout=20)
     assert (process.returncode, errors) == (0, "")
 
 
-def status(url, key):
-    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {key}"})
+def status(url, key, method="GET"):
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {key}"}, method=method)
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(request, timeout=10) as response:
@@ -60,6 +65,26 @@ def test_it_serves_the_demo_until_interrupted():
         assert line == f"DataRecs simulator on {url}, API keys: demo-key, read-only-key\n"
         assert status(f"{url}/workspaces", "demo-key") == 200
         assert status(f"{url}/v1/job-groups/grp_nightly/runs?workspace_id=ws_production", "demo-key") == 200
+
+
+def test_each_request_is_a_line_that_says_what_was_done_and_never_the_key():
+    with running("--api-key", "s3cret") as (url, _):
+        query = "workspace_id=ws_production"
+        asked = [
+            ("GET", "/", "", "200"),
+            ("GET", "/workspaces", "", "200: a list of 2"),
+            ("POST", "/v1/jobs/job_ledger/run", "s3cret", "201: started run run_000001 of job_ledger"),
+            ("GET", "/jobs/job_ledger/runs/run_000001", "s3cret", "200: run run_000001 is QUEUED"),
+            ("POST", "/jobs/job_ledger/runs/run_000001/cancel", "s3cret", "202: cancelled run run_000001"),
+            ("GET", "/jobs/no-such-job/runs", "s3cret", "404"),
+            ("GET", "/jobs", "other-key", "401: no known API key"),
+        ]
+        for method, path, key, _ in asked:
+            status(f"{url}{path}?{query}", key or "s3cret", method)
+    told = [line.partition(" ") for line in running.printed.splitlines()]
+    assert [line for _, _, line in told] == [f"{method} {path} {did}" for method, path, _, did in asked]
+    assert all(re.fullmatch(r"\d\d:\d\d:\d\d", at) for at, _, _ in told)
+    assert "s3cret" not in running.printed
 
 
 @pytest.mark.usefixtures("ipv6")
