@@ -1,4 +1,4 @@
-"""An Airflow of two servers and two triggerers on PostgreSQL, which notes when its tasks change their state."""
+"""An Airflow of two servers and two triggerers on PostgreSQL, which notes when tasks change their state."""
 
 from __future__ import annotations
 

@@ -24,8 +24,9 @@ receivers in turn. Seconds from a run's end to
 - *resumed*: the task going on in a worker, which the scheduler and its executor start: where there are few
   cores, that is what most of the time goes to.
 
-A wait is *wrong* if its task did not end as its run did, *lost* if it has not ended. *Most in a minute* is the
-largest number of requests in any 60 s. Airflow's own API was asked for its health each second, at both servers.
+A wait is *wrong* if its task did not end as its run did, *lost* if it has not ended. *Most in a minute* is
+the largest number of requests in any 60 s. Airflow's own API was asked for its health each second, at both
+servers.
 """
 
 

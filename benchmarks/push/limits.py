@@ -38,7 +38,7 @@ SETTLE = 60.0  # seconds until the first end
 
 async def measure(waits: int, minutes: float, free: float, sliding: bool, has_events: bool) -> dict[str, Any]:
     """Let so many runs end within the minutes, and give how soon that is noticed."""
-    world = World(api_keys=[ApiKey(KEY)], rate_limit=RateLimit(sliding=sliding), clock=lambda: time.time())
+    world = World(api_keys=[ApiKey(KEY)], rate_limit=RateLimit(sliding=sliding), clock=lambda: time.time())  # noqa: PLW0108 - which is replaced
     world.add_workspace("w", "Study")
     service = SimulatorApp(world)
     runner = web.AppRunner(service.make(), access_log=None)

@@ -2,9 +2,9 @@
 Measure what webhooks do to waits, on a real Airflow of two servers and two triggerers with PostgreSQL.
 
 ``make push`` runs it on Airflow 2.11 and 3.3, and writes ``docs/push.md``; a short form of one case takes
-three minutes: ``python benchmarks/push/run.py --waits 60 --minutes 1.5 --cases plain --out dist``. It ends with 1
-where a wait ended wrongly or not at all, where a request was refused, or where Airflow's own API gave no
-answer.
+three minutes: ``python benchmarks/push/run.py --waits 60 --minutes 1.5 --cases plain --out dist``. It ends
+with 1 where a wait ended wrongly or not at all, where a request was refused, or where Airflow's own API gave
+no answer.
 """
 
 from __future__ import annotations
