@@ -17,7 +17,7 @@ PARALLEL = matrix() { mkdir -p .tox; $(TOX) run-parallel "$$@" 2>&1 | tee .tox/m
 	grep -h ': skipped because' .tox/matrix.log; return $$ended; }; matrix
 SHELL = bash
 
-.PHONY: test demo lint docs matrix semantics browser stories benchmark distributed upgrade screenshots wheel services pins clean
+.PHONY: test demo lint docs matrix semantics browser stories benchmark push distributed upgrade screenshots wheel services pins clean
 
 # All tests that need no running Airflow, and one short real run, on the newest Airflow; COVERAGE=1 measures what they cover.
 test: $(TOX)
@@ -60,6 +60,10 @@ wheel: $(TOX)
 # This provider's waits beside those of others, into docs/; takes about 45 minutes.
 benchmark: $(TOX)
 	@$(TOX) run -e benchmark
+
+# What webhooks do to waits, on two servers and two triggerers, into docs/; takes about four hours.
+push: $(TOX) services
+	@$(TOX) run -e push3.3,push2.11
 
 # 200 waits through several triggerers and workers, of which one each is killed; takes about half an hour.
 distributed: $(TOX) services

@@ -21,7 +21,7 @@ from collections import Counter
 from aiohttp import web
 
 from airflow_provider_datarecs.api.contract import TargetKind
-from airflow_provider_datarecs.simulator import ApiKey, Plan, RateLimit, World
+from airflow_provider_datarecs.simulator import ApiKey, Plan, RateLimit, Webhook, World
 from airflow_provider_datarecs.simulator.app import SimulatorApp
 from airflow_provider_datarecs.simulator.world import Run
 
@@ -44,6 +44,8 @@ def build_world(options: argparse.Namespace) -> tuple[World, list[Run]]:
     world = World(api_keys=[ApiKey(API_KEY)], rate_limit=limit)
     world.behaviour.page_size = 50
     world.add_workspace("w", "Benchmark")
+    if options.webhook_url:
+        world.webhooks.append(Webhook(options.webhook_url, options.webhook_secret))
     now = time.time()
     jobs, usual = [], []
     for number in range(options.jobs):
@@ -141,5 +143,7 @@ if __name__ == "__main__":
     parser.add_argument("--scale", type=float, default=1.0, help="how many times faster time passes")
     parser.add_argument("--begin", type=float, default=120.0, help="seconds until the first run may end")
     parser.add_argument("--ends", type=float, default=0.0, help="seconds in which all end, 0 for never")
+    parser.add_argument("--webhook-url", help="where to post events when runs end")
+    parser.add_argument("--webhook-secret", help="what signs them")
     parser.add_argument("--seed", type=int, default=1)
     asyncio.run(serve(parser.parse_args()))

@@ -70,11 +70,11 @@ class GetJobRunResultOperator(LineageMixin, ResultMixin, DataRecsOperator):
         max_unmatched_rows: int | str | None = None,
         max_unmatched_ratio: float | str | None = None,
         on_unmatched: str = FAIL,
-        outlets: Any = (),
+        outlets: Any = [],  # noqa: B006 - mapped tasks of Airflow 3.3 add to it as it is here
         conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,
     ) -> None:
-        super().__init__(outlets=outlets, conn_id=conn_id, **kwargs)
+        super().__init__(outlets=outlets or None, conn_id=conn_id, **kwargs)
         self.job_id = job_id
         self.workspace_id = workspace_id
         self.run_id = run_id

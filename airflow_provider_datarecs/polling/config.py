@@ -69,6 +69,9 @@ class PollingConfig:
     max_rounds: float = 4.0
     """However sure it seems that nothing has ended, each request is sent before this many rounds are over; a
     round is the time it takes to send each request once."""
+    urgent_in_a_row: int = 4
+    """Urgent requests after which one comes that is overdue by these rounds, so that webhook events, however
+    many, do not keep all other ends from being noticed."""
     evenness: int = 4
     """How much an even distribution counts against asking where most is lost: what has not been sent for a
     round counts twice, and hardly more than once for half a round. Where histories tell nothing, this makes
@@ -92,6 +95,9 @@ class PollingConfig:
     """The part of a pause by which it is longer or shorter at random."""
     sharing: float = 0.15
     """Which part of the share that is left free must be missing for the pace to halve."""
+    least_sharing: float = 0.03
+    """Which part of the limit that must be at least: the requests of several processes at an even pace are
+    off by as much anyway, however little is left free."""
     max_halvings: float = 10.0
     """How often it is halved at most."""
     refused_factor: float = 2.0

@@ -71,7 +71,7 @@ class RequestPacer:
         missing = s * L + (1 - s) * L * left / W - remaining
                                                           what an even pace would have left by now, less
                                                           what is left
-        pause   = even * slowdown * 2 ** (missing / (sharing * s * L))
+        pause   = even * slowdown * 2 ** (missing / max(sharing * s * L, least_sharing * L))
 
     Other processes with the same key are seen only in the headers of the answers (``left`` seconds of the
     window and ``remaining`` requests). All that see the same headers slow down alike, which makes them share
@@ -157,8 +157,8 @@ class RequestPacer:
             missing = free + (self.limit - free) * left / contract.RATE_LIMIT_WINDOW - remaining
             if missing < -free:
                 calming = numbers.quick_calming
-            halvings = missing / max(1.0, free * numbers.sharing)
-            pause *= 2.0 ** min(numbers.max_halvings, max(0.0, halvings))
+            halving = max(1.0, free * numbers.sharing, self.limit * numbers.least_sharing)
+            pause *= 2.0 ** min(numbers.max_halvings, max(0.0, missing / halving))
             pause = min(pause, max(self._longest_pause(left), even))
             if remaining <= 0:
                 pause = max(pause, left)

@@ -182,7 +182,7 @@ class WaitRegistry:
     def take_out(self, request: PollRequest) -> None:
         """Leave out a request while it is on its way."""
         request.lookup.begin(request)
-        self._schedule.candidates.discard(request)
+        self._schedule.take_out(request)
 
     def _forget_run(self, lookup: RunLookup, run: TrackedRun) -> None:
         del lookup.runs[run.id]

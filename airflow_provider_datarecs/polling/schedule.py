@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Generic, Iterable, Protocol, TypeVar
 from airflow_provider_datarecs.polling import config
 
 if TYPE_CHECKING:
-    from airflow_provider_datarecs.polling.config import PollingConfig
     from airflow_provider_datarecs.polling.durations import Span
 
-FIRST = 1e12  # above every rank that a loss can have
+OVERDUE, URGENT, OVERDUE_FIRST = 1e12, 2e12, 3e12  # above every rank that a loss can have
 SUDDEN = 1e-3  # seconds: the shortest span
 
 
@@ -80,7 +79,7 @@ class Candidate(Protocol):
 
     @property
     def is_urgent(self) -> bool:
-        """Whether it comes before all that is not."""
+        """Whether it comes before all that is not, but for some turns of what is overdue."""
 
     @property
     def max_rounds(self) -> float:
@@ -99,6 +98,12 @@ class Schedule(Generic[C]):
 
     def __init__(self) -> None:
         self.candidates: set[C] = set()
+        self._urgent_in_a_row = 0
+
+    def take_out(self, candidate: C) -> None:
+        """Leave out a candidate, since it is asked now."""
+        self._urgent_in_a_row = self._urgent_in_a_row + 1 if candidate.is_urgent else 0
+        self.candidates.discard(candidate)
 
     def next(self, now: float, round_time: float) -> tuple[C | None, float]:
         """
@@ -109,20 +114,23 @@ class Schedule(Generic[C]):
         """
         best, highest, soonest = None, -1.0, float("inf")
         numbers = config.current()
+        overdue = OVERDUE if self._urgent_in_a_row < numbers.urgent_in_a_row else OVERDUE_FIRST
         for candidate in self.candidates:
             if candidate.due > now:
                 soonest = min(soonest, candidate.due)
                 continue
-            rank = _rank(candidate, now, round_time, numbers)
+            rank = _rank(candidate, now, round_time, overdue)
             if rank > highest:
                 best, highest = candidate, rank
         return best, soonest
 
 
-def _rank(candidate: Candidate, now: float, round_time: float, numbers: PollingConfig) -> float:
+def _rank(candidate: Candidate, now: float, round_time: float, overdue: float) -> float:
     """Say how much a candidate should be asked now: the higher, the sooner."""
+    if candidate.is_urgent:
+        return URGENT + now - candidate.due  # whoever has been so for longest
     waited = now - candidate.asked_at
-    if candidate.is_urgent or waited > candidate.max_rounds * round_time:
-        return FIRST + waited
-    evenness = 1.0 + (waited / round_time) ** numbers.evenness
+    if waited > candidate.max_rounds * round_time:
+        return overdue + waited
+    evenness = 1.0 + (waited / round_time) ** config.current().evenness
     return candidate.curve.loss(now) / candidate.interval * evenness

@@ -92,7 +92,7 @@ class JobNextRunSensor(RunSensor):
         max_unmatched_rows: int | str | None = None,
         max_unmatched_ratio: float | str | None = None,
         on_unmatched: str = FAIL,
-        outlets: Any = (),
+        outlets: Any = [],  # noqa: B006 - mapped tasks of Airflow 3.3 add to it as it is here
         conn_id: str = DEFAULT_CONN_ID,
         poke_interval: float | timedelta = 60,
         timeout: float | timedelta | None = None,
@@ -106,7 +106,7 @@ class JobNextRunSensor(RunSensor):
             max_unmatched_rows=max_unmatched_rows,
             max_unmatched_ratio=max_unmatched_ratio,
             on_unmatched=on_unmatched,
-            outlets=outlets,
+            outlets=outlets or None,
             conn_id=conn_id,
             poke_interval=poke_interval,
             timeout=timeout,

@@ -89,7 +89,7 @@ class JobRunSensor(RunSensor):
         on_unmatched: str = FAIL,
         reruns: int = 0,
         rerun_delay: float | timedelta = 0,
-        outlets: Any = (),
+        outlets: Any = [],  # noqa: B006 - mapped tasks of Airflow 3.3 add to it as it is here
         conn_id: str = DEFAULT_CONN_ID,
         poke_interval: float | timedelta = 60,
         timeout: float | timedelta | None = None,
@@ -106,7 +106,7 @@ class JobRunSensor(RunSensor):
             on_unmatched=on_unmatched,
             reruns=reruns,
             rerun_delay=rerun_delay,
-            outlets=outlets,
+            outlets=outlets or None,
             conn_id=conn_id,
             poke_interval=poke_interval,
             timeout=timeout,

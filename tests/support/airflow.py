@@ -35,6 +35,7 @@ SKIP = "--skip-serve-logs"  # which are read from the disk here
 COMMANDS = {  # {0} is the component's name
     "scheduler": ("scheduler", SKIP),
     "triggerer": ("triggerer", SKIP),
+    "webserver": ("webserver", "--pid", "{0}.pid"),
     "worker": ("celery", "worker", SKIP, "--celery-hostname", "{0}", "--pid", "{0}.pid"),
 }
 # Who looks at the pages of 2.x; those of 3.x ask for nobody.
@@ -113,11 +114,11 @@ class Airflow:
             # Not --conn-json: Airflow 2 audits the whole command, and masks --conn-password alone.
             connection = ("--conn-host", self.host, "--conn-password", self.api_key)
             self.cli("connections", "add", "datarecs_default", "--conn-type", "datarecs", *connection)
-            if "webserver" in self.components:
+            if any(name.startswith("webserver") for name in self.components):
                 self.cli("users", "create", *(f"--{name}={value}" for name, value in USER.items()))
         self.say(f"starting Airflow {airflow_version}: {', '.join(self.components)}")
         for component in self.components:
-            if component == "scheduler" and "api-server" in self.processes:
+            if component == "scheduler" and any(name.startswith("api-server") for name in self.processes):
                 # A task that cannot reach it fails.
                 self.wait_until(lambda: is_open(self.port), "the API server answers")
             self.start(component)

@@ -12,7 +12,9 @@ PAGES = {page.name: page.read_text() for page in (*sorted(ROOT.glob("*.md")), *s
 (TARGETS,) = re.findall(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
 DECLARED = (ROOT / "pyproject.toml").read_text().partition("\nmarkers = [\n")[2].partition("\n]")[0]
 MARKERS = re.findall(r'^    "(\w+): ', DECLARED, re.MULTILINE)
-ENVIRONMENTS = {path.stem for path in (ROOT / "dev" / "pins").glob("*.txt")}
+ENVIRONMENTS = {path.stem for path in (ROOT / "dev" / "pins").glob("*.txt")} | set(
+    re.findall(r'^\[env\."?([\w.-]+)', (ROOT / "tox.toml").read_text(), re.MULTILINE)
+)
 # What is to be added, in the page's examples of it.
 NEXT, NEW = "airflow3.5", "airflow_provider_datarecs/operators/new.py"
 

@@ -13,7 +13,7 @@ from airflow_provider_datarecs.polling.config import PollingConfig
 
 PACKAGE = Path(config.__file__).parent
 MODULES = sorted(PACKAGE.glob("*.py"))
-NO_TUNING = {"FIRST", "SUDDEN"}  # a rank above all others, and what is as good as no time
+NO_TUNING = {"OVERDUE", "URGENT", "OVERDUE_FIRST", "SUDDEN"}  # ranks above all others, and as good as no time
 MOST_ATTRIBUTES = 10
 
 

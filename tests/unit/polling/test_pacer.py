@@ -170,6 +170,18 @@ def test_three_processes_share_alike(clock, sliding, starts):
 
 
 @both_windows
+@pytest.mark.parametrize("free", [0.05, 0.1, 0.2])
+@pytest.mark.usefixtures("seed")
+def test_two_processes_use_the_limit_however_little_is_left_free(clock, sliding, free):
+    processes = Processes(clock, RateLimit(sliding=sliding), 2, starts=60.0)
+    for pacer in processes.budgets:
+        pacer.configure(RateLimitConfig(share_left_free=free))
+    processes.run(20)
+    assert processes.refused == 0
+    assert processes.per_minute(5, 20) >= 85.0 * (1.0 - free)
+
+
+@both_windows
 @pytest.mark.usefixtures("seed")
 def test_ten_processes_stay_within_the_limit(clock, sliding):
     processes = Processes(clock, RateLimit(sliding=sliding), 10).run(20)

@@ -133,6 +133,29 @@ def test_of_two_that_are_urgent_the_one_that_has_waited_longer_comes_first():
     assert schedule_of(second, first).next(10.0, 100.0)[0] is first
 
 
+def test_what_is_urgent_comes_before_what_is_overdue():
+    overdue, urgent = asked(NEVER), asked(NEVER, is_urgent=True, now=9_999.0)
+    assert schedule_of(overdue, urgent).next(10_000.0, 1.0)[0] is urgent
+
+
+def test_what_has_just_become_urgent_comes_after_what_has_been_so_for_longer():
+    first, second = asked(NEVER, is_urgent=True, now=50.0), asked(NEVER, is_urgent=True)
+    second.due = 90.0  # though it was not asked for longer
+    assert schedule_of(second, first).next(100.0, 1_000.0)[0] is first
+
+
+def test_however_much_is_urgent_what_is_overdue_has_its_turns():
+    now, urgent_ones = 10_000.0, [asked(NEVER, is_urgent=True, due=n) for n in range(20)]
+    overdue, idle = [asked(NEVER), asked(NEVER)], asked(NEVER, now=now)
+    schedule, order = schedule_of(*urgent_ones, *overdue, idle), []
+    while schedule.candidates:
+        order.append(schedule.next(now, 100.0)[0])
+        schedule.take_out(order[-1])
+    turns = PollingConfig.urgent_in_a_row
+    assert [order.index(one) for one in sorted(overdue, key=order.index)] == [turns, 2 * turns + 1]
+    assert order[-1] is idle
+
+
 def test_what_nothing_is_known_about_comes_before_what_cannot_have_ended():
     new, known = unknown(), asked(NEVER)
     assert schedule_of(known, new).next(1.0, 100.0)[0] is new

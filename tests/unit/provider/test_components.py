@@ -23,6 +23,8 @@ TABLES = {name: (ROOT / name).read_text() for name in ("README.md", "docs/compon
 REFERENCE = "\n".join(page.read_text() for page in (DOCS / "reference").glob("*.md"))
 PUBLIC = [pytest.param(one, id=f"{one.short}.{one.name}") for one in COMPONENTS]
 
+TASKS = [param for param in PUBLIC if param.values[0].folder in ("operators", "sensors")]
+
 
 def lacking(one):
     """Give what is still to be added for a component."""
@@ -78,3 +80,10 @@ def test_what_the_registry_lists_can_be_imported(listed):
 def test_the_registry_lists_nothing_twice_and_for_this_distribution():
     assert len(LISTED) == len(set(LISTED))
     assert REGISTRY["package-name"] == get_provider_info()["package-name"]
+
+
+@pytest.mark.parametrize("component", TASKS)
+def test_a_mapped_task_has_lists_of_assets_which_airflow_adds_up(component):
+    operator = getattr(importlib.import_module(component.documented), component.name)
+    mapped = operator.partial(task_id="mapped").expand_kwargs([])
+    assert mapped.inlets + mapped.outlets == []
