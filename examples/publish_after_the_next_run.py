@@ -28,8 +28,8 @@ with DAG(
     )
 
     @task
-    def publish(run_id):
+    def publish(reconciled):
         """Use the tables that were compared."""
-        print(f"run {run_id} says that the data agree")
+        print(f"run {reconciled} says that the data agree")
 
     publish(wait.output["run_id"])

@@ -26,7 +26,9 @@ pytestmark = [
 ]
 
 SECTION = (ROOT / "docs" / "start.md").read_text().partition("## From a clone")[2].partition("\n## ")[0]
-INSTALL, SIMULATOR, AIRFLOW, LOOK = re.findall(r"^```sh\n(.*?)^```$", SECTION, re.DOTALL | re.MULTILINE)
+INSTALL, SIMULATOR, AIRFLOW, SWITCH_ON, LOOK = re.findall(
+    r"^```sh\n(.*?)^```$", SECTION, re.DOTALL | re.MULTILINE
+)
 # What this project's own environment has installed for pip's lines is faster, and takes the same arguments.
 FASTER = 'pip() { .venv/bin/uv pip "$@"; }\n'
 NOT_OF_A_CLONE = (
@@ -114,23 +116,28 @@ def wait_until(reached, output, seconds):
         time.sleep(0.5)
 
 
-def dag_run_states(database):
+def column(database, query):
     try:
         with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
-            return [state for (state,) in connection.execute("select state from dag_run")]
+            return {value for (value,) in connection.execute(query)}
     except sqlite3.OperationalError:  # before it is there
-        return []
+        return set()
 
 
-def test_it_leads_to_a_green_dag(clone, typed, running):
+def test_it_leads_to_a_green_dag(clone, typed, running, environ):
     assert not is_open(SIMULATOR_PORT), "something else listens where the page has the simulator"
     typed(FASTER + INSTALL)
     with running(SIMULATOR, "simulator") as simulator:
         wait_until(lambda: is_open(SIMULATOR_PORT), simulator, seconds=60)
         with running(AIRFLOW, "airflow") as airflow:
             database = clone / "try" / "airflow" / "airflow.db"
-            wait_until(lambda: set(dag_run_states(database)) & {"success", "failed"}, airflow, seconds=240)
-            told = typed(LOOK)
+            page_is_there = lambda: is_open(int(environ["AIRFLOW__API__PORT"]))  # noqa: E731
+            shows_dag = lambda: column(database, "select dag_id from dag") and page_is_there()  # noqa: E731
+            wait_until(shows_dag, airflow, seconds=180)
+            typed(SWITCH_ON)
+            ended = lambda: column(database, "select state from dag_run") & {"success", "failed"}  # noqa: E731
+            wait_until(ended, airflow, seconds=240)
+            told = typed(SWITCH_ON.partition("airflow dags")[0] + LOOK)  # the same terminal
     assert "success" in told
     assert re.search(r"COMPLETED.*\b12\b", told)
     assert re.search(r"POST /jobs/job_daily_balance/run 201: started run run_000001", simulator.read_text())
