@@ -34,10 +34,10 @@ def start(live_simulator):
 
 
 def test_the_next_run_is_waited_for(airflow, live_simulator, start):
+    before = {run.id for run in live_simulator.world.runs[TargetKind.JOB]}
     airflow.trigger_dag(NEXT, "next")
     tasks = lambda: airflow.tasks(NEXT, "next")  # noqa: E731
     airflow.wait_until(lambda: tasks()["wait"]["state"] == "deferred", "the task waits")
-    before = {run.id for run in live_simulator.world.runs[TargetKind.JOB]}
     start()
     airflow.wait_until(lambda: airflow.run_state(NEXT, "next") == "success", "it goes on", seconds=240)
     result = airflow.xcom(NEXT, "next", "wait", "run_result")
