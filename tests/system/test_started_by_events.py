@@ -11,7 +11,7 @@ from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.compat import AIRFLOW_VERSION
 from airflow_provider_datarecs.simulator import Plan
 
-pytestmark = [pytest.mark.airflow, pytest.mark.compat]
+pytestmark = pytest.mark.airflow
 
 NEXT, EACH = "publish_after_the_next_run", "publish_each_run_that_agrees"
 
