@@ -16,6 +16,7 @@ TYPED = {
     "tenant": "acme",
     "allow_insecure_http": True,
     "console_url": "https://app.datarecs.io",
+    "webhook_secret": "one,another",
     "requests_per_minute": 250,
     "share_left_free": 0.35,
     "max_concurrent_requests": 4,
