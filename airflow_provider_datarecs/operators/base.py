@@ -93,15 +93,16 @@ class StartRunOperator(LineageMixin, DataRecsOperator):
             check_choice("on_uncertain", self.on_uncertain, ON_UNCERTAIN)
         start_state = StartState(context, Try(context, self.retries or 0))
         request = self._start_request(context, start_state.key)
-        started = start_state.ids
-        if self._judged_by and not started:
-            check_limits_ahead(self.dag.get_task(self._judged_by), context)
-        ids = started or self._start(request, start_state)
-        target = self.hook.target(self.kind, ids[self.kind.id_field], ids["workspace_id"])
-        if started:
-            self.log.info("Started by an earlier try of this task: %s", target.name_run(ids["run_id"]))
-        else:
+        ids = start_state.ids
+        is_new = not ids
+        if not ids:
+            if self._judged_by:
+                check_limits_ahead(self.dag.get_task(self._judged_by), context)
+            ids = self._start(request, start_state)
             start_state.keep(ids)
+        target = self.hook.target(self.kind, ids[self.kind.id_field], ids["workspace_id"])
+        if not is_new:
+            self.log.info("Started by an earlier try of this task: %s", target.name_run(ids["run_id"]))
         for key, value in ids.items():
             context["ti"].xcom_push(key=key, value=value)
         self.push_link(context, target, ids["run_id"])

@@ -6,9 +6,9 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Mapping
 
-from airflow_provider_datarecs.api.errors import DataRecsError
+from airflow_provider_datarecs.api.errors import DataRecsError, NotFound
 from airflow_provider_datarecs.api.parsing import Page
 from airflow_provider_datarecs.api.runs import Run, run_from
 from airflow_provider_datarecs.api.times import epoch_seconds, iso_utc
@@ -29,22 +29,25 @@ class EndedRuns:
     """
     Tell of each run of a job or job group that has ended, once.
 
-    What had ended when the runs were first seen counts as told. ``told`` are the runs of which that is so,
-    the newest last; whoever gives them again after a restart is told of what ended in between.
-    ``has_changed`` says whether they are others than when that was last set to False.
+    What had ended when the runs were first seen counts as told. Whoever gives again after a restart what
+    :attr:`known` was is told of what ended in between.
 
     :param poller: sends the requests that the first page of the runs does not make unnecessary
     :param target: the job or job group
-    :param told: what was kept, None where there is nothing
+    :param known: what was kept, None where there is nothing
     """
 
-    def __init__(self, poller: Poller, target: Target, told: Iterable[str] | None) -> None:
-        self.told: dict[str, None] = dict.fromkeys(told or ())
+    def __init__(self, poller: Poller, target: Target, known: Mapping[str, Iterable[str]] | None) -> None:
         self._poller = poller
         self._target = target
-        self._going: set[str] = set()
-        self._is_new = told is None
-        self.has_changed = False
+        self._is_new = known is None
+        self._told: dict[str, None] = dict.fromkeys((known or {}).get("told", ()))  # the newest last
+        self._going = set((known or {}).get("going", ()))
+
+    @property
+    def known(self) -> dict[str, list[str]]:
+        """The runs that were told of, and those that go on, as JSON."""
+        return {"told": list(self._told), "going": sorted(self._going)}
 
     async def read(self, first: Page) -> list[Run]:
         """
@@ -55,13 +58,14 @@ class EndedRuns:
         :param first: the first page of the runs
         :raises DataRecsError: when a further page cannot be had
         """
-        runs = _runs_of(first, self._target)
         if self._is_new:
-            self._is_new, self.has_changed = False, True
+            # What goes on may be behind newer runs that have ended.
+            runs = await _read_until(self._poller, self._target, first, _have_all_ended)
+            self._is_new = False
             self._keep(run.id for run in runs.values() if run.is_finished)
         else:
             runs = await _read_until(self._poller, self._target, first, self._reaches_back)
-        ended = [run for run in runs.values() if run.is_finished and run.id not in self.told]
+        ended = [run for run in runs.values() if run.is_finished and run.id not in self._told]
         alone = {run.id for run in ended if not run.is_whole} | (self._going - set(runs))
         self._going = {run.id for run in runs.values() if not run.is_finished}
         found = [run for run in ended if run.is_whole]
@@ -69,9 +73,9 @@ class EndedRuns:
             run = await _ask(self._poller, _get_run(self._target, run_id))
             if isinstance(run, Run) and run.is_finished:
                 found.append(run)
-            elif not isinstance(run, DataRecsError) or run_id not in runs:
+            elif run_id not in runs and not isinstance(run, NotFound):  # which is there no more
                 self._going.add(run_id)
-        self._keep(run.id for run in runs.values() if run.is_finished and run.id in self.told)
+        self._keep(run.id for run in runs.values() if run.is_finished and run.id in self._told)
         return sorted(found, key=_ended_at)
 
     def note_told(self, run: Run) -> None:
@@ -84,16 +88,16 @@ class EndedRuns:
         self._keep([run.id])
 
     def _reaches_back(self, runs: RunsById) -> bool:
-        return not self.told.keys().isdisjoint(runs)
+        return not self._told.keys().isdisjoint(runs)
 
     def _keep(self, run_ids: Iterable[str]) -> None:
         newest = list(run_ids)
-        self.has_changed = self.has_changed or any(run_id not in self.told for run_id in newest)
         for run_id in newest:
-            self.told.pop(run_id, None)
-            self.told[run_id] = None
-        for run_id in list(self.told)[: max(0, len(self.told) - config.current().ends_kept - len(newest))]:
-            del self.told[run_id]
+            self._told.pop(run_id, None)
+            self._told[run_id] = None
+        too_many = max(0, len(self._told) - config.current().ends_kept - len(newest))
+        for run_id in list(self._told)[:too_many]:
+            del self._told[run_id]
 
 
 @dataclass
@@ -244,6 +248,10 @@ def _get_run(target: Target, run_id: str) -> Callable[[DataRecsClient], Any]:
 def _runs_of(page: Page, target: Target) -> RunsById:
     runs = (run_from(item, target) for item in page.items)
     return {run.id: run for run in runs if run is not None}
+
+
+def _have_all_ended(runs: RunsById) -> bool:
+    return all(run.is_finished for run in runs.values())
 
 
 def _began_at(run: Run) -> float:

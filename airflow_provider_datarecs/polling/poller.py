@@ -209,7 +209,7 @@ class Poller:
         """Let the waits know what an answer says."""
         now = time.monotonic()
         for watch in request.watches:
-            watch.take(answer, now)
+            watch.take(answer, now, sent_at)
         refusal = answer if isinstance(answer, (*CONNECTION_IS_REFUSED, RateLimited)) else None
         if self._confirmation.confirms(refusal, now) and refusal is not None:
             error = refusal

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from airflow_provider_datarecs.polling import config
+
 if TYPE_CHECKING:
     from airflow_provider_datarecs.polling.lookup import Answer
 
@@ -15,14 +17,14 @@ class RunsWatch:
 
     ``asked_at`` is when it was asked for last, ``due`` when it is wanted next.
 
-    :param interval: seconds from one poll to the next
+    :param interval: seconds from one poll to the next, at least 1
     :param now: the time, by the clock of the event loop
     """
 
     __slots__ = ("_answer", "_came", "asked_at", "due", "interval")
 
     def __init__(self, interval: float, now: float) -> None:
-        self.interval = interval
+        self.interval = max(config.current().min_poke_interval, interval)
         self.asked_at = self.due = now
         self._answer: Answer | None = None
         self._came = asyncio.Event()
@@ -42,14 +44,16 @@ class RunsWatch:
         """End the wait for the page."""
         self._came.set()
 
-    def take(self, answer: Answer, now: float) -> None:
+    def take(self, answer: Answer, now: float, sent_at: float) -> None:
         """
         Take the answer to a poll.
 
         :param answer: the page, or why it was not seen
         :param now: the time
+        :param sent_at: when the poll was sent
         """
-        self.due = now + self.interval
+        if not sent_at < self.due <= now:  # else a poll was wanted after that
+            self.due = now + self.interval
         self._answer = answer
         self._came.set()
 

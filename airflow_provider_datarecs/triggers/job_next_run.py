@@ -34,6 +34,10 @@ class JobNextRunTrigger(JobRunTrigger):
         # Not the run that was found: whoever takes this up finds the same.
         return path, {**arguments, "run_id": "", "after": self.after}
 
+    def _until_first_poll(self) -> float:
+        # Once the run is found, the deferring that its end could race is long over.
+        return 0.0 if self.run_id else super()._until_first_poll()
+
     async def _wait(self) -> Event:
         next_run_class = await sync_to_async(_load_next_run)()
         next_run = next_run_class(self._target, self.after, self.log)

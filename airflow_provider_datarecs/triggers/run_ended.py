@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, AsyncContextManager, AsyncIterator, Callable, Sequence
+from typing import TYPE_CHECKING, Any, AsyncContextManager, AsyncIterator, Callable, Dict, List, Sequence
 
 from airflow.triggers.base import TriggerEvent
 from asgiref.sync import sync_to_async
@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from airflow_provider_datarecs.polling.lookup import Answer
     from airflow_provider_datarecs.polling.poller import Poller
 
+    Known = Dict[str, List[str]]
     PollerOf = Callable[[str], AsyncContextManager[Poller]]
 
-STATE_KEY = "datarecs_runs_told"
+STATE_KEY = "datarecs_runs"
 
 
 class DataRecsRunTrigger(BaseEventTrigger):
@@ -104,10 +105,10 @@ class DataRecsRunTrigger(BaseEventTrigger):
         from airflow_provider_datarecs.polling.discovery import EndedRuns
 
         state = asset_state(self)
-        told = await self._kept(state)
+        known = await self._kept(state)
         async with poller_of(self.conn_id) as poller:
             poller.refresh_soon()
-            ended = EndedRuns(poller, self._target, told)
+            ended = EndedRuns(poller, self._target, known)
             watch = poller.waits.watch(self._target, self.poke_interval)
             try:
                 while True:
@@ -115,7 +116,8 @@ class DataRecsRunTrigger(BaseEventTrigger):
                         if self._is_wanted(run):
                             yield TriggerEvent(self._event_of(run))  # type: ignore[no-untyped-call]
                         ended.note_told(run)
-                    await self._keep(state, ended)
+                    if state is not None and ended.known != known:
+                        known = await self._keep(state, ended.known) or known
             finally:
                 poller.waits.end_watch(self._target, watch)
 
@@ -155,28 +157,28 @@ class DataRecsRunTrigger(BaseEventTrigger):
             "result": run.result,
         }
 
-    async def _kept(self, state: Any) -> list[str] | None:
-        """Give of which runs an earlier process of this trigger has told."""
+    async def _kept(self, state: Any) -> Known | None:
+        """Give what an earlier process of this trigger has kept."""
         while state is not None:
             try:
-                told = await state.aget(STATE_KEY)
+                known = await state.aget(STATE_KEY)
             except Exception:  # noqa: PERF203 - going on without would lose what has ended meanwhile
                 self.log.exception("What was told of the runs of %s cannot be read yet", self._target)
                 await asyncio.sleep(config.current().max_sleep)
             else:
-                return told if isinstance(told, list) else None
+                return known if isinstance(known, dict) else None
         return None
 
-    async def _keep(self, state: Any, ended: EndedRuns) -> None:
-        if state is None or not ended.has_changed:
-            return
+    async def _keep(self, state: Any, known: Known) -> Known | None:
+        """Keep what is known, and give it back; None where that failed."""
         # Airflow takes an event up within a second or two. What is lost with a triggerer is told again.
         await asyncio.sleep(config.current().told_after)
         try:
-            await state.aset(STATE_KEY, list(ended.told))
-            ended.has_changed = False
+            await state.aset(STATE_KEY, known)
         except Exception:
             self.log.exception("Airflow cannot keep which runs of %s were told; trying again", self._target)
+            return None
+        return known
 
     @property
     def _target(self) -> Target:

@@ -239,7 +239,7 @@ REFUSALS = {
     404: ("AirflowException", "Resource not found: run 'r1' of {what}"),
     405: (
         "AirflowException",
-        "the connection's Host may not be the URL of the DataRecs API: refused (405",
+        "the connection's Host may not be the URL of the DataRecs API: refused (405: no",
     ),
     409: ("AirflowException", "refused (409: no"),
     410: ("AirflowException", "refused (410: no"),

@@ -142,7 +142,59 @@ def test_a_restart_loses_no_run_and_tells_of_none_twice(hasty, trigger, start, s
 
     first, before, rest, after = hasty.run(tell())
     assert (before, after) == (first, rest)
-    assert set(state.kept[STATE_KEY]) >= {*first, *rest}
+    assert set(state.kept[STATE_KEY]["told"]) >= {*first, *rest}
+
+
+def test_a_run_that_goes_on_through_a_restart_behind_newer_ones_is_told(
+    simulator, hasty, trigger, start, state
+):
+    simulator.world.behaviour.page_size = 20
+
+    async def tell():
+        long = start(600.0)
+        async with listening(trigger()):
+            await asyncio.sleep(10.0)
+            for _ in range(30):
+                start(1.0)
+            await asyncio.sleep(200.0)
+        async with listening(trigger()) as (after,):
+            await asyncio.sleep(600.0)
+            return long, ids(after)
+
+    long, told = hasty.run(tell())
+    assert told == [long]
+
+
+def test_a_run_that_goes_on_behind_newer_ones_at_first_is_told(simulator, hasty, trigger, start):
+    simulator.world.behaviour.page_size = 20
+
+    async def tell():
+        long = start(600.0)
+        for _ in range(15):
+            start(1.0)
+        await asyncio.sleep(5.0)
+        for _ in range(10):
+            start(60.0)
+        async with listening(trigger()) as (payloads,):
+            await asyncio.sleep(900.0)
+            return long, ids(payloads)
+
+    long, told = hasty.run(tell())
+    assert told[-1] == long
+    assert len(told) == 11
+
+
+def test_a_run_that_is_deleted_while_it_goes_on_is_asked_for_no_more(simulator, hasty, trigger, start):
+    async def tell():
+        async with listening(trigger()):
+            deleted = start(600.0)
+            await asyncio.sleep(100.0)
+            runs = simulator.world.runs[TargetKind.JOB]
+            runs[:] = [run for run in runs if run.id != deleted]
+            await asyncio.sleep(1000.0)
+            return [seen for seen in simulator.requests if seen.path.endswith(deleted)]
+
+    assert len(hasty.run(tell())) == 1
 
 
 def test_more_runs_than_a_page_holds_are_all_told(simulator, hasty, trigger, start):
