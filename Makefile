@@ -34,8 +34,8 @@ lint: $(TOX)
 docs: $(TOX)
 	@$(TOX) run -q -e docs
 
-# Every supported Airflow: the oldest and the newest in full, with real schedulers and triggerers, which 2.11 has as
-# well; the others in short, and the next one, which may fail. In one go, since real Airflows mostly wait: tox.toml has what each runs.
+# Every supported Airflow: the oldest, 2.11 and the newest in full, with real schedulers and triggerers; the others in
+# short, and the next one, which may fail. In one go, since real Airflows mostly wait: tox.toml has what each runs.
 matrix: $(TOX)
 	@$(PARALLEL) -p 3 -e $(FULL),$(SHORT)
 

@@ -9,16 +9,14 @@ from typing import Any
 from airflow_provider_datarecs.webhooks import settings
 
 HOST, PORT = "127.0.0.1", 8791
+OPTIONS: dict[str, dict[str, Any]] = {
+    "--host": {"default": HOST, "help": f"The address to listen on (default: {HOST})"},
+    "--port": {"default": PORT, "type": int, "help": f"The port to listen on (default: {PORT})"},
+}
 OFF = (
     "Airflow takes no events of DataRecs: set [datarecs] webhooks to True, or to the ids of connections, in "
     "its configuration, or AIRFLOW__DATARECS__WEBHOOKS in the environment of each of its processes"
 )
-
-
-def add_arguments(parser: Any) -> None:
-    """Add the options of the command."""
-    parser.add_argument("--host", default=HOST, help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=PORT, help="port to listen on (default: %(default)s)")
 
 
 def receive_events(options: Any) -> None:
@@ -39,7 +37,8 @@ def receive_events(options: Any) -> None:
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(prog="python -m airflow_provider_datarecs.webhooks", description=__doc__)
-    add_arguments(parser)
+    for option, more in OPTIONS.items():
+        parser.add_argument(option, **more)
     receive_events(parser.parse_args())
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider_datarecs.webhooks.__main__ import HOST, PORT, receive_events
+from airflow_provider_datarecs.webhooks.__main__ import OPTIONS, receive_events
 
 
 def get_commands() -> list[Any]:
@@ -17,9 +17,6 @@ def get_commands() -> list[Any]:
         name="receive-events",
         help="Receive what DataRecs posts when runs end, beside the API server",
         func=receive_events,
-        args=(
-            Arg(("--host",), default=HOST, help=f"The address to listen on (default: {HOST})"),
-            Arg(("--port",), default=PORT, type=int, help=f"The port to listen on (default: {PORT})"),
-        ),
+        args=tuple(Arg((option,), **more) for option, more in OPTIONS.items()),
     )
     return [GroupCommand(name="datarecs", help="DataRecs", subcommands=[receive])]

@@ -89,8 +89,6 @@ def _in_errors(tree):
 
 def _in_harmless_lines(tree):
     for node in ast.walk(tree):
-        if isinstance(node, ast.keyword) and node.arg == "help":  # of a command
-            yield from ast.walk(node.value)
         if isinstance(node, ast.Call) and getattr(node.func, "attr", None) in HARMLESS:
             yield from (inner for argument in node.args for inner in ast.walk(argument))
 

@@ -49,6 +49,7 @@ def test_the_first_dag_gives_the_result(airflow):
 
 if IS_AIRFLOW_3:
 
+    @pytest.mark.compat
     def test_the_text_without_a_start_date_gives_the_result_when_it_is_triggered(airflow):
         # Airflow 3 accepts it, but starts no run of its own.
         airflow.trigger_dag("documented_daily_balances", "by-hand")
@@ -83,12 +84,14 @@ def test_a_group_is_reconciled_in_one_call(airflow):
     )
 
 
+@pytest.mark.compat
 def test_list_operators_feed_templates(airflow):
     airflow.trigger_dag("reconcile_first_job", "first")
     run_to_the_end(airflow, "reconcile_first_job", "first")
     assert airflow.xcom("reconcile_first_job", "first", "trigger", "job_id") == "job_daily_balance"
 
 
+@pytest.mark.compat
 def test_jobs_fan_out_over_mapped_tasks(airflow):
     airflow.trigger_dag("reconcile_all_jobs", "all")
     tasks = run_to_the_end(airflow, "reconcile_all_jobs", "all")
@@ -153,6 +156,7 @@ def test_all_results_are_collected_whichever_fails(airflow, many_jobs):
         assert tasks["each.job.result[3]"]["rendered_map_index"] == "table 3"
 
 
+@pytest.mark.compat
 def test_what_agrees_is_published(airflow):
     airflow.trigger_dag("reconcile_then_publish", "published")
     tasks = run_to_the_end(airflow, "reconcile_then_publish", "published")
@@ -160,6 +164,7 @@ def test_what_agrees_is_published(airflow):
     assert "publishing 119988 balances" in airflow.task_log("reconcile_then_publish", "publish")
 
 
+@pytest.mark.compat
 def test_the_hook_serves_a_task_of_your_own(airflow):
     airflow.trigger_dag("reconcile_with_the_hook", "by-hand")
     run_to_the_end(airflow, "reconcile_with_the_hook", "by-hand")
