@@ -197,7 +197,7 @@ class Transport:
 def _no_connection(call: str, settings: ClientSettings, error: Exception, reason: str) -> NeverArrived:
     """Make the error of a request for which there was no connection, with what to do about it."""
     problem, cause = f"no connection to {settings.base_url}: {reason}", getattr(error, "os_error", error)
-    if isinstance(cause, ssl.SSLError) and cause.reason in NO_TLS:
+    if isinstance(cause, ssl.SSLError) and any(sign in str(cause) for sign in NO_TLS):
         return NeverArrived(
             call,
             f"{problem}. https was spoken to a port that does not speak it. If it speaks plain http, write "

@@ -51,9 +51,13 @@ def chunked(body):
 
 def test_a_body_in_chunks_is_read(front, port, written):
     headers = {**signed(BODY), "Transfer-Encoding": "chunked"}
+    if front != "wsgi":
+        assert post(port, chunked(BODY), headers, encode_chunked=True) == (204, b"")
+        return
     # wsgiref, unlike gunicorn, does not say where such a body ends.
-    expected = REFUSED if front == "wsgi" else (204, b"")
-    assert post(port, chunked(BODY), headers, encode_chunked=True) == expected
+    with contextlib.suppress(ConnectionError):  # closed while it was still being sent
+        assert post(port, chunked(BODY), headers, encode_chunked=True) == REFUSED
+    assert written.hints == []
 
 
 JUNK = {
