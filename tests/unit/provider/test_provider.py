@@ -20,6 +20,7 @@ from airflow_provider_datarecs.provider_info import get_provider_info
 
 pytestmark = pytest.mark.compat
 
+STARTED_BY_EVENTS = "publish_each_run_that_agrees"
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 DOCUMENTED = "reconcile_daily_balances"  # with the imports that the documentation gives, which warn on 3.x
 
@@ -86,6 +87,7 @@ def test_airflow_knows_the_settings_of_a_deployment(fresh):
 def test_an_example_is_parsed_without_an_error_or_warning(example, parse_dags, recwarn):
     bag = parse_dags(example)
     assert bag.import_errors == {}
-    assert list(bag.dags) == [example.stem]
+    # One has nothing to show on Airflow 2, which starts no DAG by an event.
+    assert list(bag.dags) == ([example.stem] if IS_AIRFLOW_3 or example.stem != STARTED_BY_EVENTS else [])
     warned = [str(one.message) for one in recwarn if one.filename == str(example)]
     assert warned == [] or example.stem == DOCUMENTED

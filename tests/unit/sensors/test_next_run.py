@@ -29,8 +29,10 @@ DEFERRABLE, POKE = {}, {"deferrable": False}
 
 
 @pytest.fixture(autouse=True)
-def quick(polling_config):
+def quick(polling_config, simulator, connect):
     polling_config(min_poke_interval=0.01)
+    simulator.world.rate_limit.requests = 10**6
+    connect(simulator.url, extra={"requests_per_minute": 10**6})
 
 
 @pytest.fixture

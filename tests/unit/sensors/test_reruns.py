@@ -142,8 +142,9 @@ class Task:
         while True:
             try:
                 return self.sensor().execute(self.context)
-            except AirflowRescheduleException:  # noqa: PERF203 - as often as it is rescheduled
+            except AirflowRescheduleException as until:  # noqa: PERF203 - as often as it is rescheduled
                 self.ti.note_reschedule()
+                time.sleep(max(0.0, until.reschedule_date.timestamp() - time.time()))
 
     def retry(self):
         self.ti.try_number += 1
