@@ -139,9 +139,10 @@ class PollingConfig:
 
     ends_kept: int = 200
     """Ended runs of a job that are known to have been told of, beside those on the page just read."""
-    told_after: float = 3.0
-    """Seconds after which an event that was fired counts as told: Airflow takes it up within a second or
-    two."""
+    told_after: float = 5.0
+    """Seconds after which an event that was fired counts as told, and until the next one: by then Airflow has
+    usually started the DAG. An event that comes before that stays until there is another one
+    (``AssetEvent.timestamp <= triggered_date`` in its scheduler)."""
 
     # --- reports ---
 

@@ -113,11 +113,15 @@ class DataRecsRunTrigger(BaseEventTrigger):
             try:
                 while True:
                     for run in await self._read(ended, await watch.next()):
-                        if self._is_wanted(run):
+                        is_wanted = self._is_wanted(run)
+                        if is_wanted:
                             yield TriggerEvent(self._event_of(run))  # type: ignore[no-untyped-call]
+                            # What is lost with a triggerer before that is told again.
+                            await asyncio.sleep(config.current().told_after)
                         ended.note_told(run)
-                    if state is not None and ended.known != known:
-                        known = await self._keep(state, ended.known) or known
+                        if is_wanted:
+                            known = await self._keep(state, ended, known)
+                    known = await self._keep(state, ended, known)
             finally:
                 poller.waits.end_watch(self._target, watch)
 
@@ -169,15 +173,16 @@ class DataRecsRunTrigger(BaseEventTrigger):
                 return known if isinstance(known, dict) else None
         return None
 
-    async def _keep(self, state: Any, known: Known) -> Known | None:
-        """Keep what is known, and give it back; None where that failed."""
-        # Airflow takes an event up within a second or two. What is lost with a triggerer is told again.
-        await asyncio.sleep(config.current().told_after)
+    async def _keep(self, state: Any, ended: EndedRuns, kept: Known | None) -> Known | None:
+        """Keep what is known by now, unless it is kept, and give what is kept then."""
+        known = ended.known
+        if state is None or known == kept:
+            return kept
         try:
             await state.aset(STATE_KEY, known)
         except Exception:
             self.log.exception("Airflow cannot keep which runs of %s were told; trying again", self._target)
-            return None
+            return kept
         return known
 
     @property

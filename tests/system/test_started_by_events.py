@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 
 import pytest
-from support.airflow import IS_AIRFLOW_3
+from support.airflow import IS_AIRFLOW_3, RigError
 
 from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.compat import AIRFLOW_VERSION
@@ -56,7 +56,7 @@ if IS_AIRFLOW_3:
             try:
                 airflow.wait_until(lambda run_id=first: f"run {run_id}:" in told(), "told", seconds=75)
                 break
-            except AssertionError:
+            except RigError:
                 first = start()
         differs, second = start(unmatched=500), start()
         airflow.wait_until(lambda: f"run {second}:" in told(), "the next one is told", seconds=150)

@@ -101,6 +101,32 @@ def test_each_run_that_ends_is_told_once(hasty, trigger, start):
     assert payloads[0]["result"]["rows_processed"] is not None
 
 
+def test_of_runs_that_end_together_each_is_told_alone_and_kept(hasty, trigger, start, state):
+    told_at = []
+
+    async def tell():
+        loop = asyncio.get_running_loop()
+
+        async def listen():
+            async for event in trigger().run():
+                told_at.append((loop.time(), event.payload["run_id"], list(state.kept[STATE_KEY]["told"])))
+
+        work = asyncio.ensure_future(listen())
+        await asyncio.sleep(5.0)
+        started = [start() for _ in range(3)]
+        await asyncio.sleep(200.0)
+        work.cancel()
+        return started
+
+    started = hasty.run(tell())
+    times, run_ids, kept = zip(*told_at)
+    assert sorted(run_ids) == sorted(started)
+    # Airflow keeps an event back that comes before it has started the DAG for the one before.
+    assert all(later - earlier >= 5.0 for earlier, later in zip(times, times[1:]))
+    # A triggerer that is killed amid them tells the others alone.
+    assert [run_id in before for run_id, before in zip(run_ids, kept[1:])] == [True, True]
+
+
 def test_only_the_statuses_that_are_wanted_are_told(hasty, trigger, start):
     async def tell():
         async with listening(trigger(), trigger(statuses=["FAILED", "CANCELLED"])) as both:
