@@ -36,7 +36,7 @@ docs: $(TOX)
 
 # Every supported Airflow: the oldest, 2.11 and the newest in full, with real schedulers and triggerers; the others in
 # short, and the next one, which may fail. In one go, since real Airflows mostly wait: tox.toml has what each runs.
-matrix: $(TOX)
+matrix: $(TOX) services
 	@$(PARALLEL) -p 3 -e $(FULL),$(SHORT)
 
 # How waits end and what they survive, in every mode, on real schedulers and triggerers; SHORT_FORM=1 takes a few of
@@ -61,7 +61,7 @@ wheel: $(TOX)
 benchmark: $(TOX)
 	@$(TOX) run -e benchmark
 
-# What webhooks do to waits, on two servers and two triggerers, into docs/; takes about four hours.
+# What webhooks do to waits, on two servers and two triggerers, into docs/; takes hours.
 push: $(TOX) services
 	@$(TOX) run -e push3.3,push2.11
 

@@ -35,7 +35,6 @@ def environ_for(home: Path, dags: Path, port: int, log_port: int) -> dict[str, s
         "LOGGING__TRIGGERER_LOG_SERVER_PORT": str(log_port),
         "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
         "SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
-        "SCHEDULER__MIN_FILE_PROCESS_INTERVAL": "5",
     }
     if IS_AIRFLOW_3:
         settings.update(

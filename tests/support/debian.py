@@ -44,7 +44,37 @@ class Services:
     @property
     def database(self) -> str:
         """The database's URL, for Airflow."""
-        return f"postgresql+psycopg2://airflow@127.0.0.1:{self._postgres}/postgres"
+        return self._url("postgres")
+
+    def new_database(self, name: str) -> str:
+        """
+        Make a further database, and give its URL.
+
+        :param name: what it is called
+        """
+        self._run(_postgres("createdb"), *self._as_airflow, name)
+        return self._url(name)
+
+    def dump(self, name: str) -> str:
+        """
+        Give all that is in a database, as text.
+
+        :param name: what it is called
+        """
+        dump = subprocess.run(
+            [_postgres("pg_dump"), *self._as_airflow, "--data-only", name],
+            capture_output=True,
+            check=True,
+            env={**os.environ, "PGOPTIONS": "-c bytea_output=escape"},
+        )
+        return dump.stdout.decode(errors="replace")
+
+    @property
+    def _as_airflow(self) -> tuple[str, ...]:
+        return "-h", "127.0.0.1", "-p", str(self._postgres), "-U", "airflow"
+
+    def _url(self, name: str) -> str:
+        return f"postgresql+psycopg2://airflow@127.0.0.1:{self._postgres}/{name}"
 
     @property
     def broker(self) -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 import json
 import secrets
 import shutil
@@ -9,6 +10,7 @@ import threading
 import pytest
 from support import DOCUMENTED_DAG, EXAMPLES
 from support.airflow import IS_AIRFLOW_3, Airflow
+from support.debian import Services
 
 from airflow_provider_datarecs.simulator import ApiKey, Simulator, default_world
 
@@ -47,7 +49,34 @@ def statsd():
 
 
 @pytest.fixture(scope="session")
-def airflow(live_simulator, statsd, tmp_path_factory):
+def postgres():
+    """
+    Run a PostgreSQL where its driver is installed, so that tasks run side by side; else it is None.
+
+    The Airflows in between use SQLite, as anybody does at first.
+    """
+    if importlib.util.find_spec("psycopg2") is None:
+        yield None
+        return
+    with Services() as services:
+        yield services
+
+
+@pytest.fixture(scope="session")
+def database_of(postgres):
+    """Give the settings for the database of an Airflow, by its name."""
+
+    def database_of(name):
+        if postgres is None:
+            return {}
+        url = postgres.new_database(name)
+        return {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": url, "AIRFLOW__CORE__EXECUTOR": "LocalExecutor"}
+
+    return database_of
+
+
+@pytest.fixture(scope="session")
+def airflow(live_simulator, statsd, database_of, tmp_path_factory):
     """Run an Airflow with all examples, against a simulator with a key that occurs nowhere else."""
     folder = tmp_path_factory.mktemp("live")
     dags = folder / "dags"
@@ -65,7 +94,8 @@ def airflow(live_simulator, statsd, tmp_path_factory):
     }
     events = {"type": "file", "log_file_path": str(folder / "airflow" / LINEAGE), "append": True}
     lineage = {"AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(events)}  # read where its provider is installed
+    environ = {**settings, **lineage, **database_of("live")}
     with Airflow(
-        folder / "airflow", dags, host=live_simulator.url, api_key=api_key, environ={**settings, **lineage}
+        folder / "airflow", dags, host=live_simulator.url, api_key=api_key, environ=environ
     ) as airflow:
         yield airflow

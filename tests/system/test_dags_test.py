@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
 from support import EXAMPLES
 from support.airflow import Airflow
@@ -25,37 +23,38 @@ with DAG(dag_id="rerun", schedule=None, start_date=datetime(2024, 1, 1), catchup
     JobRunSensor(task_id="wait", reruns=1, poke_interval=1, **ids)
 """
 
+
+@pytest.fixture(scope="module")
+def airflow(live_simulator, tmp_path_factory):
+    """An Airflow without a scheduler, which would take the tasks of the same run."""
+    folder = tmp_path_factory.mktemp("dags-test")
+    dags = folder / "dags"
+    dags.mkdir()
+    key = live_simulator.world.api_keys[0].key
+    with Airflow(folder / "airflow", dags, host=live_simulator.url, api_key=key, components=()) as airflow:
+        yield airflow
+
+
 if AIRFLOW_VERSION >= (2, 9):
 
-    def test_dags_test_runs_the_wait_without_a_triggerer(live_simulator, tmp_path):
-        dags = tmp_path / "dags"
-        dags.mkdir()
-        shutil.copy(EXAMPLE, dags)
-        key = live_simulator.world.api_keys[0].key
-        # No scheduler beside it, which would take the tasks of the same run.
-        with Airflow(
-            tmp_path / "airflow", dags, host=live_simulator.url, api_key=key, components=()
-        ) as airflow:
-            airflow.cli("dags", "test", "reconcile_by_ids", "2024-01-02")
-            (row,) = airflow.rows("select run_id, state from dag_run where dag_id = 'reconcile_by_ids'")
-            assert row["state"] == "success"
-            result = airflow.xcom("reconcile_by_ids", row["run_id"], "wait", "run_result")
+    def test_dags_test_runs_the_wait_without_a_triggerer(airflow):
+        quick = EXAMPLE.read_text().replace("poke_interval=30", "poke_interval=2")
+        (airflow.dags / EXAMPLE.name).write_text(quick)
+        airflow.cli("dags", "test", "reconcile_by_ids", "2024-01-02")
+        (row,) = airflow.rows("select run_id, state from dag_run where dag_id = 'reconcile_by_ids'")
+        assert row["state"] == "success"
+        result = airflow.xcom("reconcile_by_ids", row["run_id"], "wait", "run_result")
         assert result["status"] == "COMPLETED"
 
-    def test_dags_test_starts_a_run_anew(live_simulator, tmp_path):
-        dags, world = tmp_path / "dags", live_simulator.world
-        dags.mkdir()
+    def test_dags_test_starts_a_run_anew(airflow, live_simulator):
+        world = live_simulator.world
         world.add_job("job_tested", "tested", "ws_production", Plan(queued=0, running=0, status="FAILED"))
         first = world.start_run(TargetKind.JOB, world.owners[TargetKind.JOB]["job_tested"])
         world.plan_runs("job_tested", Plan(queued=0, running=0))
-        (dags / "rerun.py").write_text(RERUN.format(run_id=first.id))
-        key = world.api_keys[0].key
-        with Airflow(
-            tmp_path / "airflow", dags, host=live_simulator.url, api_key=key, components=()
-        ) as airflow:
-            airflow.cli("dags", "test", "rerun", "2024-01-02")
-            (row,) = airflow.rows("select run_id, state from dag_run where dag_id = 'rerun'")
-            assert row["state"] == "success"
-            run_ids = airflow.xcom("rerun", row["run_id"], "wait", "run_ids")
+        (airflow.dags / "rerun.py").write_text(RERUN.format(run_id=first.id))
+        airflow.cli("dags", "test", "rerun", "2024-01-02")
+        (row,) = airflow.rows("select run_id, state from dag_run where dag_id = 'rerun'")
+        assert row["state"] == "success"
+        run_ids = airflow.xcom("rerun", row["run_id"], "wait", "run_ids")
         assert run_ids == [run.id for run in world.runs[TargetKind.JOB] if run.owner.id == "job_tested"]
         assert len(run_ids) == 2

@@ -73,7 +73,7 @@ with DAG("hinted", start_date=datetime(2026, 1, 1), schedule=None, max_active_ru
 
 
 @pytest.fixture(scope="module")
-def airflow(tmp_path_factory):
+def airflow(database_of, tmp_path_factory):
     folder = tmp_path_factory.mktemp("webhooks")
     dags = folder / "dags"
     dags.mkdir()
@@ -83,7 +83,11 @@ def airflow(tmp_path_factory):
         dags,
         host="http://127.0.0.1:9",
         api_key="unused",
-        environ={"AIRFLOW__DATARECS__WEBHOOKS": "True", "PYTHONPATH": str(dags)},
+        environ={
+            "AIRFLOW__DATARECS__WEBHOOKS": "True",
+            "PYTHONPATH": str(dags),
+            **database_of("webhooks"),
+        },
         components=COMPONENTS if IS_AIRFLOW_3 else ("webserver", *COMPONENTS),
     ) as airflow:
         airflow.set_connection("datarecs_default", "http://127.0.0.1:9", "unused", webhook_secret=SECRET)
