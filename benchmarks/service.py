@@ -23,7 +23,7 @@ from aiohttp import web
 from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.simulator import ApiKey, Plan, RateLimit, Webhook, World
 from airflow_provider_datarecs.simulator.app import SimulatorApp
-from airflow_provider_datarecs.simulator.world import Run
+from airflow_provider_datarecs.simulator.runs import Run
 
 API_KEY = "benchmark-key"
 SHORTEST, LONGEST = 1800.0, 7200.0  # seconds that the runs of a job usually take, spread log-evenly

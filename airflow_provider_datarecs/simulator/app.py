@@ -21,7 +21,8 @@ from airflow_provider_datarecs.simulator.webhooks import WebhookSender
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.simulator.faults import Fault
-    from airflow_provider_datarecs.simulator.world import Job, Run, World
+    from airflow_provider_datarecs.simulator.runs import Job, Run
+    from airflow_provider_datarecs.simulator.world import World
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

@@ -9,8 +9,9 @@ from typing import Any, Callable, TypeVar
 from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.simulator.faults import Fault
 from airflow_provider_datarecs.simulator.rate_limit import RateLimit
+from airflow_provider_datarecs.simulator.runs import Plan
 from airflow_provider_datarecs.simulator.webhooks import Webhook
-from airflow_provider_datarecs.simulator.world import ApiKey, Behaviour, Plan, World
+from airflow_provider_datarecs.simulator.world import ApiKey, Behaviour, World
 
 T = TypeVar("T")
 

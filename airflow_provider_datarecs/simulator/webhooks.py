@@ -20,7 +20,8 @@ from airflow_provider_datarecs.api.times import iso_utc
 from airflow_provider_datarecs.webhooks.events import sign
 
 if TYPE_CHECKING:
-    from airflow_provider_datarecs.simulator.world import Run, World
+    from airflow_provider_datarecs.simulator.runs import Run
+    from airflow_provider_datarecs.simulator.world import World
 
 LOOK_EVERY = 0.05  # seconds between two looks at which runs have ended
 ANSWER_WITHIN = 10.0  # seconds

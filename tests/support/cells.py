@@ -11,7 +11,7 @@ from airflow_provider_datarecs.api.contract import TargetKind
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.simulator import Simulator
-    from airflow_provider_datarecs.simulator.world import Run
+    from airflow_provider_datarecs.simulator.runs import Run
     from support.airflow import Airflow
     from support.rows import Row
 

@@ -70,9 +70,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_of_a_user_is_told_once(
-    simulator, connect, context, monkeypatch, polling_config, mistake
-):
+def test_a_mistake_of_a_user_is_told_once(simulator, connect, context, monkeypatch, polling_config, mistake):
     polling_config(confirm_after=0.02)
     make, connection, fault = MISTAKES[mistake]
     monkeypatch.setattr("airflow_provider_datarecs.api.retry._backoff", lambda _state: 0.0)

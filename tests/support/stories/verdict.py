@@ -14,7 +14,7 @@ from support.stories.story import GRACE
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.simulator.app import SeenRequest
-    from airflow_provider_datarecs.simulator.world import Run
+    from airflow_provider_datarecs.simulator.runs import Run
     from support.stories.play import End, Play
 
 SAYS_NOT_SEEN = "whether an earlier try of this task started a run"

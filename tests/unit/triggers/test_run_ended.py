@@ -109,7 +109,8 @@ def test_of_runs_that_end_together_each_is_told_alone_and_kept(hasty, trigger, s
 
         async def listen():
             async for event in trigger().run():
-                told_at.append((loop.time(), event.payload["run_id"], list(state.kept[STATE_KEY]["told"])))
+                kept = list(state.kept[STATE_KEY]["told"])
+                told_at.append((loop.time(), event.payload["run_id"], kept))
 
         work = asyncio.ensure_future(listen())
         await asyncio.sleep(5.0)
