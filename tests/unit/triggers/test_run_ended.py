@@ -183,7 +183,7 @@ def test_a_run_that_goes_on_through_a_restart_behind_newer_ones_is_told(
             await asyncio.sleep(10.0)
             for _ in range(30):
                 start(1.0)
-            await asyncio.sleep(200.0)
+            await asyncio.sleep(400.0)
         async with listening(trigger()) as (after,):
             await asyncio.sleep(600.0)
             return long, ids(after)
