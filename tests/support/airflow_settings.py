@@ -11,6 +11,8 @@ from pathlib import Path
 from airflow import __version__ as airflow_version
 
 IS_AIRFLOW_3 = airflow_version.startswith("3.")
+# Seconds. A file that is new or has changed is parsed at once; the others took most of a machine of two cores.
+PARSED_AGAIN_AFTER = "120"
 
 
 def environ_for(home: Path, dags: Path, port: int, log_port: int) -> dict[str, str]:
@@ -48,6 +50,7 @@ def environ_for(home: Path, dags: Path, port: int, log_port: int) -> dict[str, s
                 "API__HOST": "127.0.0.1",
                 "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
                 "DAG_PROCESSOR__REFRESH_INTERVAL": "5",
+                "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": PARSED_AGAIN_AFTER,
             }
         )
     else:
@@ -55,6 +58,7 @@ def environ_for(home: Path, dags: Path, port: int, log_port: int) -> dict[str, s
             {
                 "CORE__EXECUTOR": "SequentialExecutor",
                 "SCHEDULER__DAG_DIR_LIST_INTERVAL": "5",
+                "SCHEDULER__MIN_FILE_PROCESS_INTERVAL": PARSED_AGAIN_AFTER,
                 "WEBSERVER__WEB_SERVER_HOST": "127.0.0.1",
                 "WEBSERVER__WEB_SERVER_PORT": str(port),
                 "WEBSERVER__WORKERS": "1",
