@@ -14,8 +14,9 @@ import os
 import resource
 import sys
 import time
+from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
-from typing import Any, AsyncIterator, Callable
+from typing import Any, AsyncIterator, Callable, Iterator
 
 import psutil
 
@@ -106,18 +107,20 @@ class LoopHolds:
             self._collected += now - self._collecting
 
 
-def scale_time(scale: float) -> None:
+@contextmanager
+def scaled_time(scale: float) -> Iterator[None]:
     """Let this provider's own times pass faster, in this process."""
     from airflow_provider_datarecs.api import contract
     from airflow_provider_datarecs.polling import config
 
     contract.RATE_LIMIT_WINDOW /= scale
     numbers = config.current()
-    config.override(
+    with config.override(
         unknown_duration=numbers.unknown_duration / scale,
         min_poke_interval=numbers.min_poke_interval / scale,
         first_poll=tuple(seconds / scale for seconds in numbers.first_poll),
-    ).__enter__()
+    ):
+        yield
 
 
 async def first_event(trigger: Any) -> Any:
@@ -180,9 +183,8 @@ def main() -> None:
     os.dup2(nowhere, 2)
     logging.basicConfig(level=logging.INFO, stream=sys.stdout)
     work = json.loads(sys.stdin.read())
-    if work["provider"] == "datarecs":
-        scale_time(work["scale"])
-    json.dump(asyncio.run(measure(work)), told)
+    with scaled_time(work["scale"]) if work["provider"] == "datarecs" else nullcontext():
+        json.dump(asyncio.run(measure(work)), told)
     told.close()
 
 
