@@ -53,7 +53,7 @@ def postgres():
     """
     Run a PostgreSQL where its driver is installed, so that tasks run side by side; else it is None.
 
-    The 3.x in between use SQLite, as anybody does at first.
+    The others use SQLite, as anybody does at first.
     """
     if importlib.util.find_spec("psycopg2") is None:
         yield None

@@ -92,7 +92,7 @@ def test_every_other_event_fails_the_task_and_pushes_what_is_known(context, ti, 
     known = ti.xcoms["run_result"]
     assert {name: known[name] for name in IDS} == IDS
     ended = known["status"] in ("FAILED", "CANCELLED")
-    assert known == event["result"] | IDS if ended else (known["status"], known["error"]) == ("", None)
+    assert known == {**event["result"], **IDS} if ended else (known["status"], known["error"]) == ("", None)
 
 
 @pytest.mark.parametrize(

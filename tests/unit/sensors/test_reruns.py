@@ -25,6 +25,7 @@ from airflow_provider_datarecs.polling.reruns import due_at, run_ids_of
 from airflow_provider_datarecs.sensors.job_group_run import JobGroupRunSensor
 from airflow_provider_datarecs.sensors.job_run import JobRunSensor
 from airflow_provider_datarecs.simulator import Fault, Plan
+from airflow_provider_datarecs.triggers.job_run import JobRunTrigger
 
 pytestmark = pytest.mark.compat
 
@@ -303,14 +304,15 @@ def test_a_delay_goes_on_where_a_triggerer_is_restarted(simulator, task):
 
 def test_a_trigger_that_is_killed_during_the_delay_cancels_nothing_and_fires_nothing(simulator, task):
     one = task(FAILS, rerun_delay=3600, timeout=7200, cancel_run_on_kill=True)
-    held = asyncio.Event()
-
-    class Watched(type(one.begin())):
-        log = SimpleNamespace(info=lambda line, *_: held.set() if "started anew in" in line else None)
-
-    trigger = Watched(**one.deferrals[0])
+    one.begin()
 
     async def kill():
+        held = asyncio.Event()
+
+        class Watched(JobRunTrigger):
+            log = SimpleNamespace(info=lambda line, *_: held.set() if "started anew in" in line else None)
+
+        trigger = Watched(**one.deferrals[0])
         work = asyncio.ensure_future(trigger.run().__anext__())
         await asyncio.wait_for(held.wait(), 30)
         trigger.task_instance, trigger.trigger_id = one.ti, 1  # as every triggerer tells it
