@@ -184,7 +184,7 @@ class Airflow:
         self.wait_until(lambda: self.rows(query, dag_id=dag_id), f"DAG {dag_id} is parsed")
         if IS_AIRFLOW_3:  # whose command takes five seconds
             run = {"dag_run_id": run_id, "logical_date": None, "conf": conf or {}}
-            self._post(f"/api/v2/dags/{dag_id}/dagRuns", run, self._token)
+            self._post(f"/api/v2/dags/{dag_id}/dagRuns", run)
         else:
             self.cli("dags", "trigger", dag_id, "--run-id", run_id, "--conf", json.dumps(conf or {}))
 
@@ -254,8 +254,8 @@ class Airflow:
         with urllib.request.urlopen(f"{self.url}/auth/token") as answer:  # as everybody is an admin here
             return str(json.load(answer)["access_token"])
 
-    def _post(self, path: str, body: dict[str, Any], token: str) -> None:
-        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
+    def _post(self, path: str, body: dict[str, Any]) -> None:
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._token}"}
         request = urllib.request.Request(f"{self.url}{path}", json.dumps(body).encode(), headers)
         try:
             urllib.request.urlopen(request).close()

@@ -11,7 +11,7 @@ from pathlib import Path
 from airflow import __version__ as airflow_version
 
 IS_AIRFLOW_3 = airflow_version.startswith("3.")
-# Seconds. A file that is new or has changed is parsed at once; parsing the others takes most of two cores.
+# Seconds. A file that is new or has changed is parsed at once; the others need no parsing.
 PARSED_AGAIN_AFTER = "120"
 
 
