@@ -172,7 +172,7 @@ class Poller:
             return
         self._queue_had_turn = False
         self.waits.take_out(request)
-        self._sender.start(self._poll(request), self.waits.changed.set)
+        self._sender.start(self._poll(request, self._sender.client.changes), self.waits.changed.set)
 
     def _round_time(self) -> float:
         return (self.waits.scheduled + self._sender.in_flight) * self._sender.pacer.usual_pause
@@ -180,14 +180,15 @@ class Poller:
     async def _send_queued(self, queued: QueuedRequest) -> None:
         queued.end(await self._sender.send(queued.call))
 
-    async def _poll(self, request: PollRequest) -> None:
+    async def _poll(self, request: PollRequest, planned_for: int) -> None:
+        """Send a request, which was planned after so many changes of the connection, and tell the answer."""
         client = self._sender.client
-        service, sent_at = client.changes, time.monotonic()
+        service, sent_at = planned_for, time.monotonic()
 
         async def send(opened: DataRecsClient) -> Page | Run:
             nonlocal service
             service = client.changes
-            return await request.send(opened)
+            return await request.send(opened, is_planned_for_it=service == planned_for)
 
         try:
             try:

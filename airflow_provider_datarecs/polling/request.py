@@ -139,12 +139,14 @@ class PollRequest:
             (wait.monitor.doubted_at for run in self.runs for wait in run.waits), default=float("-inf")
         )
 
-    async def send(self, client: DataRecsClient) -> Page | Run:
+    async def send(self, client: DataRecsClient, *, is_planned_for_it: bool) -> Page | Run:
         """
         Send the request.
 
         :param client: an open client
+        :param is_planned_for_it: whether the connection is the one that this was planned for; else the first
+            page is asked for in place of a further one, whose URL is another service's
         """
         if self.page is not None:
-            return await client.runs_page(self.lookup.target, self.page.url)
+            return await client.runs_page(self.lookup.target, self.page.url if is_planned_for_it else None)
         return await client.get_run(self.lookup.target, self.runs[0].id)

@@ -127,7 +127,8 @@ class SimulatorApp:
 
     async def _with_faults(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         now = self.world.clock()
-        fault = next((one for one in self.faults if one.meets(request.method, request.path, now)), None)
+        asked = (request.method, request.path, request.query_string)
+        fault = next((one for one in self.faults if one.meets(*asked, now)), None)
         if fault is None:
             return await handler(request)
         if fault.delay:

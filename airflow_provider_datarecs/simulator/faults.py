@@ -25,6 +25,7 @@ class Fault:
 
     :param method: the requests it meets, such as ``GET``; default all
     :param path: a shell pattern for their path, such as ``/jobs/*/run``; default all
+    :param query: a shell pattern for their query string, such as ``*cursor=*``; default all
     :param times: how many requests it meets, None for all
     :param seconds: how long it lasts from the first request it meets, default for ever
     :param status: answer with this HTTP status, without carrying the request out
@@ -41,6 +42,7 @@ class Fault:
 
     method: str = "*"
     path: str = "*"
+    query: str = "*"
     times: int | None = 1
     seconds: float | None = None
     status: int | None = None
@@ -63,9 +65,11 @@ class Fault:
         """Whether the answer does not simply leave as a whole."""
         return bool(self.slow or self.padding or self.drop == "half")
 
-    def meets(self, method: str, path: str, now: float) -> bool:
+    def meets(self, method: str, path: str, query: str, now: float) -> bool:
         """Say whether a request is spoilt, and count it if so."""
-        if self.method not in ("*", method) or not fnmatchcase(path, self.path) or self.times == 0:
+        if self.times == 0 or self.method not in ("*", method):
+            return False
+        if not (fnmatchcase(path, self.path) and fnmatchcase(query, self.query)):
             return False
         if self._met_first is None:
             self._met_first = now

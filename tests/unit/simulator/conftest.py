@@ -68,8 +68,8 @@ class SlowAnswer(Fault):
         super().__init__(path=path, delay=600)
         self.begun = threading.Event()
 
-    def meets(self, method, path, now):
-        met = super().meets(method, path, now)
+    def meets(self, *request):
+        met = super().meets(*request)
         if met:
             self.begun.set()
         return met

@@ -19,28 +19,30 @@ START = "/jobs/j1/run?workspace_id=w1"
         (Fault(path="/jobs"), False),
         (Fault(path="*/run"), True),
         (Fault(path="*/RUN"), False),
+        (Fault(query="*cursor=*"), True),
+        (Fault(query=""), False),
         (Fault(times=0), False),
         (Fault(times=None), True),
     ],
 )
 def test_which_requests_a_fault_meets(fault, met):
-    assert fault.meets("POST", "/jobs/j1/run", 0.0) is met
+    assert fault.meets("POST", "/jobs/j1/run", "cursor=20", 0.0) is met
 
 
 def test_a_fault_meets_as_many_requests_as_it_says():
     fault = Fault(times=2)
-    assert [fault.meets("GET", "/jobs", 0.0) for _ in range(3)] == [True, True, False]
-    assert all(Fault(times=None).meets("GET", "/jobs", 0.0) for _ in range(50))
+    assert [fault.meets("GET", "/jobs", "", 0.0) for _ in range(3)] == [True, True, False]
+    assert all(Fault(times=None).meets("GET", "/jobs", "", 0.0) for _ in range(50))
 
 
 def test_a_request_that_is_not_met_does_not_count():
     fault = Fault(method="POST")
-    assert [fault.meets(method, "/jobs", 0.0) for method in ("GET", "POST", "POST")] == [False, True, False]
+    assert [fault.meets(method, "/jobs", "", 0.0) for method in ("GET", "POST", "POST")] == [False, True, False]
 
 
 def test_an_outage_lasts_from_the_first_request_it_meets():
     fault = Fault(times=None, seconds=30)
-    assert [fault.meets("GET", "/jobs", now) for now in (100, 129, 130, 500)] == [True, True, False, False]
+    assert [fault.meets("GET", "/jobs", "", now) for now in (100, 129, 130, 500)] == [True, True, False, False]
 
 
 async def test_an_answer_in_place_of_the_right_one(server, ask, world):

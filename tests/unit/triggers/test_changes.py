@@ -108,6 +108,26 @@ async def test_no_page_of_the_old_service_is_asked_of_the_new_one(
     await asyncio.wait(waits)
 
 
+async def test_no_page_of_a_service_that_refuses_the_key_is_asked_of_the_new_one(
+    simulator, connect, started, trigger_for, event_of, requests
+):
+    simulator.world.behaviour.page_size = 20
+    runs = [started(GOES_ON) for _ in range(60)]
+    waits = [asyncio.ensure_future(event_of(trigger_for(run_id))) for run_id in runs]
+    await requests(simulator, 20)
+    simulator.world.api_keys.append(ApiKey("new-key"))
+    simulator.faults.append(Fault(path="/v1/*", times=None, status=503))  # which gives no cursors of its own
+    connect(simulator.url + "/v1", password="new-key")
+    simulator.faults.append(Fault(query="*cursor=*", times=None, status=401))
+    await requests(simulator, len(simulator.requests) + 30)
+    asked = [seen for seen in simulator.requests if seen.headers.get("Authorization") == "Bearer new-key"]
+    assert asked
+    assert [seen for seen in asked if "cursor" in seen.query] == []
+    for wait in waits:
+        wait.cancel()
+    await asyncio.wait(waits)
+
+
 async def test_a_wait_that_joins_after_the_key_was_refused_has_that_confirmed_anew(
     simulator, started, trigger_for, event_of
 ):
