@@ -3,7 +3,7 @@ A real Airflow in a folder of its own, as the demo and the live tests use it.
 
 It runs the Airflow of the Python that imports this: scheduler and triggerer on 2.x, which can have its web
 server as well, and API server and DAG processor beside them on 3.x. What happens in it is read from its
-database, where every Airflow from 2.7 to 3.3 keeps it alike.
+database, where every Airflow from 2.7 to 3.3 keeps it alike, and 3.4 nearly so.
 """
 
 from __future__ import annotations
@@ -40,6 +40,9 @@ COMMANDS = {  # {0} is the component's name
     "webserver": ("webserver", "--pid", "{0}.pid"),
     "worker": ("celery", "worker", SKIP, "--celery-hostname", "{0}", "--pid", "{0}.pid"),
 }
+XCOMS, MAP_INDEX = "xcom", "map_index"
+if tuple(map(int, airflow_version.split(".")[:2])) >= (3, 4):
+    XCOMS, MAP_INDEX = "xcom_v2 join task_instance on task_instance.id = task_instance_id", "region_index"
 # Who looks at the pages of 2.x; those of 3.x ask for nobody.
 USER = {
     "username": "admin",
@@ -219,15 +222,16 @@ class Airflow:
     def tasks(self, dag_id: str, run_id: str) -> dict[str, dict[str, Any]]:
         """Give the task instances of a DAG run, by task id, and map index if there is one."""
         query = "select * from task_instance where dag_id = :dag_id and run_id = :run_id"
-        return {
-            row["task_id"] if row["map_index"] < 0 else f"{row['task_id']}[{row['map_index']}]": row
-            for row in self.rows(query, dag_id=dag_id, run_id=run_id)
-        }
+        tasks = {}
+        for row in self.rows(query, dag_id=dag_id, run_id=run_id):
+            index = row[MAP_INDEX]
+            tasks[row["task_id"] if index < 0 else f"{row['task_id']}[{index}]"] = row
+        return tasks
 
     def xcom(self, dag_id: str, run_id: str, task_id: str, key: str) -> Any:
         """Give the value of an XCom, None if there is none."""
         rows = self.rows(
-            "select value from xcom"
+            f"select value from {XCOMS}"
             " where dag_id = :dag_id and run_id = :run_id and task_id = :task_id and key = :key",
             dag_id=dag_id, run_id=run_id, task_id=task_id, key=key,
         )  # fmt: skip
