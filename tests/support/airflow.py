@@ -273,7 +273,7 @@ class Airflow:
         url = self.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
         return create_engine(url, connect_args={"timeout": 30} if url.startswith("sqlite") else {})
 
-    def wait_until(self, reached: Callable[[], Any], what: str, seconds: float = 120.0) -> Any:
+    def wait_until(self, reached: Callable[[], Any], what: str, seconds: float = 300.0) -> Any:
         """Give what ``reached`` gives once that is true; fail if it takes too long or a component dies."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:

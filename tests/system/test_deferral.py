@@ -46,7 +46,7 @@ def test_a_deferred_wait_holds_no_process_and_survives_a_killed_triggerer(airflo
     # A running task is seen by its process, which proves that the look-up below can see one.
     airflow.wait_until(lambda: pid_of("trigger", "running") in airflow.pids(), "trigger runs in a process")
     pid = airflow.wait_until(lambda: pid_of("wait", "deferred"), "wait is deferred")
-    airflow.wait_until(lambda: pid not in airflow.pids(), "the process of wait has ended", seconds=15)
+    airflow.wait_until(lambda: pid not in airflow.pids(), "the process of wait has ended")
     assert airflow.tasks(DAG_ID, "slow")["wait"]["state"] == "deferred"
 
     polls = lambda: [  # noqa: E731
@@ -63,9 +63,7 @@ def test_a_deferred_wait_holds_no_process_and_survives_a_killed_triggerer(airflo
     told_twice = lambda: airflow.task_log(DAG_ID, "wait").count(running) == 2  # noqa: E731
     airflow.wait_until(told_twice, "the new triggerer has looked")
     world.finish_runs("job_slow")
-    airflow.wait_until(
-        lambda: airflow.tasks(DAG_ID, "slow")["wait"]["state"] == "success", "wait has ended", seconds=180
-    )
+    airflow.wait_until(lambda: airflow.tasks(DAG_ID, "slow")["wait"]["state"] == "success", "wait has ended")
     assert [seen for seen in live_simulator.requests if seen.path == "/jobs/job_slow/run"] == [start]
     log = airflow.task_log(DAG_ID, "wait")
     told = {

@@ -36,7 +36,7 @@ def started(airflow):
 def run_to_the_end(airflow, dag_id, run_id):
     """Wait until a DAG run has succeeded, and give the names of its tasks."""
     airflow.wait_until(
-        lambda: airflow.run_state(dag_id, run_id) in ("success", "failed"), f"{dag_id} has ended", seconds=240
+        lambda: airflow.run_state(dag_id, run_id) in ("success", "failed"), f"{dag_id} has ended"
     )
     tasks = set(airflow.tasks(dag_id, run_id))
     logs = "\n".join(airflow.task_log(dag_id, task_id.partition("[")[0]) for task_id in tasks)

@@ -92,7 +92,7 @@ def test_a_dag_of_all_kinds(airflow, live_simulator, differs):
     def deferred_with_link():
         return states(airflow, "kinds", "once").get("wait") == "deferred" and link()
 
-    url = airflow.wait_until(deferred_with_link, "wait is deferred and has its link", seconds=240)
+    url = airflow.wait_until(deferred_with_link, "wait is deferred and has its link")
     assert url.startswith(f"{CONSOLE}/workspaces/ws_production/jobs/job_differs/runs/")
     airflow.wait_until(lambda: is_over(airflow, "kinds", "once"), "all is over", seconds=400)
     ended = states(airflow, "kinds", "once")

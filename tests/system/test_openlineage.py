@@ -45,9 +45,7 @@ def told(airflow):
             return [one for one in every if one["job"]["name"] == name and one["eventType"] == kind]
 
         ended = ("success", "failed")
-        airflow.wait_until(
-            lambda: airflow.run_state(dag_id, run_id) in ended, f"{dag_id} has ended", seconds=240
-        )
+        airflow.wait_until(lambda: airflow.run_state(dag_id, run_id) in ended, f"{dag_id} has ended")
         return airflow.wait_until(events, f"{task_id} is told")[0]
 
     return told

@@ -72,7 +72,7 @@ class Story:
     def state(self, task_id):
         return self.airflow.tasks("reruns", "run").get(task_id, {}).get("state")
 
-    def wait_for_state(self, task_id, state, seconds=240):
+    def wait_for_state(self, task_id, state):
         try:
             self.airflow.wait_until(lambda: self.state(task_id) == state, f"{task_id} is {state}", seconds)
         except Exception as error:

@@ -39,7 +39,7 @@ def test_the_next_run_is_waited_for(airflow, live_simulator, start):
     tasks = lambda: airflow.tasks(NEXT, "next")  # noqa: E731
     airflow.wait_until(lambda: tasks()["wait"]["state"] == "deferred", "the task waits")
     start()
-    airflow.wait_until(lambda: airflow.run_state(NEXT, "next") == "success", "it goes on", seconds=240)
+    airflow.wait_until(lambda: airflow.run_state(NEXT, "next") == "success", "it goes on")
     result = airflow.xcom(NEXT, "next", "wait", "run_result")
     # It is the first of those that anybody starts; other DAGs start some as well.
     assert (result["status"], result["agreed"], result["run_id"] in before) == ("COMPLETED", True, False)
@@ -67,7 +67,7 @@ if IS_AIRFLOW_3:
             airflow.stop("triggerer", signal.SIGKILL)
             away = start()
             airflow.start("triggerer")
-            airflow.wait_until(lambda: f"run {away}:" in told(), "the run in between is told", seconds=240)
+            airflow.wait_until(lambda: f"run {away}:" in told(), "the run in between is told")
         text = told()
         assert differs not in text
         assert text.count(f"run {second}:") == 1

@@ -95,7 +95,7 @@ class Wait:
             task = self.airflow.tasks("starts", "again").get("start", {})
             return task if task.get("state") == "success" and task["try_number"] > after else None
 
-        return self.airflow.wait_until(started, f"start has succeeded in a try after {after}", seconds=300)
+        return self.airflow.wait_until(started, f"start has succeeded in a try after {after}")
 
     def for_scheduler(self):
         query = "select latest_heartbeat from job where job_type = 'SchedulerJob' and state = 'running'"

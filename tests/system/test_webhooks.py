@@ -115,7 +115,6 @@ def wait_for_hint(airflow, run_id, port):
     airflow.wait_until(
         lambda: airflow.tasks("hinted", run_id).get("wait", {}).get("state") == "deferred",
         f"{run_id} waits",
-        seconds=300,
     )
     body = event(run_id, f"evt_{run_id}")
     assert post(port, body, signed(body, SECRET)) == (204, b"")

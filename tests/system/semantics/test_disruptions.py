@@ -119,7 +119,6 @@ def test_a_worker_that_dies_between_start_and_xcom_starts_no_second_run(airflow,
     airflow.wait_until(
         lambda: airflow.tasks(f"starts_{how}", "run")[task_id]["state"] in ("success", "failed"),
         "the task has ended",
-        seconds=300,
     )
     task = airflow.tasks(f"starts_{how}", "run")[task_id]
     assert (task["state"], task["try_number"]) == ("success", 2), airflow.task_log(f"starts_{how}", task_id)
