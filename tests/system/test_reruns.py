@@ -74,7 +74,7 @@ class Story:
 
     def wait_for_state(self, task_id, state):
         try:
-            self.airflow.wait_until(lambda: self.state(task_id) == state, f"{task_id} is {state}", seconds)
+            self.airflow.wait_until(lambda: self.state(task_id) == state, f"{task_id} is {state}")
         except Exception as error:
             raise AssertionError(f"{error}: {self.state(task_id)}\n{self.log(task_id)[-6000:]}") from error
 
