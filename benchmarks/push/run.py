@@ -226,7 +226,7 @@ def main() -> None:
     options.out.mkdir(exist_ok=True)
     file = options.out / "push.json"
     rows = json.loads(file.read_text()) if file.exists() else []
-    is_right = True
+    measured, is_right = commit(), True  # before a table is written, which is in the repository
     with Services() as services, tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         world = World(api_keys=[], rate_limit=RateLimit(LIMIT, sliding=True))
         world.add_workspace("ws_production", "Production")
@@ -249,7 +249,7 @@ def main() -> None:
             row = {
                 "airflow": airflow_version, "case": name, "title": CASES[name].title, "waits": options.waits,
                 "minutes": options.minutes, "free": options.free, "cores": os.cpu_count(),
-                "commit": commit(), **bench.measure(name),
+                "commit": measured, **bench.measure(name),
             }  # fmt: skip
             print(json.dumps(row), flush=True)
             which = ("airflow", "case", "waits", "minutes", "free")
