@@ -28,16 +28,17 @@ else:
 def main() -> None:
     dag_id, run_id = sys.argv[1:]
     arguments = json.load(sys.stdin)
+    # Before the session, which on 2.x is that of whatever else opens one meanwhile, and closes it.
+    triggers = [Trigger.from_object(JobRunTrigger(**one)) for one in arguments]
     with create_session() as session:
         tasks = session.query(TaskInstance).filter_by(dag_id=dag_id, run_id=run_id).all()
         if sorted(task.map_index for task in tasks) != list(range(len(arguments))):
             sys.exit(f"run {run_id} of {dag_id} has {len(tasks)} tasks, not {len(arguments)}")
-        triggers = {task: Trigger.from_object(JobRunTrigger(**arguments[task.map_index])) for task in tasks}
-        session.add_all(triggers.values())
+        session.add_all(triggers)
         session.flush()
-        for task, trigger in triggers.items():
+        for task in tasks:
             task.state = TaskInstanceState.DEFERRED
-            task.trigger_id = trigger.id
+            task.trigger_id = triggers[task.map_index].id
             task.next_method, task.next_kwargs = "execute_complete", {}
             task.start_date, task.try_number = utcnow(), 1
 
