@@ -210,9 +210,14 @@ def say(what: str) -> None:
 
 
 def commit() -> str:
-    """Name the commit that is measured."""
-    command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
-    return subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=True).stdout.strip()
+    """Name the commit that is measured, and say whether anything but the figures differs from it."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", *arguments]
+        return subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=True).stdout.strip()
+
+    differs = git("status", "--porcelain", "--", ":/", ":(top,exclude)docs/push.*")
+    return git("rev-parse", "--short", "HEAD") + ("-dirty" if differs else "")
 
 
 def main() -> None:
