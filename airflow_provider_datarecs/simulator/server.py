@@ -132,8 +132,10 @@ class Simulator:
             listening.set_exception(error)  # for start() to raise
         else:
             await self._stopping.wait()
-            # A slow answer must not keep the thread: aiohttp would wait for it.
+            # A slow answer must not keep the thread: aiohttp would wait for it. Not what takes up a new
+            # connection, which nobody would close then.
             for task in asyncio.all_tasks() - {asyncio.current_task()}:
-                task.cancel()
+                if getattr(task.get_coro(), "__name__", "") != "_accept_connection2":
+                    task.cancel()
         finally:
             await runner.cleanup()
