@@ -126,16 +126,20 @@ class Simulator:
         runner = web.AppRunner(self._app.make(), access_log=None)
         try:
             await runner.setup()
-            await web.TCPSite(runner, self._host, self._port, ssl_context=self._tls).start()
-            listening.set_result(runner.addresses[0][1])
+            assert runner.server is not None  # noqa: S101 - it has been set up
+            server = await self._loop.create_server(
+                runner.server, self._host, self._port, ssl=self._tls, backlog=128
+            )
+            listening.set_result(server.sockets[0].getsockname()[1])
         except Exception as error:  # noqa: BLE001
             listening.set_exception(error)  # for start() to raise
         else:
             await self._stopping.wait()
-            # A slow answer must not keep the thread: aiohttp would wait for it. Not what takes up a new
-            # connection, which nobody would close then.
+            server.close()
+            for _ in range(2):  # until who has just connected can be closed with the rest
+                await asyncio.sleep(0)
+            # A slow answer must not keep the thread: aiohttp would wait for it.
             for task in asyncio.all_tasks() - {asyncio.current_task()}:
-                if getattr(task.get_coro(), "__name__", "") != "_accept_connection2":
-                    task.cancel()
+                task.cancel()
         finally:
             await runner.cleanup()

@@ -108,7 +108,7 @@ async def test_a_failed_look_is_not_a_failed_run(
 async def test_looks_that_fail_until_the_deadline_leave_the_fate_unknown(
     started, simulator, fault, trigger_for, event_of, polling_config
 ):
-    polling_config(last_poll_within=1.0)  # in which a busy machine polls at least once
+    polling_config(last_poll_within=3.0)  # in which a busy machine polls at least once
     run_id = started(DONE)
     simulator.faults.append(Fault(times=None, **fault))
     event = await event_of(trigger_for(run_id, seconds=0.2))
