@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Callable
 
 from airflow import __version__ as airflow_version
 
-from support.airflow_settings import IS_AIRFLOW_3, environ_for
+from support.airflow_settings import IS_AIRFLOW_3, MAP_INDEX, XCOMS, environ_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,9 +40,6 @@ COMMANDS = {  # {0} is the component's name
     "webserver": ("webserver", "--pid", "{0}.pid"),
     "worker": ("celery", "worker", SKIP, "--celery-hostname", "{0}", "--pid", "{0}.pid"),
 }
-XCOMS, MAP_INDEX = "xcom", "map_index"
-if tuple(map(int, airflow_version.split(".")[:2])) >= (3, 4):
-    XCOMS, MAP_INDEX = "xcom_v2 join task_instance on task_instance.id = task_instance_id", "region_index"
 # Who looks at the pages of 2.x; those of 3.x ask for nobody.
 USER = {
     "username": "admin",

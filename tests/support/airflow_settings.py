@@ -11,6 +11,10 @@ from pathlib import Path
 from airflow import __version__ as airflow_version
 
 IS_AIRFLOW_3 = airflow_version.startswith("3.")
+# Where Airflow's database has them.
+XCOMS, MAP_INDEX = "xcom", "map_index"
+if tuple(map(int, airflow_version.split(".")[:2])) >= (3, 4):
+    XCOMS, MAP_INDEX = "xcom_v2 join task_instance on task_instance.id = task_instance_id", "region_index"
 # Seconds. A file that is new or has changed is parsed at once; the others need no parsing.
 PARSED_AGAIN_AFTER = "120"
 

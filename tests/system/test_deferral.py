@@ -46,7 +46,7 @@ def test_a_deferred_wait_holds_no_process_and_survives_a_killed_triggerer(airflo
     # A running task is seen by its process, which proves that the look-up below can see one.
     airflow.wait_until(lambda: pid_of("trigger", "running") in airflow.pids(), "trigger runs in a process")
     pid = airflow.wait_until(lambda: pid_of("wait", "deferred"), "wait is deferred")
-    airflow.wait_until(lambda: pid not in airflow.pids(), "the process of wait has ended")
+    airflow.wait_until(lambda: pid not in airflow.pids(), "the process of wait has ended", seconds=15)
     assert airflow.tasks(DAG_ID, "slow")["wait"]["state"] == "deferred"
 
     polls = lambda: [  # noqa: E731

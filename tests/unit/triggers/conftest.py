@@ -98,14 +98,14 @@ def impatient(monkeypatch, polling_config):
 
 @pytest.fixture(autouse=True)
 def nothing_stays_open(recwarn):
-    from airflow_provider_datarecs.polling import poller  # which no wait of a test need take its time for
-
     gc.collect()
     recwarn.clear()  # what other tests left
     yield
     gc.collect()
     unclosed = [str(warning.message) for warning in recwarn if "nclosed" in str(warning.message)]
     assert [one for one in unclosed if "event loop" not in one] == []  # those are pytest-asyncio's
+    from airflow_provider_datarecs.polling import poller
+
     assert [pollers for pollers in poller._by_loop.values() if pollers] == []
 
 
