@@ -4,6 +4,7 @@ import contextlib
 import gc
 import importlib.util
 import json
+import logging
 import os
 import re
 import socket
@@ -86,6 +87,25 @@ def polling_config():
     """Have other numbers tune polling, for one test."""
     with contextlib.ExitStack() as stack:
         yield lambda **changes: stack.enter_context(config.override(**changes))
+
+
+@pytest.fixture
+def lines(caplog):
+    """
+    Give the lines that the provider has logged.
+
+    Others are left out: what an earlier test left open is told when its garbage is collected, in any test.
+    """
+    caplog.set_level(logging.INFO, "airflow_provider_datarecs")
+
+    def lines():
+        return [
+            record.getMessage()
+            for record in caplog.records
+            if record.name.startswith("airflow_provider_datarecs")
+        ]
+
+    return lines
 
 
 @pytest.fixture

@@ -22,7 +22,6 @@ from airflow_provider_datarecs.compat.task_states import TaskState
 from airflow_provider_datarecs.polling import kill
 from airflow_provider_datarecs.sensors.job_run import JobRunSensor
 from airflow_provider_datarecs.simulator import ApiKey, Fault, Plan
-from airflow_provider_datarecs.triggers import base as triggers
 from airflow_provider_datarecs.triggers.job_run import JobRunTrigger
 
 IDS = {"job_id": "job_ledger", "workspace_id": "ws_production"}
@@ -85,7 +84,8 @@ def cancel(polling_config, ti, run):
         waiting.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await waiting
-        await asyncio.gather(*triggers._at_work, return_exceptions=True)
+        # What Airflow does not await goes on in the loop: cancelling the run, and closing the client.
+        await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()}, return_exceptions=True)
 
     def cancel(simulator, *, deadline=3600.0, **more):
         now = time.time()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from datetime import datetime, timezone
 
@@ -118,8 +117,7 @@ class Waits:
 
 
 @pytest.fixture
-def service(caplog):
-    caplog.set_level(logging.INFO, "airflow_provider_datarecs")
+def service():
     return ServiceLists("c")
 
 
@@ -279,14 +277,14 @@ def job(number, kind=TargetKind.JOB):
     return Target(kind, f"j{number}", "w")
 
 
-def test_a_list_that_is_refused_again_is_left_alone_for_a_while_and_that_is_told(service, waits, caplog):
+def test_a_list_that_is_refused_again_is_left_alone_for_a_while_and_that_is_told(service, waits, lines):
     waits.answer(LIST_REFUSED[0])
     assert waits.answer(shown("a", RUNNING), "a")
     assert waits.requests == [(["a", "b"], None)]  # it may have been passing trouble
-    assert caplog.messages == []
+    assert lines() == []
     waits.answer(LIST_REFUSED[0])
     assert waits.requests == ["a", "b"]
-    (line,) = caplog.messages
+    (line,) = lines()
     for part in ("Connection c", "of job 'j' in workspace 'w'", "one by one"):
         assert part in line
     assert len(waits.planned(NOW + LISTS_AGAIN - 1)) == 2
@@ -300,12 +298,12 @@ def test_one_jobs_refused_list_costs_no_other_job_its_own(service):
     assert Waits(service, "a", "b", target=job(2)).requests == [(["a", "b"], None)]
 
 
-def test_where_several_jobs_lists_are_refused_no_more_are_asked_for_until_later(service, caplog):
+def test_where_several_jobs_lists_are_refused_no_more_are_asked_for_until_later(service, lines):
     for number in range(UNHELPFUL):
         assert lists_help(service)
         refused_list(service, job(number))
     assert not lists_help(service)
-    assert sum("do not help here" in line for line in caplog.messages) == 1
+    assert sum("do not help here" in line for line in lines()) == 1
     assert Waits(service, "a", "b").requests == ["a", "b"]
     assert lists_help(service, TargetKind.JOB_GROUP)
     assert not lists_help(service, later=LISTS_AGAIN - 1)
@@ -328,12 +326,12 @@ def test_where_a_run_alone_is_refused_as_well_the_list_is_tried_again(waits, err
 
 
 @pytest.mark.parametrize("error", PASSING, ids=name_of)
-def test_a_single_request_that_fails_in_passing_settles_nothing(waits, error, caplog):
+def test_a_single_request_that_fails_in_passing_settles_nothing(waits, error, lines):
     waits.answer(LIST_REFUSED[0])
     assert waits.answer(error, "a") == {"a": error}
     assert waits.requests == ["a", "b"]
     assert lists_help(waits.service)
-    assert caplog.messages == []
+    assert lines() == []
 
 
 @pytest.mark.parametrize("error", PASSING, ids=name_of)
@@ -375,13 +373,13 @@ def test_lists_are_not_given_up_over_runs_that_cannot_be_seen_alone_either(servi
     assert lists_help(service)
 
 
-def test_lists_are_given_up_after_some_jobs_in_a_row_whose_tell_nothing(service, caplog):
+def test_lists_are_given_up_after_some_jobs_in_a_row_whose_tell_nothing(service, lines):
     for number in range(UNHELPFUL):
         assert lists_help(service)
-        assert caplog.messages == []
+        assert lines() == []
         useless_list(service, number)
     assert not lists_help(service)
-    (line,) = caplog.messages
+    (line,) = lines()
     assert f"those of {UNHELPFUL} jobs in a row do not show the runs, or cannot be read" in line
     assert Waits(service, "a", "b").requests == ["a", "b"]
 
@@ -401,13 +399,13 @@ def test_a_page_that_names_another_one_is_not_useless(service):
     assert lists_help(service)
 
 
-def test_lists_that_were_on_their_way_when_lists_were_given_up_are_not_told_of(service, caplog):
+def test_lists_that_were_on_their_way_when_lists_were_given_up_are_not_told_of(service, lines):
     waits = [Waits(service, "a", "b", target=job(number)) for number in range(2 * UNHELPFUL)]
     on_their_way = [(one, *one.planned()) for one in waits]
     for one, request in on_their_way:
         one.lookup.read(request, page({}), NOW)
         one.answer(shown("a", GOES_ON, one.lookup.target), "a")
-    assert len(caplog.messages) == 1
+    assert len(lines()) == 1
 
 
 # --- what is remembered ---

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from dataclasses import replace
 
@@ -50,8 +49,7 @@ def stats(monkeypatch):
 
 
 @pytest.fixture
-def metrics(stats, caplog):
-    caplog.set_level(logging.INFO, "airflow_provider_datarecs")
+def metrics(stats):
     return PollerMetrics("c")
 
 
@@ -125,57 +123,57 @@ async def test_what_comes_while_a_report_is_sent_counts_for_the_next(metrics, st
     assert stats.take("timing") == [("datarecs.time_to_notice", 2000.0)]
 
 
-async def test_the_first_report_writes_a_line(metrics, caplog):
+async def test_the_first_report_writes_a_line(metrics, lines):
     for answer in (ANSWER, ANSWER, LIMITED):
         metrics.count(answer)
     await metrics.report(CALM, 0.0)
-    (line,) = caplog.messages
+    (line,) = lines()
     assert line == (
         "Connection c: 3 waits, 2 requests for one poll of each; 3 requests in the last minute, 1 of them "
         "refused with 429; the limit is 100"
     )
 
 
-async def test_nothing_is_written_while_nothing_changes(metrics, caplog):
+async def test_nothing_is_written_while_nothing_changes(metrics, lines):
     for number in range(100):
         metrics.count(ANSWER)
         await metrics.report(CALM, 10.0 * number)
-    assert len(caplog.messages) == 1
+    assert len(lines()) == 1
 
 
-async def test_however_much_changes_there_is_one_line_a_minute(metrics, caplog):
+async def test_however_much_changes_there_is_one_line_a_minute(metrics, lines):
     for number in range(61):
         await metrics.report(replace(CALM, waits=number), 10.0 * number)
-    assert [int(message.split()[2]) for message in caplog.messages] == list(range(0, 61, 6))
+    assert [int(message.split()[2]) for message in lines()] == list(range(0, 61, 6))
 
 
 @pytest.mark.parametrize(
     "change", [{"waits": 4}, {"requests": 3}, {"possible": 1.0}], ids=["waits", "requests", "stretch"]
 )
-async def test_a_change_is_written_when_the_minute_is_over_unless_it_has_passed(metrics, caplog, change):
+async def test_a_change_is_written_when_the_minute_is_over_unless_it_has_passed(metrics, lines, change):
     changed = replace(CALM, **change)
     await metrics.report(CALM, 0.0)
     await metrics.report(changed, PollingConfig.line_every - 20.0)
     await metrics.report(CALM, PollingConfig.line_every)
-    assert len(caplog.messages) == 1
+    assert len(lines()) == 1
     await metrics.report(changed, PollingConfig.line_every + 10.0)
-    assert len(caplog.messages) == 2
+    assert len(lines()) == 2
 
 
-async def test_429s_are_written_when_they_begin_and_when_they_are_over(metrics, caplog):
+async def test_429s_are_written_when_they_begin_and_when_they_are_over(metrics, lines):
     await metrics.report(CALM, 0.0)
     for number in range(1, 40):
         for answer in (ANSWER, LIMITED) if number < 20 else (ANSWER,):
             metrics.count(answer)
         await metrics.report(CALM, 10.0 * number)
-    assert [message.partition("minute, ")[2] for message in caplog.messages] == [
+    assert [message.partition("minute, ")[2] for message in lines()] == [
         f"{count} of them refused with 429; the limit is 100" for count in (0, 6, 0)
     ]
 
 
-async def test_that_looks_cannot_come_as_often_as_wanted_is_told_when_it_begins(metrics, caplog):
+async def test_that_looks_cannot_come_as_often_as_wanted_is_told_when_it_begins(metrics, lines):
     await metrics.report(STRETCHED, 0.0)
-    (line,) = caplog.messages
+    (line,) = lines()
     assert line == (
         "Connection c: the 900 waits take 200 requests for one poll of each. As they are set, that is every "
         "10 s on average, 1200 requests a minute; the rate limit leaves 80. So polls come every 150 s on "
@@ -183,22 +181,22 @@ async def test_that_looks_cannot_come_as_often_as_wanted_is_told_when_it_begins(
     )
     for number in range(1, 10):
         await metrics.report(replace(STRETCHED, waits=900 + number), PollingConfig.line_every * number)
-    assert len(caplog.messages) == 10
-    assert sum("As they are set" in message for message in caplog.messages) == 1
+    assert len(lines()) == 10
+    assert sum("As they are set" in message for message in lines()) == 1
 
 
-async def test_a_stretch_that_begins_again_is_told_again(metrics, caplog):
+async def test_a_stretch_that_begins_again_is_told_again(metrics, lines):
     for number, load in enumerate((STRETCHED, CALM, STRETCHED)):
         await metrics.report(load, PollingConfig.line_every * number)
-    assert ["As they are set" in message for message in caplog.messages] == [True, False, True]
+    assert ["As they are set" in message for message in lines()] == [True, False, True]
 
 
-async def test_a_stretch_that_begins_between_two_lines_is_told_with_the_next(metrics, caplog):
+async def test_a_stretch_that_begins_between_two_lines_is_told_with_the_next(metrics, lines):
     await metrics.report(CALM, 0.0)
     await metrics.report(STRETCHED, 10.0)
-    assert len(caplog.messages) == 1
+    assert len(lines()) == 1
     await metrics.report(STRETCHED, PollingConfig.line_every)
-    assert "As they are set" in caplog.messages[1]
+    assert "As they are set" in lines()[1]
 
 
 @pytest.mark.parametrize(("wanted", "stretched"), [(79.0, False), (80.0, False), (81.0, True)])

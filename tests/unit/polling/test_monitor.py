@@ -133,7 +133,7 @@ def test_a_host_that_has_never_had_an_address_is_told_loudly(clock, caplog):
     for _ in range(3):
         assert monitor.judge(UNRESOLVED) is None
         clock[0] += 500
-    first, later = caplog.records
+    first, later = (record for record in caplog.records if record.name == "task")
     assert first.levelname == later.levelname == "ERROR"
     assert "Look at the connection's Host" in first.getMessage()
     assert "Not once since this wait was taken up has there been an address" in later.getMessage()
@@ -444,11 +444,10 @@ def test_a_deployment_sets_how_often_the_log_says_that_nothing_has_changed(monit
 
 
 @pytest.mark.parametrize("value", ["often", "-1", "nan", ""])
-def test_an_interval_that_cannot_be_right_is_told_and_the_default_taken(set_interval, caplog, value):
-    caplog.set_level("WARNING", "airflow_provider_datarecs")
+def test_an_interval_that_cannot_be_right_is_told_and_the_default_taken(set_interval, lines, value):
     set_interval(value)
     assert heartbeat_interval() == heartbeat_interval() == 900.0
-    (line,) = caplog.messages
+    (line,) = lines()
     assert "[datarecs] heartbeat_interval in airflow.cfg, or AIRFLOW__DATARECS__HEARTBEAT_INTERVAL: " in line
     assert line.endswith("Going on with the default, 900 s")
 
