@@ -6,9 +6,9 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Callable, Dict, Iterable, List, Mapping
+from typing import TYPE_CHECKING, Any, Awaitable, Callable, Dict, Iterable, List, Mapping
 
-from airflow_provider_datarecs.api.errors import DataRecsError, NotFound
+from airflow_provider_datarecs.api.errors import DataRecsError, NeverArrived, NotFound
 from airflow_provider_datarecs.api.parsing import Page
 from airflow_provider_datarecs.api.runs import Run, run_from
 from airflow_provider_datarecs.api.times import epoch_seconds, iso_utc
@@ -221,11 +221,16 @@ def next_run_of(runs: Iterable[Run], after: float) -> Run | None:
 async def _read_until(
     poller: Poller, target: Target, first: Page, is_enough: Callable[[RunsById], bool]
 ) -> RunsById:
-    """Read pages, newest first, until one is enough."""
+    """
+    Read pages, newest first, until one is enough.
+
+    :raises DataRecsError: when a page cannot be had, also because the connection has changed meanwhile
+    """
     page, runs = first, _runs_of(first, target)
+    service = poller.service
     seen: List[RunsById] = [runs]
     while page.next_url is not None and not is_enough(runs) and len(seen) < config.current().max_pages:
-        answer = await _ask(poller, _get_page(target, page.next_url))
+        answer = await _ask(poller, _get_page(target, page.next_url, lambda: poller.service == service))
         if not isinstance(answer, Page):
             raise answer
         page, runs = answer, _runs_of(answer, target)
@@ -237,8 +242,19 @@ async def _ask(poller: Poller, call: Callable[[DataRecsClient], Any]) -> Any:
     return await poller.send_in_turn(call, config.current().max_sleep)
 
 
-def _get_page(target: Target, url: str) -> Callable[[DataRecsClient], Any]:
-    return lambda client: client.runs_page(target, url)
+def _get_page(
+    target: Target, url: str, is_same_service: Callable[[], bool]
+) -> Callable[[DataRecsClient], Awaitable[Page]]:
+    async def get_page(client: DataRecsClient) -> Page:
+        # Asked as it is sent, which is after the connection was read anew where its key was refused.
+        if not is_same_service():
+            raise NeverArrived(
+                f"GET the runs of {target}",
+                "the connection has changed while they were read; they are read again from the first page",
+            )
+        return await client.runs_page(target, url)
+
+    return get_page
 
 
 def _get_run(target: Target, run_id: str) -> Callable[[DataRecsClient], Any]:

@@ -119,6 +119,11 @@ class Poller:
         self._hints.note_wait(monitor.wait.target, monitor.wait.run_id)
         return wait
 
+    @property
+    def service(self) -> int:
+        """Tell apart the services that the connection has led to, by how often it has changed."""
+        return self._sender.client.changes
+
     async def send_in_turn(self, call: Callable[[DataRecsClient], Awaitable[Any]], within: float) -> Any:
         """
         Send a request that is no poll when its turn comes, and give what comes of it, which may be an error.
@@ -172,7 +177,7 @@ class Poller:
             return
         self._queue_had_turn = False
         self.waits.take_out(request)
-        self._sender.start(self._poll(request, self._sender.client.changes), self.waits.changed.set)
+        self._sender.start(self._poll(request, self.service), self.waits.changed.set)
 
     def _round_time(self) -> float:
         return (self.waits.scheduled + self._sender.in_flight) * self._sender.pacer.usual_pause

@@ -8,7 +8,7 @@ import contextlib
 import pytest
 
 from airflow_provider_datarecs.api.contract import TargetKind
-from airflow_provider_datarecs.simulator import Fault, Plan
+from airflow_provider_datarecs.simulator import ApiKey, Fault, Plan
 from airflow_provider_datarecs.triggers.run_ended import STATE_KEY, DataRecsRunTrigger
 
 
@@ -237,6 +237,30 @@ def test_more_runs_than_a_page_holds_are_all_told(simulator, hasty, trigger, sta
             return started, ids(payloads)
 
     started, told = hasty.run(tell())
+    assert sorted(told) == sorted(started)
+
+
+def test_no_page_of_a_service_that_refuses_the_key_is_asked_of_the_new_one(
+    simulator, connect, hasty, trigger, start
+):
+    simulator.world.behaviour.page_size = 20
+
+    async def tell():
+        start(1.0)
+        await asyncio.sleep(5.0)
+        async with listening(trigger()) as (payloads,):
+            await asyncio.sleep(5.0)
+            simulator.world.api_keys.append(ApiKey("new-key"))
+            connect(simulator.url, password="new-key")
+            simulator.faults.append(Fault(query="*cursor=*", times=1, status=401))
+            started = [start() for _ in range(70)]
+            await asyncio.sleep(900.0)
+            return started, ids(payloads)
+
+    started, told = hasty.run(tell())
+    with_new_key = [seen for seen in simulator.requests if seen.headers["Authorization"] == "Bearer new-key"]
+    assert "cursor" not in with_new_key[0].query
+    assert 401 in [seen.status for seen in simulator.requests if "cursor" in seen.query]
     assert sorted(told) == sorted(started)
 
 
