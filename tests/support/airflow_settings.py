@@ -53,6 +53,8 @@ def environ_for(home: Path, dags: Path, port: int, log_port: int) -> dict[str, s
                 "CORE__EXECUTOR": "LocalExecutor",
                 "API__HOST": "127.0.0.1",
                 "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+                # Within 5 s else: a busy machine starts tasks that hear nothing, and Airflow fails them.
+                "WORKERS__EXECUTION_API_TIMEOUT": "60",
                 "DAG_PROCESSOR__REFRESH_INTERVAL": "5",
                 "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": PARSED_AGAIN_AFTER,
             }
