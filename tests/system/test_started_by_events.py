@@ -59,11 +59,11 @@ if IS_AIRFLOW_3:
             except RigError:
                 first = start()
         differs, second = start(unmatched=500), start()
-        airflow.wait_until(lambda: f"run {second}:" in told(), "the next one is told")
+        airflow.wait_until(lambda: f"run {second}:" in told(), "the next one is told", seconds=150)
         if AIRFLOW_VERSION >= (3, 3):
             # Within seconds of telling, a kill would have it told again.
             kept = lambda: airflow.rows("select value from asset_state_store")  # noqa: E731
-            airflow.wait_until(lambda: any(second in row["value"] for row in kept()), "it is kept")
+            airflow.wait_until(lambda: any(second in row["value"] for row in kept()), "it is kept", 60)
             airflow.stop("triggerer", signal.SIGKILL)
             away = start()
             airflow.start("triggerer")

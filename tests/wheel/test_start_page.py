@@ -126,15 +126,15 @@ if AIRFLOW_VERSION >= (3, 3):  # it brings the Airflow that it names, so that on
         assert not is_open(SIMULATOR_PORT), "something else listens where the page has the simulator"
         typed(FASTER + INSTALL)
         with running(SIMULATOR, "simulator") as simulator:
-            wait_until(lambda: is_open(SIMULATOR_PORT), simulator, seconds=120)
+            wait_until(lambda: is_open(SIMULATOR_PORT), simulator, seconds=60)
             with running(AIRFLOW, "airflow") as airflow:
                 database = clone / "try" / "airflow" / "airflow.db"
                 page_is_there = lambda: is_open(int(environ["AIRFLOW__API__PORT"]))  # noqa: E731
                 shows_dag = lambda: column(database, "select dag_id from dag") and page_is_there()  # noqa: E731
-                wait_until(shows_dag, airflow, seconds=600)
+                wait_until(shows_dag, airflow, seconds=180)
                 typed(SWITCH_ON)
                 ended = lambda: column(database, "select state from dag_run") & {"success", "failed"}  # noqa: E731
-                wait_until(ended, airflow, seconds=600)
+                wait_until(ended, airflow, seconds=240)
                 told = typed(SWITCH_ON.partition("airflow dags")[0] + LOOK)  # the same terminal
         assert "success" in told
         assert re.search(r"COMPLETED.*\b12\b", told)

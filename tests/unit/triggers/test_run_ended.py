@@ -224,40 +224,40 @@ def test_a_run_that_is_deleted_while_it_goes_on_is_asked_for_no_more(simulator, 
     assert len(hasty.run(tell())) == 1
 
 
-def test_more_runs_than_a_page_holds_are_all_told(simulator, hasty, trigger, start):
-    simulator.world.behaviour.page_size = 20
+@pytest.fixture
+def tell_of_many(simulator, hasty, trigger, start):
+    """Start more runs than a page holds while somebody listens; give those, and those that are told."""
 
-    async def tell():
-        start(1.0)
-        await asyncio.sleep(5.0)
-        async with listening(trigger()) as (payloads,):
+    def tell_of_many(*, seconds=500.0, just_before=lambda: None):
+        simulator.world.behaviour.page_size = 20
+
+        async def tell():
+            start(1.0)
             await asyncio.sleep(5.0)
-            started = [start() for _ in range(70)]
-            await asyncio.sleep(500.0)
-            return started, ids(payloads)
+            async with listening(trigger()) as (payloads,):
+                await asyncio.sleep(5.0)
+                just_before()
+                started = [start() for _ in range(70)]
+                await asyncio.sleep(seconds)
+                return started, ids(payloads)
 
-    started, told = hasty.run(tell())
+        return hasty.run(tell())
+
+    return tell_of_many
+
+
+def test_more_runs_than_a_page_holds_are_all_told(tell_of_many):
+    started, told = tell_of_many()
     assert sorted(told) == sorted(started)
 
 
-def test_no_page_of_a_service_that_refuses_the_key_is_asked_of_the_new_one(
-    simulator, connect, hasty, trigger, start
-):
-    simulator.world.behaviour.page_size = 20
+def test_no_page_of_a_service_that_refuses_the_key_is_asked_of_the_new_one(simulator, connect, tell_of_many):
+    def change_key():
+        simulator.world.api_keys.append(ApiKey("new-key"))
+        connect(simulator.url, password="new-key")
+        simulator.faults.append(Fault(query="*cursor=*", times=1, status=401))
 
-    async def tell():
-        start(1.0)
-        await asyncio.sleep(5.0)
-        async with listening(trigger()) as (payloads,):
-            await asyncio.sleep(5.0)
-            simulator.world.api_keys.append(ApiKey("new-key"))
-            connect(simulator.url, password="new-key")
-            simulator.faults.append(Fault(query="*cursor=*", times=1, status=401))
-            started = [start() for _ in range(70)]
-            await asyncio.sleep(900.0)
-            return started, ids(payloads)
-
-    started, told = hasty.run(tell())
+    started, told = tell_of_many(seconds=900.0, just_before=change_key)
     with_new_key = [seen for seen in simulator.requests if seen.headers["Authorization"] == "Bearer new-key"]
     assert "cursor" not in with_new_key[0].query
     assert 401 in [seen.status for seen in simulator.requests if "cursor" in seen.query]
