@@ -90,7 +90,11 @@ class PollingConfig:
     calming: float = 0.9
     """No pause is shorter than this part of the one before."""
     quick_calming: float = 0.6
-    """The same, where much more is left of the limit than an even pace would have left."""
+    """The same, where much more is left of the limit than an even pace would have left, and for requests that
+    are urgent, which are few."""
+    spared: float = 0.1
+    """Which part of the limit is left free beside, by polls that are only a safety net, since webhooks say
+    when runs have ended."""
     jitter: float = 0.1
     """The part of a pause by which it is longer or shorter at random."""
     sharing: float = 0.15

@@ -14,17 +14,31 @@ if TYPE_CHECKING:
     from airflow_provider_datarecs.api.rate_limit import RateLimitState
 
 
+class Pauses(NamedTuple):
+    """
+    The seconds from the last request to the next.
+
+    :param usual: as a rule
+    :param urgent: to an urgent one; they are few, so that this is soon as short again as the limit allows
+    :param spare: to one that others need less than what it leaves of the limit
+    """
+
+    usual: float
+    urgent: float
+    spare: float
+
+
 class LastRequest(NamedTuple):
     """
     The last request that was sent.
 
     :param at: when, by ``time.monotonic``
-    :param pause: seconds of the pause before it
-    :param jitter: by which the pause after it is longer or shorter
+    :param pauses: those before it
+    :param jitter: by which the pauses after it are longer or shorter
     """
 
     at: float
-    pause: float
+    pauses: Pauses
     jitter: float
 
 
@@ -78,7 +92,7 @@ class RequestPacer:
     alike. None goes faster than an even pace, and none starts at it, so nothing bursts when a window begins
     or a process starts. All times are those of ``time.monotonic``.
 
-    ``pause`` is the seconds from the last request to the next, ``usual_pause`` what they are of late.
+    ``pauses`` are the seconds from the last request to the next, ``usual_pause`` what they are of late.
 
     :param state: what the answers say of the limit
     """
@@ -88,7 +102,7 @@ class RequestPacer:
         self._closed_until = float("-inf")
         self._unanswered = 0
         self._slowdown = 1.0
-        self._last = LastRequest(float("-inf"), 0.0, 1.0)
+        self._last = LastRequest(float("-inf"), Pauses(0.0, 0.0, 0.0), 1.0)
         self.configure(RateLimitConfig())
 
     def configure(self, rate_limit: RateLimitConfig) -> None:
@@ -100,8 +114,8 @@ class RequestPacer:
         self.config = rate_limit
         self._estimate = LimitEstimate(rate_limit.requests_per_minute)
         self.usual_pause = self._even_pause()
-        self.pause = config.current().first_pause * self.usual_pause
-        self._last = self._last._replace(pause=self.pause)
+        self.pauses = self._first_pauses()
+        self._last = self._last._replace(pauses=self.pauses)
 
     @property
     def limit(self) -> float:
@@ -110,13 +124,20 @@ class RequestPacer:
 
     def opens_at(self) -> float:
         """Give the time from which on the next request may go."""
-        used_up_until = self.state.resets_at if self.state.remaining == 0 else self._closed_until
-        return max(self._closed_until, used_up_until, self._last.at + self.pause * self._last.jitter)
+        return self._opens_after(self.pauses.usual)
+
+    def opens_for_urgent_at(self) -> float:
+        """Give the time from which on an urgent request may go."""
+        return self._opens_after(self.pauses.urgent)
+
+    def opens_for_spare_at(self) -> float:
+        """Give the time from which on a request may go that others can do without."""
+        return self._opens_after(self.pauses.spare)
 
     def sent(self, now: float) -> None:
         """Count a request that goes now."""
         jitter = config.current().jitter
-        self._last = LastRequest(now, self.pause, random.uniform(1.0 - jitter, 1.0 + jitter))
+        self._last = LastRequest(now, self.pauses, random.uniform(1.0 - jitter, 1.0 + jitter))
         self._unanswered += 1
         self._plan(now)
 
@@ -126,9 +147,9 @@ class RequestPacer:
         self._unanswered -= 1
         self._slowdown = max(1.0, self._slowdown * numbers.calming)
         if self._estimate.learn(self.state, now):
-            self._last = self._last._replace(pause=numbers.first_pause * self._even_pause())
+            self._last = self._last._replace(pauses=self._first_pauses())
         self._plan(now)
-        self.usual_pause += numbers.smoothing * (self.pause - self.usual_pause)
+        self.usual_pause += numbers.smoothing * (self.pauses.usual - self.usual_pause)
 
     def refused(self, now: float, wait: float) -> None:
         """
@@ -141,13 +162,21 @@ class RequestPacer:
         self._slowdown = min(numbers.max_refused_factor, self._slowdown * numbers.refused_factor)
         self._closed_until = now + wait * random.uniform(1.0, 1.0 + numbers.jitter)
 
+    def _opens_after(self, pause: float) -> float:
+        used_up_until = self.state.resets_at if self.state.remaining == 0 else self._closed_until
+        return max(self._closed_until, used_up_until, self._last.at + pause * self._last.jitter)
+
     def _even_pause(self) -> float:
         return contract.RATE_LIMIT_WINDOW / (self.limit * (1.0 - self.config.share_left_free))
 
+    def _first_pauses(self) -> Pauses:
+        first = config.current().first_pause * self._even_pause()
+        return Pauses(first, first, first)
+
     def _plan(self, now: float) -> None:
-        """Set the pause after the last request."""
+        """Set the pauses after the last request."""
         numbers = config.current()
-        even = pause = self._even_pause() * self._slowdown
+        even = spare = allowed = self._even_pause() * self._slowdown
         calming = numbers.calming
         left = self.state.resets_at - now
         # What was said before the window was over says nothing about the next one.
@@ -157,12 +186,20 @@ class RequestPacer:
             missing = free + (self.limit - free) * left / contract.RATE_LIMIT_WINDOW - remaining
             if missing < -free:
                 calming = numbers.quick_calming
-            halving = max(1.0, free * numbers.sharing, self.limit * numbers.least_sharing)
-            pause *= 2.0 ** min(numbers.max_halvings, max(0.0, missing / halving))
-            pause = min(pause, max(self._longest_pause(left), even))
-            if remaining <= 0:
-                pause = max(pause, left)
-        self.pause = max(pause, calming * self._last.pause)
+            longest = max(self._longest_pause(left), even)
+            least = left if remaining <= 0 else 0.0
+            allowed = max(least, min(longest, even * self._slower(missing)))
+            spare = max(least, min(longest, even * self._slower(missing + numbers.spared * self.limit)))
+        usual = max(allowed, calming * self._last.pauses.usual)
+        urgent = max(allowed, numbers.quick_calming * self._last.pauses.urgent)
+        self.pauses = Pauses(usual, urgent, max(spare, usual))
+
+    def _slower(self, missing: float) -> float:
+        """Give by how much longer a pause is where so many requests are missing."""
+        numbers = config.current()
+        free = self.limit * self.config.share_left_free
+        halving = max(1.0, free * numbers.sharing, self.limit * numbers.least_sharing)
+        return float(2.0 ** min(numbers.max_halvings, max(0.0, missing / halving)))
 
     def _longest_pause(self, left: float) -> float:
         # In a sliding window some requests come back at once, but few; a fixed one opens as a whole.

@@ -157,27 +157,43 @@ class Poller:
         """Start the next request, once there is one and the pace allows it."""
         # What would end all waits is not asked for at once by each.
         confirm_at = self._confirmation.since + config.current().confirm_after
-        pause = max(self._sender.pacer.opens_at(), confirm_at) - time.monotonic()
+        pause = max(self._sender.pacer.opens_for_urgent_at(), confirm_at) - time.monotonic()
         if pause > 0:
             await _wait_for(self._sender.changed, pause)
             return  # an answer may have changed the pause
         await self.waits.plan()
-        now, soonest = time.monotonic(), float("inf")
-        request: PollRequest | None = None
-        if not self._sender.is_full:
-            request, soonest = self.waits.next(now, self._round_time())
-            # In turn, so that neither kills nor polls keep the others from theirs.
-            queued = None if self._queue_had_turn and request is not None else self._queue.next()
-            if queued is not None:
-                self._queue_had_turn = True
-                self._sender.start(self._send_queued(queued), self.waits.changed.set)
-                return
+        now, opens_at = time.monotonic(), self._sender.pacer.opens_at()
+        request, next_at = self._choose(now, opens_at)
+        # In turn, so that neither kills nor polls keep the others from theirs.
+        is_queues_turn = request is None or not self._queue_had_turn
+        queued = (
+            self._queue.next() if is_queues_turn and opens_at <= now and not self._sender.is_full else None
+        )
+        if queued is not None:
+            self._queue_had_turn = True
+            self._sender.start(self._send_queued(queued), self.waits.changed.set)
+            return
         if request is None:
-            await _wait_for(self.waits.changed, min(soonest - now, config.current().max_sleep))
+            await _wait_for(self.waits.changed, min(next_at - now, config.current().max_sleep))
             return
         self._queue_had_turn = False
         self.waits.take_out(request)
         self._sender.start(self._poll(request, self.service), self.waits.changed.set)
+
+    def _choose(self, now: float, opens_at: float) -> tuple[PollRequest | None, float]:
+        """Give the poll to send now, and if there is none when to look again."""
+        if self._sender.is_full:
+            return None, float("inf")
+        request, soonest = self.waits.next(now, self._round_time(), only_urgent=opens_at > now)
+        if opens_at > now:
+            return request, min(soonest, opens_at)
+        is_spare = request is not None and not request.is_urgent and not self.waits.is_turn_of_others
+        if request is not None and is_spare and self._interval(request) > request.interval:
+            # Only a safety net: its event is going to say when the run has ended.
+            opens_at = self._sender.pacer.opens_for_spare_at()
+            if opens_at > now:
+                return None, min(soonest, opens_at)
+        return request, soonest
 
     def _round_time(self) -> float:
         return (self.waits.scheduled + self._sender.in_flight) * self._sender.pacer.usual_pause

@@ -170,14 +170,20 @@ class WaitRegistry:
                 del self._lookups[lookup.target]
             await asyncio.sleep(0)
 
-    def next(self, now: float, round_time: float) -> tuple[PollRequest | None, float]:
+    @property
+    def is_turn_of_others(self) -> bool:
+        """Say whether, after so many urgent requests in a row, one comes next that is overdue."""
+        return self._schedule.is_turn_of_others
+
+    def next(self, now: float, round_time: float, *, only_urgent: bool) -> tuple[PollRequest | None, float]:
         """
         Give the request to send now, and when the next one is due if there is none.
 
         :param now: the time, by the clock of ``time.monotonic``
         :param round_time: seconds that sending all requests once takes
+        :param only_urgent: whether only an urgent one may go now
         """
-        return self._schedule.next(now, round_time)
+        return self._schedule.next(now, round_time, only_urgent=only_urgent)
 
     def take_out(self, request: PollRequest) -> None:
         """Leave out a request while it is on its way."""

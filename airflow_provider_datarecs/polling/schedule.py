@@ -105,19 +105,26 @@ class Schedule(Generic[C]):
         self._urgent_in_a_row = self._urgent_in_a_row + 1 if candidate.is_urgent else 0
         self.candidates.discard(candidate)
 
-    def next(self, now: float, round_time: float) -> tuple[C | None, float]:
+    @property
+    def is_turn_of_others(self) -> bool:
+        """Say whether, after so many urgent ones in a row, one comes next that is overdue."""
+        return self._urgent_in_a_row >= config.current().urgent_in_a_row
+
+    def next(self, now: float, round_time: float, *, only_urgent: bool = False) -> tuple[C | None, float]:
         """
         Give the candidate to ask now, and when the next one is due if there is none.
 
         :param now: the time, by the clock of the candidates
         :param round_time: seconds that asking all of them once takes
+        :param only_urgent: whether only an urgent one may be asked now
         """
         best, highest, soonest = None, -1.0, float("inf")
-        numbers = config.current()
-        overdue = OVERDUE if self._urgent_in_a_row < numbers.urgent_in_a_row else OVERDUE_FIRST
+        overdue = OVERDUE_FIRST if self.is_turn_of_others else OVERDUE
         for candidate in self.candidates:
             if candidate.due > now:
                 soonest = min(soonest, candidate.due)
+                continue
+            if only_urgent and not candidate.is_urgent:
                 continue
             rank = _rank(candidate, now, round_time, overdue)
             if rank > highest:

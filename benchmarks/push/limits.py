@@ -1,9 +1,9 @@
 """
 A study of webhooks on a clock that jumps to the next timer: how many ends a minute does the rate limit bear?
 
-Everything is real but the time and Airflow: the triggers, two pollers with one API key, as on two triggerers,
-the simulated DataRecs over sockets. A hint can be read half a second after the end that it is about. It takes
-a minute or two: ``python benchmarks/push/limits.py``.
+Everything is real but the time and Airflow: the triggers, pollers with one API key, as on two triggerers or
+more, the simulated DataRecs over sockets. A hint can be read half a second after the end that it is about. It
+takes a minute or two: ``python benchmarks/push/limits.py``.
 """
 
 from __future__ import annotations
@@ -31,13 +31,14 @@ from airflow_provider_datarecs.triggers.job_run import JobRunTrigger
 from airflow_provider_datarecs.webhooks.events import Hint
 
 KEY = "key"
-CONNECTIONS = ("one", "two")  # a poller each
 ARRIVES = 0.5  # seconds from an end until its hint can be read
 SETTLE = 60.0  # seconds until the first end
 
 
-async def measure(waits: int, minutes: float, free: float, sliding: bool, has_events: bool) -> dict[str, Any]:
+async def measure(waits: int, free: float, options: argparse.Namespace) -> dict[str, Any]:
     """Let so many runs end within the minutes, and give how soon that is noticed."""
+    minutes, sliding, has_events = options.minutes, not options.fixed, not options.polling
+    conn_ids = [f"triggerer_{number}" for number in range(options.triggerers)]  # a poller each
     world = World(api_keys=[ApiKey(KEY)], rate_limit=RateLimit(sliding=sliding), clock=lambda: time.time())  # noqa: PLW0108 - which is replaced
     world.add_workspace("w", "Study")
     service = SimulatorApp(world)
@@ -47,7 +48,7 @@ async def measure(waits: int, minutes: float, free: float, sliding: bool, has_ev
     extra = json.dumps({"share_left_free": free})
     host = f"http://127.0.0.1:{runner.addresses[0][1]}"
     content = {"conn_type": "datarecs", "host": host, "password": KEY, "extra": extra}
-    for conn_id in CONNECTIONS:
+    for conn_id in conn_ids:
         os.environ[f"AIRFLOW_CONN_{conn_id.upper()}"] = json.dumps(content)
     told: list[Hint] = []
     reader = (lambda place: (told[place or 0 :], len(told))) if has_events else None
@@ -63,7 +64,7 @@ async def measure(waits: int, minutes: float, free: float, sliding: bool, has_ev
         hint = Hint(run.id, job.id, "w", run.ends_at, f"e{number}")
         loop.call_later(took + ARRIVES, told.append, hint)
         trigger = JobRunTrigger(
-            job_id=job.id, workspace_id="w", run_id=run.id, conn_id=CONNECTIONS[number % 2],
+            job_id=job.id, workspace_id="w", run_id=run.id, conn_id=conn_ids[number % len(conn_ids)],
             poke_interval=60.0, since=now, deadline=now + 86_400.0,
         )  # fmt: skip
         trigger.task_instance = SimpleNamespace(task_id="wait")
@@ -93,6 +94,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--rates", type=float, nargs="+", default=[20, 40, 50, 60, 70, 80, 90, 100])
     parser.add_argument("--free", type=float, nargs="+", default=[0.2, 0.05])
+    parser.add_argument("--triggerers", type=int, default=2)
     parser.add_argument("--fixed", action="store_true", help="windows that begin anew each minute")
     parser.add_argument("--polling", action="store_true", help="without events")
     options = parser.parse_args()
@@ -101,9 +103,7 @@ def main() -> None:
             waits = round(rate * options.minutes)
             with pytest.MonkeyPatch.context() as patch:
                 began = time.perf_counter()
-                found = HastyClock(patch).run(
-                    measure(waits, options.minutes, free, not options.fixed, not options.polling)
-                )
+                found = HastyClock(patch).run(measure(waits, free, options))
             shown = ", ".join(f"{name} {value:.1f}" for name, value in found.items())
             took = time.perf_counter() - began
             print(f"{rate:g} ends a minute, {free:g} left free: {shown} ({took:.0f} s)", flush=True)

@@ -220,7 +220,7 @@ def calm_pacer(clock):
         clock[0] = pacer.opens_at() if clock[0] else 1_000.0
         pacer.sent(clock[0])
         pacer.answered(clock[0])
-    assert pacer.pause == pytest.approx(EVEN)
+    assert pacer.pauses.usual == pytest.approx(EVEN)
     return pacer
 
 
@@ -238,7 +238,7 @@ def test_after_a_429_the_pace_is_slower_and_then_calm_again(calm_pacer, clock):
     for _ in range(20):
         clock[0] = calm_pacer.opens_at()
         calm_pacer.sent(clock[0])
-        pauses.append(calm_pacer.pause)
+        pauses.append(calm_pacer.pauses.usual)
         calm_pacer.answered(clock[0])
     assert pauses[0] == pytest.approx(2.0 * EVEN)
     assert pauses == sorted(pauses, reverse=True)
@@ -249,7 +249,7 @@ def test_many_429s_do_not_slow_it_down_for_ever(calm_pacer, clock):
     for _ in range(50):
         calm_pacer.refused(clock[0], 0.0)
     calm_pacer.sent(clock[0])
-    assert calm_pacer.pause <= NUMBERS.max_refused_factor * EVEN
+    assert calm_pacer.pauses.usual <= NUMBERS.max_refused_factor * EVEN
 
 
 @pytest.mark.parametrize("took", [0.0, 5.0])
@@ -268,13 +268,46 @@ def test_where_nothing_remains_the_next_request_waits_until_the_reset(calm_pacer
 def test_no_pause_is_much_shorter_than_the_one_before(calm_pacer, clock):
     calm_pacer.state.note({REMAINING: "1", RESET: "20"})
     calm_pacer.answered(clock[0])
-    slow = calm_pacer.pause
+    slow = calm_pacer.pauses.usual
     assert slow > 5.0
     clock[0] = calm_pacer.opens_at()
     calm_pacer.sent(clock[0])
     calm_pacer.state.note({REMAINING: "99", RESET: "60"})
     calm_pacer.answered(clock[0])
-    assert calm_pacer.pause == pytest.approx(NUMBERS.calming * slow)
+    assert calm_pacer.pauses.usual == pytest.approx(NUMBERS.calming * slow)
+
+
+def sent_and_answered(pacer, clock, remaining, reset):
+    clock[0] = pacer.opens_at()
+    pacer.sent(clock[0])
+    pacer.state.note({REMAINING: str(remaining), RESET: str(reset)})
+    pacer.answered(clock[0])
+
+
+def test_after_a_long_pause_what_is_urgent_soon_goes_evenly_again(calm_pacer, clock):
+    sent_and_answered(calm_pacer, clock, 1, 20)
+    assert calm_pacer.opens_for_urgent_at() == calm_pacer.opens_at() > clock[0] + 5.0
+    pauses = []
+    for _ in range(9):
+        sent_and_answered(calm_pacer, clock, 99, 55)
+        pauses.append(calm_pacer.pauses.urgent)
+        assert calm_pacer.opens_for_urgent_at() <= calm_pacer.opens_at()
+    assert pauses == sorted(pauses, reverse=True)
+    assert pauses[-1] == pytest.approx(EVEN)
+    assert calm_pacer.pauses.usual > 5.0
+
+
+def test_what_others_can_do_without_waits_for_more_of_the_limit_to_be_left(calm_pacer, clock):
+    assert calm_pacer.opens_for_spare_at() == calm_pacer.opens_at()  # nothing is known
+    for remaining, is_longer in ((75, False), (65, True), (52, True)):
+        sent_and_answered(calm_pacer, clock, remaining, 30)  # an even pace would have left 60
+        assert (calm_pacer.opens_for_spare_at() > calm_pacer.opens_at()) is is_longer
+
+
+@pytest.mark.parametrize("remaining", [0, 50])
+def test_nothing_goes_where_nothing_remains_however_urgent_it_is(calm_pacer, clock, remaining):
+    sent_and_answered(calm_pacer, clock, remaining, 30)
+    assert (calm_pacer.opens_for_urgent_at() >= clock[0] + 30.0) is (remaining == 0)
 
 
 def test_requests_that_are_not_answered_yet_count_as_taken(clock):
@@ -287,7 +320,7 @@ def test_requests_that_are_not_answered_yet_count_as_taken(clock):
         pacer.state.note({REMAINING: "99", RESET: "60"})
         for _ in range(unanswered):
             pacer.sent(clock[0])
-        return pacer.pause
+        return pacer.pauses.usual
 
     pauses = [pause_with(unanswered) for unanswered in (1, 5, 9)]
     assert pauses == sorted(set(pauses))
@@ -297,7 +330,7 @@ def test_what_was_said_of_a_window_that_is_over_does_not_count(calm_pacer, clock
     calm_pacer.state.note({REMAINING: "0", RESET: "1"})
     clock[0] += 2.0
     calm_pacer.sent(clock[0])
-    assert calm_pacer.pause == pytest.approx(EVEN)
+    assert calm_pacer.pauses.usual == pytest.approx(EVEN)
 
 
 # --- what the user says ---
@@ -316,12 +349,12 @@ def test_other_limits_count_from_when_they_are_known(calm_pacer, clock, limits, 
     calm_pacer.configure(limits)
     assert calm_pacer.config == limits
     assert calm_pacer.limit == limits.requests_per_minute
-    assert calm_pacer.pause == pytest.approx(NUMBERS.first_pause * even)
+    assert calm_pacer.pauses.usual == pytest.approx(NUMBERS.first_pause * even)
     for _ in range(30):
         clock[0] = calm_pacer.opens_at()
         calm_pacer.sent(clock[0])
         calm_pacer.answered(clock[0])
-    assert calm_pacer.pause == pytest.approx(even)
+    assert calm_pacer.pauses.usual == pytest.approx(even)
     assert calm_pacer.usual_pause == pytest.approx(even, rel=0.8)
 
 

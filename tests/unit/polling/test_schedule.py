@@ -156,6 +156,14 @@ def test_however_much_is_urgent_what_is_overdue_has_its_turns():
     assert order[-1] is idle
 
 
+def test_where_only_what_is_urgent_may_be_asked_nothing_else_is():
+    sure, later = asked([(0.0, 0.0, 1.0)], weight=100.0), asked(NEVER, is_urgent=True, due=70.0)
+    schedule = schedule_of(sure, later)
+    assert schedule.next(50.0, 100.0, only_urgent=True) == (None, 70.0)
+    assert schedule.next(70.0, 100.0, only_urgent=True)[0] is later
+    assert schedule.next(50.0, 100.0)[0] is sure
+
+
 def test_what_nothing_is_known_about_comes_before_what_cannot_have_ended():
     new, known = unknown(), asked(NEVER)
     assert schedule_of(known, new).next(1.0, 100.0)[0] is new

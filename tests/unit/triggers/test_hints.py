@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 
 import pytest
@@ -10,11 +11,12 @@ from support.logs import Log
 
 from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.polling import hints
-from airflow_provider_datarecs.simulator import Plan
+from airflow_provider_datarecs.simulator import Plan, RateLimit
 from airflow_provider_datarecs.triggers.base import RunTrigger
 from airflow_provider_datarecs.webhooks.events import Hint
 
 LONG = 10**6
+CONN_ID = "datarecs_default"
 
 
 class Events:
@@ -45,10 +47,13 @@ def events(monkeypatch):
 def waits(simulator, hasty, trigger_for, event_of, events):
     """
     Wait for runs of jobs of their own, which end after some seconds, and give by how much later each wait was
-    over, with its outcome. ``said_at`` gives when events say of each that it has ended.
+    over, with its outcome. ``said_at`` gives when events say of each that it has ended. The connections take
+    turns, as several triggerers with one key would.
     """
 
-    def waits(ends, *, poke_interval=600.0, said_at=lambda end: [end + 0.5], say=events.say):
+    def waits(
+        ends, *, poke_interval=600.0, said_at=lambda end: [end + 0.5], say=events.say, conn_ids=(CONN_ID,)
+    ):
         world = simulator.world
 
         async def one(number, end):
@@ -57,7 +62,8 @@ def waits(simulator, hasty, trigger_for, event_of, events):
             job = world.owners[TargetKind.JOB][f"j{number}"]
             job.plan = Plan(queued=0, running=end)
             run = world.start_run(TargetKind.JOB, job)
-            trigger = trigger_for(run.id, seconds=100_000.0, poke_interval=poke_interval)
+            conn_id = conn_ids[number % len(conn_ids)]
+            trigger = trigger_for(run.id, seconds=100_000.0, poke_interval=poke_interval, conn_id=conn_id)
             trigger.target_id = job.id
             for seconds in said_at(end):
                 loop.call_later(seconds, say, run.id, job.id)
@@ -173,6 +179,20 @@ def test_when_they_stay_away_runs_are_polled_as_before(waits, caplog, polling_co
     assert max(late[9:]) < 60.0 + 320.0  # what was to be polled 16 times as seldom
     assert max(late[20:]) < 25.0
     assert caplog.text.count("no webhook event has said so") == 1
+
+
+def test_polls_that_are_a_safety_net_leave_room_for_those_that_events_ask_for(
+    waits, simulator, polling_config, monkeypatch
+):
+    polling_config(events_proven_after=1)
+    simulator.world.rate_limit = RateLimit(sliding=True)
+    conn_ids = [f"triggerer_{number}" for number in range(5)]
+    for conn_id in conn_ids:
+        monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", os.environ[f"AIRFLOW_CONN_{CONN_ID.upper()}"])
+    ends = [60.0 + 1.5 * number for number in range(600)]  # more waits than the limit has requests
+    late = sorted(waits(ends, poke_interval=60.0, conn_ids=conn_ids))
+    assert late[len(late) // 2] < 2.0
+    assert late[len(late) * 95 // 100] < 5.0
 
 
 def test_what_cannot_be_read_is_polled_as_before(waits, events, caplog, polling_config):
