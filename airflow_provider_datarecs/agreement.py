@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Callable, Mapping, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, Mapping, Sequence, TypeVar, cast
 
 from airflow_provider_datarecs.api import contract
 from airflow_provider_datarecs.api.errors import InvalidInput
@@ -76,6 +76,18 @@ class UnmatchedLimits:
                 if share > self.ratio:
                     over.append(f"{rows} ({share:.4%}), over max_unmatched_ratio={self.ratio}")
         return over, missing
+
+    def with_verdict(self, result: RunResult, over: Sequence[str], missing: Sequence[str]) -> RunResult:
+        """
+        Give a result that says whether the data agree, or as it is where there is no limit.
+
+        :param result: the run's ``run_result``
+        :param over: what is over a limit
+        :param missing: what is missing to tell
+        """
+        if not self.are_set:
+            return result
+        return cast("RunResult", {**result, "agreed": False if over else None if missing else True})
 
 
 class LimitArgument:

@@ -99,7 +99,7 @@ _CHECKS: dict[str, Callable[[str, Any], None]] = {
     "max_unmatched_ratio": _unless_none(check_ratio),
     "on_unmatched": lambda name, value: check_choice(name, value, ON_UNMATCHED),
     "on_uncertain": lambda name, value: check_choice(name, value, ON_UNCERTAIN),
-    **dict.fromkeys(("unique_label", "deferrable", "cancel_run_on_kill"), _check_switch),
+    **dict.fromkeys(("unique_label", "deferrable", "cancel_run_on_kill", "end_from_trigger"), _check_switch),
     "poke_interval": _check_interval,
     "reruns": _check_reruns,
     "rerun_delay": _check_delay,

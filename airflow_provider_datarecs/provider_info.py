@@ -12,6 +12,7 @@ DEFAULT_CONN_ID = "datarecs_default"
 CONFIG_SECTION = "datarecs"  # of airflow.cfg
 HEARTBEAT_INTERVAL = ("heartbeat_interval", 900.0)  # option and default
 WEBHOOKS = ("webhooks", "False")  # the same
+END_FROM_TRIGGER = ("end_from_trigger", False)  # the same
 
 CONN_FIELDS: dict[str, Any] = {
     "tenant": {
@@ -116,6 +117,16 @@ def get_provider_info() -> dict[str, Any]:
                         "type": "string",
                         "example": "datarecs_default",
                         "default": WEBHOOKS[1],
+                    },
+                    END_FROM_TRIGGER[0]: {
+                        "description": (
+                            "Whether waits whose run is COMPLETED end on the triggerer, without a worker, "
+                            "unless their\ntask says otherwise.\n"
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "boolean",
+                        "example": "True",
+                        "default": str(END_FROM_TRIGGER[1]),
                     },
                 },
             }

@@ -4,7 +4,7 @@ The one package that knows Airflow versions.
 This module answers questions whose answer differs by version, and gives the classes that moved between
 Airflow 2.7 and 3.3: ``names`` has them, and is loaded when the first is asked for, so that the provider info,
 which every process of Airflow reads, can ask ``version`` alone. ``task_states`` has what concerns the states
-of tasks. Importing any of it loads only what DAG parsing has loaded.
+of tasks, ``task_ends`` how a trigger ends them. Importing any of it loads only what DAG parsing has loaded.
 """
 
 from __future__ import annotations
@@ -77,6 +77,7 @@ __all__ = [
     "resume_margin",
     "set_outlet_extra",
     "task_state_store",
+    "xcom_class",
 ]
 
 # Before 2.10 a task that is cleared while it is deferred keeps the number of its try.
@@ -117,11 +118,16 @@ def get_xcom(ti_key: Any, key: str) -> Any:
     :param ti_key: the task instance's key
     :param key: the XCom's
     """
+    return xcom_class().get_value(ti_key=ti_key, key=key)
+
+
+def xcom_class() -> Any:
+    """Give the class that reads and writes XComs, that of a backend of the deployment's own if it has one."""
     if AIRFLOW_VERSION >= (3, 0):
         from airflow.sdk.execution_time.xcom import XCom
     else:
         from airflow.models.xcom import XCom  # type: ignore[no-redef]
-    return XCom.get_value(ti_key=ti_key, key=key)
+    return XCom
 
 
 def is_mapped_argument(value: Any) -> bool:

@@ -20,6 +20,7 @@ class ArgumentsMixin(Base):
 
     template_fields: Sequence[str]
     may_be_none: ClassVar[tuple[str, ...]] = ()
+    kept_as: ClassVar[dict[str, str]] = {}  # arguments whose attribute has another name, by that
 
     def check_arguments(self) -> None:
         """
@@ -29,7 +30,8 @@ class ArgumentsMixin(Base):
         """
         if is_unmapped(self):
             return  # on a worker, where execute() refuses it, and decides about retries
-        arguments = {name: value for name, value in vars(self).items() if not name.startswith("_")}
+        kept = {name: value for name, value in vars(self).items() if not name.startswith("_")}
+        arguments = {self.kept_as.get(name, name): value for name, value in kept.items()}
         self._check(self.task_id, arguments)
         problem = without_effect(arguments, _default_args_of(self))
         if problem:

@@ -12,7 +12,7 @@ from airflow_provider_datarecs.api.times import epoch_seconds
 from airflow_provider_datarecs.compat import CLEARS_ARE_COUNTED, AirflowException
 from airflow_provider_datarecs.mixins.results import ResultMixin
 from airflow_provider_datarecs.polling import events
-from airflow_provider_datarecs.polling.reruns import due_at, has_failed, run_ids_of
+from airflow_provider_datarecs.polling.reruns import due_at, has_failed, run_ids_of, xcoms_of
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.results import RunResult
@@ -109,7 +109,7 @@ class RerunMixin(ResultMixin):
         :param target: the job or job group
         :param run_ids: the runs, the last one last
         """
-        for key, value in {**target.ids_of(run_ids[-1]), "run_ids": list(run_ids)}.items():
+        for key, value in xcoms_of(target, run_ids).items():
             context["ti"].xcom_push(key=key, value=value)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Sequence, cast
+from typing import TYPE_CHECKING, Any, Sequence
 
 from airflow_provider_datarecs.agreement import LimitArgument, UnmatchedLimits
 from airflow_provider_datarecs.api import contract
@@ -143,8 +143,7 @@ class ResultMixin(HookMixin):
         self.log.info("%s", events.describe(result, name))
         limits = self.read_limits()
         over, missing = limits.judge(result)
-        if limits.are_set:
-            result = cast("RunResult", {**result, "agreed": False if over else None if missing else True})
+        result = limits.with_verdict(result, over, missing)
         self.push_result(context, result)
         if over and (self.on_unmatched == FAIL or not missing):
             self._disagree(name, [*over, *missing], limits, result, self.url_of(target, run_id))

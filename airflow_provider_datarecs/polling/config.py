@@ -148,6 +148,11 @@ class PollingConfig:
     usually started the DAG. An event that comes before that stays until there is another one
     (``AssetEvent.timestamp <= triggered_date`` in its scheduler)."""
 
+    # --- ending a task on the triggerer ---
+
+    push_within: float = 60.0
+    """For Airflow to take the XComs of a task; else it ends on a worker."""
+
     # --- reports ---
 
     report_every: float = 10.0

@@ -126,6 +126,16 @@ def is_about(event: Any, target: Target, run_id: str) -> bool:
     return isinstance(event, dict) and tuple(map(event.get, ABOUT)) == this
 
 
+def has_completed(event: Any) -> bool:
+    """
+    Say whether an event says of a run, whichever it is, that it is COMPLETED.
+
+    :param event: what a wait ended with
+    """
+    result = event.get("result") if isinstance(event, dict) and event.get("outcome") == FINISHED else None
+    return isinstance(result, dict) and result.get(contract.STATUS) == contract.COMPLETED
+
+
 def describe(result: Mapping[str, Any], name: str) -> str:
     """
     Say in one line how a run ended: its status and what is unmatched first, then all else.

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+from typing import TYPE_CHECKING, Any, Sequence
 
 from airflow_provider_datarecs.api import contract
 from airflow_provider_datarecs.api.times import epoch_seconds
 from airflow_provider_datarecs.polling.events import FINISHED, Event
+
+if TYPE_CHECKING:
+    from airflow_provider_datarecs.api.targets import Target
 
 EARLIER = "earlier_run_ids"  # in an event: the runs that were waited for before this one, and have FAILED
 
@@ -32,6 +35,16 @@ def run_ids_of(event: Any, first: str) -> list[str]:
     if isinstance(earlier, list) and earlier[:1] == [first] and isinstance(event.get("run_id"), str):
         return [*map(str, earlier), event["run_id"]]
     return [first]
+
+
+def xcoms_of(target: Target, run_ids: Sequence[str]) -> dict[str, Any]:
+    """
+    Give the XComs by which the tasks that follow know the runs of a wait with reruns.
+
+    :param target: the job or job group
+    :param run_ids: the runs, the last one last
+    """
+    return {**target.ids_of(run_ids[-1]), "run_ids": list(run_ids)}
 
 
 def has_failed(event: Any) -> bool:

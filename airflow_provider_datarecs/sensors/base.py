@@ -25,6 +25,7 @@ from airflow_provider_datarecs.compat import (
 )
 from airflow_provider_datarecs.exceptions import as_airflow_exceptions, told_once
 from airflow_provider_datarecs.mixins.arguments import ArgumentsMixin
+from airflow_provider_datarecs.mixins.ending import EndingMixin
 from airflow_provider_datarecs.mixins.lineage import LineageMixin
 from airflow_provider_datarecs.mixins.reruns import RerunMixin
 from airflow_provider_datarecs.polling import events, reruns
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 BACKSTOP = timedelta(minutes=10)
 
 
-class RunSensor(LineageMixin, ArgumentsMixin, RerunMixin, BaseSensorOperator):
+class RunSensor(LineageMixin, EndingMixin, ArgumentsMixin, RerunMixin, BaseSensorOperator):
     """
     Wait for a run and push its result.
 
@@ -59,6 +60,8 @@ class RunSensor(LineageMixin, ArgumentsMixin, RerunMixin, BaseSensorOperator):
         ``skip`` or ``warn``
     :param reruns: how many times a run that ends FAILED is started anew, default 0
     :param rerun_delay: seconds or timedelta from the end of a run that FAILED to that, default 0
+    :param end_from_trigger: end the task on the triggerer, without a worker, if the run is COMPLETED; None
+        for what airflow.cfg says, default False
     :param conn_id: the DataRecs connection (templated), default ``datarecs_default``
     :param timeout: seconds or timedelta after which the wait ends, default that of Airflow's sensors
     """
@@ -80,6 +83,7 @@ class RunSensor(LineageMixin, ArgumentsMixin, RerunMixin, BaseSensorOperator):
         on_unmatched: str = FAIL,
         reruns: int = 0,
         rerun_delay: float | timedelta = 0,
+        end_from_trigger: bool | None = False,
         conn_id: str = DEFAULT_CONN_ID,
         timeout: float | timedelta | None = None,
         **kwargs: Any,
@@ -96,6 +100,7 @@ class RunSensor(LineageMixin, ArgumentsMixin, RerunMixin, BaseSensorOperator):
         self.on_unmatched = on_unmatched
         self.reruns = reruns
         self.rerun_delay = rerun_delay
+        self.ends_from_trigger = end_from_trigger
         self.conn_id = conn_id
 
     @told_once
@@ -268,6 +273,7 @@ class RunSensor(LineageMixin, ArgumentsMixin, RerunMixin, BaseSensorOperator):
                 cancel_run_on_kill=self.cancel_run_on_kill,
                 earlier_run_ids=run_ids[:-1],
                 rerun_delay=self.rerun_delay if len(run_ids) <= self.reruns else None,
+                ending=self.ending(context, tell=len(run_ids) == 1),
             ),
             method_name="execute_complete",
             timeout=timedelta(seconds=self.timeout - (now - began)) + BACKSTOP,

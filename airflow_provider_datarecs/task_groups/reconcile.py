@@ -44,6 +44,7 @@ def reconcile(
     timeout: float | timedelta | None = None,
     reruns: int | None = None,
     rerun_delay: float | timedelta | None = None,
+    end_from_trigger: bool | None = None,
     conn_id: str | None = None,
     **kwargs: Any,
 ) -> TaskGroup:
@@ -75,6 +76,9 @@ def reconcile(
     :param reruns: how many times a run that ends FAILED is started anew, default 0; ``result`` judges the
         last one
     :param rerun_delay: seconds or timedelta from the end of a run that FAILED to the next one, default 0
+    :param end_from_trigger: end ``wait`` on the triggerer, without a worker, if the run is COMPLETED and
+        nothing is lost by it; default None, which is ``[datarecs] end_from_trigger`` of airflow.cfg, False
+        unless set
     :param conn_id: the DataRecs connection (templated), default ``datarecs_default``
     :param kwargs: what any task group takes, such as ``default_args``
     :raises ValueError: when the job or job group is given in none of these ways, or a limit, ``reruns`` or
@@ -96,7 +100,13 @@ def reconcile(
         outlets=outlets,
     )
     connection = _given(conn_id=conn_id)
-    waits = _given(poke_interval=poke_interval, timeout=timeout, reruns=reruns, rerun_delay=rerun_delay)
+    waits = _given(
+        poke_interval=poke_interval,
+        timeout=timeout,
+        reruns=reruns,
+        rerun_delay=rerun_delay,
+        end_from_trigger=end_from_trigger,
+    )
     with _task_group(group_id, **kwargs) as group:
         trigger = start(task_id="trigger", **what, **_given(run_label=run_label), **connection)
         if job_group_id is not None:

@@ -17,6 +17,7 @@ from airflow_provider_datarecs.polling import config, reruns
 from airflow_provider_datarecs.polling.events import TIMEOUT
 from airflow_provider_datarecs.polling.monitor import RunMonitor, WaitSpec
 from airflow_provider_datarecs.polling.progress import heartbeat_interval
+from airflow_provider_datarecs.triggers.ending import end_task
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.contract import TargetKind
@@ -50,6 +51,7 @@ class RunTrigger(BaseTrigger):
     :param earlier_run_ids: the runs that the task has waited for before this one, default none
     :param rerun_delay: seconds from the run's end until the task is told that it FAILED, since it then starts
         the next one; default None, where it starts none
+    :param ending: how to end the task here if the run is COMPLETED; default None, where a worker ends it
     """
 
     kind: ClassVar[TargetKind]
@@ -71,6 +73,7 @@ class RunTrigger(BaseTrigger):
         cancel_run_on_kill: bool = False,
         earlier_run_ids: Sequence[str] = (),
         rerun_delay: float | None = None,
+        ending: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.target_id = target_id
@@ -86,6 +89,7 @@ class RunTrigger(BaseTrigger):
         self.cancel_run_on_kill = cancel_run_on_kill
         self.earlier_run_ids = list(earlier_run_ids)
         self.rerun_delay = rerun_delay
+        self.ending = ending
         self._has_fired = False
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -106,6 +110,8 @@ class RunTrigger(BaseTrigger):
         # Not where there are none, so that triggerers of the release before take the rest.
         if self.earlier_run_ids or self.rerun_delay is not None:
             arguments.update(earlier_run_ids=self.earlier_run_ids, rerun_delay=self.rerun_delay)
+        if self.ending is not None:
+            arguments.update(ending=self.ending)
         return f"{type(self).__module__}.{type(self).__qualname__}", arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -118,7 +124,12 @@ class RunTrigger(BaseTrigger):
             raise
         self._has_fired = True
         await self._hold(event)
-        yield TriggerEvent(reruns.with_earlier(event, self.earlier_run_ids))  # type: ignore[no-untyped-call]
+        event, ended = reruns.with_earlier(event, self.earlier_run_ids), None
+        if self.ending is not None:
+            ended = await end_task(
+                event, self._target, self.run_id, self.ending, ti=self.task_instance, log=self.log
+            )
+        yield ended or TriggerEvent(event)  # type: ignore[no-untyped-call]
 
     async def on_kill(self) -> None:
         """Cancel the run if a user has ended the task; Airflow 3.3 and later call it, and not only then."""
