@@ -1,0 +1,200 @@
+"""Waits that end on the triggerer, on a real Airflow: without a worker, and with nothing lost."""
+
+from __future__ import annotations
+
+import secrets
+
+import pytest
+from support.airflow import IS_AIRFLOW_3, Airflow
+from support.users import User
+
+from airflow_provider_datarecs.api.contract import TargetKind
+from airflow_provider_datarecs.compat.task_ends import TRIGGERS_CAN_END_TASKS
+from airflow_provider_datarecs.simulator import ApiKey, Plan, Simulator, World
+
+pytestmark = [
+    pytest.mark.airflow,
+    pytest.mark.compat,
+    pytest.mark.skipif(not TRIGGERS_CAN_END_TASKS, reason="no trigger ends a task on this Airflow"),
+]
+
+DAG = """
+from datetime import datetime
+from pathlib import Path
+from airflow.decorators import task
+from airflow.models.dag import DAG
+from airflow.providers.datarecs.sensors.job_group_run import JobGroupRunSensor
+from airflow.providers.datarecs.sensors.job_run import JobRunSensor
+
+HERE = Path(__file__).parent
+
+def note(name, context):
+    with (HERE / f"{name}.txt").open("a") as lines:
+        print(context["ti"].task_id, context["ti"].map_index, file=lines)
+
+WAITS = {
+    "here": {"max_unmatched_rows": 9},
+    "as_before": {"max_unmatched_rows": 9, "end_from_trigger": False},
+    "over": {"max_unmatched_rows": 6, "on_unmatched": "warn"},
+    "failed": {},
+    "reruns": {"reruns": 1},
+    "feeds": {},
+    "callback": {"on_success_callback": lambda context: note("callbacks", context)},
+}
+
+@task
+def after(result, ti):
+    name = ti.task_id.partition("_")[2]
+    return [result["status"], ti.xcom_pull(task_ids=name, key="run_result")["rows_unmatched"]]
+
+@task
+def ids(dag_run):
+    return [dag_run.conf["first"], dag_run.conf["second"]]
+
+@task
+def one_of(item):
+    return list(item)
+
+@task
+def all_of(results):
+    return sorted(result["run_id"] for result in results)
+
+with DAG(
+    dag_id="ending",
+    schedule=None,
+    start_date=datetime(2024, 1, 1),
+    catchup=False,
+    default_args={"end_from_trigger": True, "poke_interval": 2},
+):
+    of_job = {"workspace_id": "ws_production", "pre_execute": lambda context: note("starts", context)}
+    for name, more in WAITS.items():
+        wait = JobRunSensor(
+            task_id=name, job_id="ledger", run_id="{{ dag_run.conf['" + name + "'] }}", **of_job, **more
+        )
+        after.override(task_id=f"after_{name}")(wait.output)
+        if name == "feeds":
+            one_of.expand(item=wait.output)
+    group = JobGroupRunSensor(
+        task_id="group", job_group_id="nightly", run_id="{{ dag_run.conf['group'] }}", **of_job
+    )
+    after.override(task_id="after_group")(group.output)
+    mapped = JobRunSensor.partial(task_id="mapped", job_id="ledger", **of_job).expand(run_id=ids())
+    all_of(mapped.output)
+"""
+COMPLETES = Plan(queued=0, running=0, rows_unmatched=7)
+ENDED_HERE = "The task ends here, without a worker"
+AS_BEFORE = ("as_before", "over", "failed", "feeds", "callback")
+
+
+class Story:
+    """What has become of the DAG run."""
+
+    def __init__(self, airflow, conf):
+        self.airflow = airflow
+        self.conf = conf
+
+    def states(self):
+        return {name: row["state"] for name, row in self.airflow.tasks("ending", "run").items()}
+
+    def starts(self, task_id, map_index=-1):
+        started = (self.airflow.dags / "starts.txt").read_text().splitlines()
+        return started.count(f"{task_id} {map_index}")
+
+    def ends_here(self, task_id):
+        return self.airflow.task_log("ending", task_id).count(ENDED_HERE)
+
+    def xcom(self, task_id, key="return_value"):
+        return self.airflow.xcom("ending", "run", task_id, key)
+
+    def keys(self, task_id):
+        query = "select key from xcom where dag_id = 'ending' and task_id = :task_id order by key"
+        return [row["key"] for row in self.airflow.rows(query, task_id=task_id)]
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory):
+    # Not the Airflow of the other tests, where OpenLineage listens to what workers do.
+    key = ApiKey(secrets.token_hex(16))
+    world = World(api_keys=[key])
+    world.add_workspace("ws_production", "Production")
+    world.add_job("ledger", "ledger", "ws_production", COMPLETES)
+    world.add_job_group("nightly", "nightly", "ws_production", ["ledger"])
+    owner = world.owners[TargetKind.JOB]["ledger"]
+    names = ("here", "as_before", "over", "reruns", "feeds", "callback", "first", "second")
+    conf = {name: world.start_run(TargetKind.JOB, owner).id for name in names}
+    group = world.owners[TargetKind.JOB_GROUP]["nightly"]
+    conf["group"] = world.start_run(TargetKind.JOB_GROUP, group).id
+    world.plan_runs("ledger", Plan(queued=0, running=0, status="FAILED", error="disk full"))
+    conf["failed"] = world.start_run(TargetKind.JOB, owner).id
+    folder = tmp_path_factory.mktemp("ending")
+    dags = folder / "dags"
+    dags.mkdir()
+    (dags / "ending.py").write_text(DAG)
+    with Simulator(world) as simulator, Airflow(
+        folder / "airflow", dags, host=simulator.url, api_key=key.key
+    ) as airflow:
+        airflow.trigger_dag("ending", "run", conf)
+        state = lambda: airflow.run_state("ending", "run")  # noqa: E731
+        airflow.wait_until(lambda: state() in ("failed", "success"), "the DAG run is over", 420)
+        yield Story(airflow, conf)
+
+
+def test_all_that_follows_a_completed_wait_has_run(story):
+    states = story.states()
+    assert {name for name, state in states.items() if state != "success"} == {"failed", "after_failed"}
+    assert (states["failed"], states["after_failed"]) == ("failed", "upstream_failed")
+
+
+@pytest.mark.parametrize("task_id", ["here", "reruns", "group"])
+def test_a_completed_wait_ends_on_the_triggerer(story, task_id):
+    assert (story.starts(task_id), story.ends_here(task_id)) == (1, 1)
+    assert story.xcom(f"after_{task_id}") == ["COMPLETED", 7]
+
+
+@pytest.mark.parametrize("task_id", AS_BEFORE)
+def test_others_end_on_a_worker(story, task_id):
+    assert (story.starts(task_id), story.ends_here(task_id)) == (2, 0)
+
+
+def test_the_xcoms_are_those_that_a_worker_pushes(story):
+    own = ("run_id", "started_at", "completed_at")
+    here, before = (
+        {key: story.xcom(task_id, key) for key in story.keys(task_id)} for task_id in ("here", "as_before")
+    )
+    assert here["run_result"] == here["return_value"]
+    assert (here["run_result"]["run_id"], here["run_result"]["agreed"]) == (story.conf["here"], True)
+    for xcoms in (here, before):
+        for value in xcoms.values():
+            if isinstance(value, dict):
+                assert all(value.pop(name) for name in own)
+    assert here == before
+    assert (story.xcom("reruns", "run_id"), story.xcom("reruns", "run_ids")) == (
+        story.conf["reruns"],
+        [story.conf["reruns"]],
+    )
+
+
+def test_mapped_waits_end_on_the_triggerer_each_with_its_result(story):
+    assert [story.starts("mapped", index) for index in (0, 1)] == [1, 1]
+    assert story.xcom("all_of") == sorted((story.conf["first"], story.conf["second"]))
+
+
+def test_a_callback_runs_and_the_log_says_why_on_a_worker(story):
+    assert (story.airflow.dags / "callbacks.txt").read_text() == "callback -1\n"
+    said = "The task will end on a worker in spite of end_from_trigger, since "
+    log = story.airflow.task_log("ending", "callback")
+    assert log.count(f"{said}the task has on_success_callback, which takes a worker") == 1
+    assert f"{said}tasks are mapped over what it returns" in story.airflow.task_log("ending", "feeds")
+
+
+@pytest.mark.skipif(IS_AIRFLOW_3, reason="Airflow 3 takes them from there")
+def test_no_request_for_callbacks_is_left_in_the_database(story):
+    assert story.airflow.rows("select * from callback_request") == []
+
+
+def test_a_cleared_task_waits_anew_and_ends_on_the_triggerer_again(story):
+    User(story.airflow, "ending").clear("here")
+    story.airflow.wait_until(lambda: story.ends_here("here") == 2, "the wait has ended again", 180)
+    story.airflow.wait_until(lambda: story.states()["here"] == "success", "the task is a success again")
+    assert story.starts("here") == 2
+    assert story.xcom("here")["run_id"] == story.conf["here"]
