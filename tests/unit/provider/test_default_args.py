@@ -29,6 +29,7 @@ VALUES = {
     "timeout": 77,
     "reruns": 2,
     "rerun_delay": 30,
+    "end_from_trigger": True,
     "mode": "reschedule",
 }
 
@@ -46,7 +47,8 @@ def test_every_argument_of_a_task_may_come_from_default_args(one):
     start = datetime(2024, 1, 1, tzinfo=timezone.utc)
     with DAG(dag_id="dag", schedule=None, start_date=start, default_args={**given, "unknown": 1}):
         task = cls(task_id="task")
-    assert {name: getattr(task, name) for name in given} == given
+    kept_as = {argument: name for name, argument in getattr(task, "kept_as", {}).items()}
+    assert {name: getattr(task, kept_as.get(name, name)) for name in given} == given
 
 
 def test_the_example_gives_each_task_what_it_knows(parse_dags):

@@ -222,9 +222,7 @@ def test_no_listener_makes_a_dag_unimportable(parse_dags, tmp_path):
 
 
 @pytest.mark.parametrize("wrong", ["True", "{{ params.it }}", [True]], ids=str)
-def test_what_is_no_switch_is_an_error_of_the_dag(dag, wrong):
-    with pytest.raises(ValueError, match=r"^JobRunSensor 'wait': end_from_trigger is"):
-        sensor(end_from_trigger=wrong)
+def test_what_is_no_switch_is_an_error_of_the_dag_in_mapped_tasks_as_well(dag, wrong):
     with pytest.raises(ValueError, match=r"^JobRunSensor 'each': end_from_trigger is"):
         JobRunSensor.partial(task_id="each", workspace_id="w", run_id="r", end_from_trigger=wrong).expand(
             job_id=["a"]
