@@ -28,7 +28,7 @@ from airflow_provider_datarecs.simulator.rate_limit import RateLimit
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "slots.md"
 MARKS = "<!-- measured -->\n", "<!-- end -->\n"
 CASES = {"on_workers": ("on workers", False), "on_triggerer": ("on the triggerer", True)}
-IDLE = 20.0  # seconds in which is seen what an Airflow uses that does nothing
+IDLE = 30.0  # seconds in which is seen what an Airflow uses that does nothing
 SETTINGS = {
     # Else most of what the DAG processor uses has nothing to do with it.
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
