@@ -105,7 +105,7 @@ class Story:
 
 
 @pytest.fixture(scope="module")
-def story(tmp_path_factory):
+def story(database_of, tmp_path_factory):
     # Not the Airflow of the other tests, where OpenLineage listens to what workers do.
     key = ApiKey(secrets.token_hex(16))
     world = World(api_keys=[key])
@@ -124,7 +124,7 @@ def story(tmp_path_factory):
     dags.mkdir()
     (dags / "ending.py").write_text(DAG)
     with Simulator(world) as simulator, Airflow(
-        folder / "airflow", dags, host=simulator.url, api_key=key.key
+        folder / "airflow", dags, host=simulator.url, api_key=key.key, environ=database_of("ending")
     ) as airflow:
         airflow.trigger_dag("ending", "run", conf)
         state = lambda: airflow.run_state("ending", "run")  # noqa: E731

@@ -31,6 +31,20 @@ with DAG(dag_id="reconcile_in_vain", schedule=None, start_date=datetime(2024, 1,
         deferrable=False,
     )
 """
+ENDING = """
+from datetime import datetime
+from airflow.models.dag import DAG
+from airflow.providers.datarecs.sensors.job_run import JobRunSensor
+
+with DAG(dag_id="reconcile_in_one_go", schedule=None, start_date=datetime(2024, 1, 1), catchup=False):
+    JobRunSensor(
+        task_id="wait",
+        job_id="job_agreed",
+        workspace_id="ws_production",
+        run_id="{{ dag_run.conf['run_id'] }}",
+        end_from_trigger=True,
+    )
+"""
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +101,20 @@ def test_a_run_that_failed_is_told_with_the_failure_of_its_task(airflow, live_si
     facets = told("reconcile_in_vain", "broken", "wait", "FAIL")["run"]["facets"]
     assert facets["externalQuery"]["externalQueryId"] == run.id
     assert (facets["datarecs_run"]["job_id"], facets["datarecs_run"]["status"]) == ("job_broken", "FAILED")
+
+
+def test_a_wait_that_might_end_on_the_triggerer_ends_on_a_worker_which_tells_of_it(
+    airflow, live_simulator, told
+):
+    world = live_simulator.world
+    world.add_job("job_agreed", "agreed", "ws_production", Plan(queued=0, running=0))
+    run = world.start_run(TargetKind.JOB, world.owners[TargetKind.JOB]["job_agreed"])
+    (airflow.dags / "in_one_go.py").write_text(ENDING)
+    airflow.trigger_dag("reconcile_in_one_go", "run", {"run_id": run.id})
+    facets = told("reconcile_in_one_go", "run", "wait", "COMPLETE")["run"]["facets"]
+    assert (facets["datarecs_run"]["job_id"], facets["datarecs_run"]["status"]) == ("job_agreed", "COMPLETED")
+    log = airflow.task_log("reconcile_in_one_go", "wait")
+    assert "in spite of end_from_trigger, since listeners are installed, such as OpenLineage's" in log
 
 
 def test_no_data_sets_are_made_up(completed):
