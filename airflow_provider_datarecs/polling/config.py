@@ -150,8 +150,9 @@ class PollingConfig:
 
     # --- ending a task on the triggerer ---
 
-    push_within: float = 60.0
-    """For Airflow to take the XComs of a task; else it ends on a worker."""
+    push_within: float = 240.0
+    """For Airflow to take the XComs of a task, those of the tasks before it included; else it ends on a worker.
+    Less than what is left of Airflow's own timeout after the last poll of a wait."""
 
     # --- reports ---
 
