@@ -14,7 +14,6 @@ from airflow_provider_datarecs.simulator import ApiKey, Plan, Simulator, World
 
 pytestmark = [
     pytest.mark.airflow,
-    pytest.mark.compat,
     pytest.mark.skipif(not TRIGGERS_CAN_END_TASKS, reason="no trigger ends a task on this Airflow"),
 ]
 
