@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Mapping
 
-from airflow import __version__ as airflow_release
+from airflow import __version__ as AIRFLOW_RELEASE  # noqa: N812
 from packaging.version import Version
 
 from airflow_provider_datarecs.compat import AIRFLOW_VERSION, xcom_class
@@ -12,7 +12,7 @@ from airflow_provider_datarecs.compat import AIRFLOW_VERSION, xcom_class
 # 2.10 has the events that end a task. In 3.x a trigger has no database, and before 3.0.6 nobody takes the
 # XComs that it writes.
 TRIGGERS_CAN_END_TASKS = AIRFLOW_VERSION >= (2, 10) and (
-    AIRFLOW_VERSION != (3, 0) or Version(airflow_release).release >= (3, 0, 6)
+    AIRFLOW_VERSION != (3, 0) or Version(AIRFLOW_RELEASE).release >= (3, 0, 6)
 )
 # What Airflow does with these when a task succeeds, it does on workers alone; by the names that users know.
 _ON_WORKERS = {
@@ -34,7 +34,7 @@ def lost_without_worker(task: Any, ti: Any) -> str:
     :param ti: the task instance
     """
     if not TRIGGERS_CAN_END_TASKS:
-        return f"Airflow {airflow_release} cannot end a task with its XComs from a trigger"
+        return f"Airflow {AIRFLOW_RELEASE} cannot end a task with its XComs from a trigger"
     for attribute, name in _ON_WORKERS.items():
         if getattr(task, attribute, None):
             return f"the task has {name}, which takes a worker"

@@ -41,8 +41,11 @@ class EndingMixin(ResultMixin):
             if tell:
                 self.log.info("The task will end on a worker in spite of end_from_trigger, since %s", lost)
             return None
+        from airflow_provider_datarecs.compat.task_ends import AIRFLOW_RELEASE
+
         limits = self.read_limits()
         return {
+            "airflow": AIRFLOW_RELEASE,
             "max_unmatched_rows": limits.rows,
             "max_unmatched_ratio": limits.ratio,
             "returns": bool(self.do_xcom_push),

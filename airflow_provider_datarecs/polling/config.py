@@ -151,7 +151,7 @@ class PollingConfig:
     # --- ending a task on the triggerer ---
 
     push_within: float = 240.0
-    """For Airflow to take the XComs of a task, those of the tasks before it included; else it ends on a worker.
+    """For Airflow to take the XComs of a task, those of all tasks before it included; else a worker ends it.
     Less than what is left of Airflow's own timeout after the last poll of a wait."""
 
     # --- reports ---

@@ -38,7 +38,7 @@ async def end_task(
         if xcoms is None:
             return None
         # In a thread, and from the trigger's own context, by which Airflow 3.4 tells whose XComs they are.
-        pushing = sync_to_async(_push)(ti, xcoms)
+        pushing = sync_to_async(_push)(ti, xcoms, ending.get("airflow"))
         ended = await asyncio.wait_for(pushing, config.current().push_within)
     except Exception as error:  # noqa: BLE001 - whatever it is, a worker ends the task as without all this
         log.warning(
@@ -71,12 +71,13 @@ def _xcoms_of(event: Event, target: Target, run_id: str, ending: Mapping[str, An
     return xcoms
 
 
-def _push(ti: Any, xcoms: Mapping[str, Any]) -> TriggerEvent | None:
+def _push(ti: Any, xcoms: Mapping[str, Any], deferred_by: Any) -> TriggerEvent | None:
     # Imported here, off the event loop.
     from airflow_provider_datarecs.compat import task_ends
 
-    # A wait that was deferred by another Airflow, before an upgrade.
-    if not task_ends.TRIGGERS_CAN_END_TASKS:
+    # After an upgrade nobody has looked at what this Airflow would lose, and a triggerer of Airflow 3 cannot
+    # take the end of a task whose DAG has not been parsed since (``relative_fileloc``).
+    if deferred_by != task_ends.AIRFLOW_RELEASE:
         return None
     task_ends.push_xcoms(ti, xcoms)
     event: TriggerEvent = task_ends.success()

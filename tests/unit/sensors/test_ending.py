@@ -77,9 +77,15 @@ def sensor(cls=JobRunSensor, **more):
 @pytest.mark.parametrize("cls", [JobRunSensor, JobGroupRunSensor])
 def test_a_trigger_that_may_end_the_task_is_told_all_that_it_takes(ending_of, cls):
     given = {"max_unmatched_rows": "5", "max_unmatched_ratio": "0.1", "reruns": 1, "do_xcom_push": False}
-    plain = {"max_unmatched_rows": None, "max_unmatched_ratio": None, "returns": True, "reruns": False}
+    plain = {
+        "airflow": task_ends.AIRFLOW_RELEASE,
+        "max_unmatched_rows": None,
+        "max_unmatched_ratio": None,
+        "returns": True,
+        "reruns": False,
+    }
     assert ending_of(sensor(cls, end_from_trigger=True)) == (plain, [])
-    told = {"max_unmatched_rows": 5, "max_unmatched_ratio": 0.1, "returns": False, "reruns": True}
+    told = {**plain, "max_unmatched_rows": 5, "max_unmatched_ratio": 0.1, "returns": False, "reruns": True}
     assert ending_of(sensor(cls, end_from_trigger=True, **given)) == (told, [])
 
 

@@ -21,7 +21,8 @@ from airflow_provider_datarecs.triggers.job_next_run import JobNextRunTrigger
 pytestmark = pytest.mark.compat
 
 DONE = Plan(queued=0, running=0, rows_unmatched=7)
-ENDING = {"max_unmatched_rows": None, "max_unmatched_ratio": None, "returns": True, "reruns": False}
+LIMITLESS = {"max_unmatched_rows": None, "max_unmatched_ratio": None}
+ENDING = {"airflow": task_ends.AIRFLOW_RELEASE, **LIMITLESS, "returns": True, "reruns": False}
 TI = {"dag_id": "dag", "run_id": "manual", "task_id": "task"}
 whose = contextvars.ContextVar("whose")  # as Airflow 3.4 tells whose XComs a trigger writes
 can_end = pytest.mark.skipif(
@@ -248,12 +249,10 @@ async def test_a_triggerer_that_dies_between_the_xcoms_and_the_end_leaves_both_t
     assert [seen.path for seen in simulator.requests if seen.path.endswith("/cancel")] == []
 
 
-async def test_an_airflow_that_cannot_do_it_leaves_it_to_a_worker(
-    started, xcoms, monkeypatch, trigger_for, event_of
+async def test_a_worker_ends_what_another_airflow_has_deferred_before_an_upgrade(
+    started, xcoms, trigger_for, event_of
 ):
-    # The wait was deferred before a downgrade, or an upgrade to 3.0.5.
-    monkeypatch.setattr(task_ends, "TRIGGERS_CAN_END_TASKS", False)
-    event = await event_of(trigger_for(started(DONE), ending=ENDING))
+    event = await event_of(trigger_for(started(DONE), ending={**ENDING, "airflow": "2.10.0"}))
     assert event.payload["outcome"] == "finished"
     assert xcoms.kept == {}
 
