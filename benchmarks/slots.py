@@ -10,7 +10,9 @@ from __future__ import annotations
 import argparse
 import os
 import secrets
+import signal
 import statistics
+import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
@@ -80,6 +82,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--waits", type=int, default=100)
     waits = parser.parse_args().waits
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # so that Airflow is stopped, too
     key = ApiKey(secrets.token_hex(16))
     world = World(api_keys=[key], rate_limit=RateLimit(requests=10**6))
     world.add_workspace("ws", "Benchmark")
