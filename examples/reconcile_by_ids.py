@@ -33,6 +33,7 @@ with DAG(
         run_id="{{ ti.xcom_pull(task_ids='trigger', key='run_id') }}",
         poke_interval=30,
         timeout=7200,
+        end_from_trigger=True,  # without a second worker, where Airflow can
     )
 
     trigger >> wait

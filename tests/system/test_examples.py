@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 
 import pytest
@@ -9,6 +10,7 @@ from support.airflow import IS_AIRFLOW_3
 
 from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.compat import AIRFLOW_VERSION
+from airflow_provider_datarecs.compat.task_ends import TRIGGERS_CAN_END_TASKS
 from airflow_provider_datarecs.simulator import Plan
 
 pytestmark = pytest.mark.airflow
@@ -78,6 +80,18 @@ def test_a_run_by_ids_carries_its_label(airflow, live_simulator):
     run_to_the_end(airflow, "reconcile_by_ids", run_id)
     labels = [run.label or "" for run in live_simulator.world.runs[TargetKind.JOB]]
     assert len([label for label in labels if label.startswith(f"nightly {run_id} ")]) == 1
+
+
+@pytest.mark.compat
+def test_it_ends_on_the_triggerer_where_airflow_can_and_nothing_listens(airflow):
+    run_id = airflow.scheduled_run("reconcile_by_ids")
+    run_to_the_end(airflow, "reconcile_by_ids", run_id)
+    log = airflow.task_log("reconcile_by_ids", "wait")
+    is_heard = importlib.util.find_spec("airflow.providers.openlineage") is not None
+    ends_here = TRIGGERS_CAN_END_TASKS and not is_heard
+    assert ("The task ends here, without a worker" in log) is ends_here
+    assert ("The task will end on a worker in spite of end_from_trigger" in log) is not ends_here
+    assert airflow.xcom("reconcile_by_ids", run_id, "wait", "run_result")["status"] == "COMPLETED"
 
 
 @pytest.mark.compat
