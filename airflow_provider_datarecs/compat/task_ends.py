@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Mapping
 
-from airflow import __version__ as AIRFLOW_RELEASE  # noqa: N812
+from airflow import __version__
 from packaging.version import Version
 
 from airflow_provider_datarecs.compat import AIRFLOW_VERSION, xcom_class
 
+AIRFLOW_RELEASE: str = __version__
 # 2.10 has the events that end a task. In 3.x a trigger has no database, and before 3.0.6 nobody takes the
 # XComs that it writes.
 TRIGGERS_CAN_END_TASKS = AIRFLOW_VERSION >= (2, 10) and (
