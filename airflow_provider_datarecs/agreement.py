@@ -77,6 +77,16 @@ class UnmatchedLimits:
                     over.append(f"{rows} ({share:.4%}), over max_unmatched_ratio={self.ratio}")
         return over, missing
 
+    def add_to(self, ending: dict[str, Any] | None) -> dict[str, Any] | None:
+        """
+        Add the limits to what a trigger needs to end a task, None where a worker ends it.
+
+        :param ending: as :meth:`.EndingMixin.ending` gives it
+        """
+        if ending is None:
+            return None
+        return {**ending, "max_unmatched_rows": self.rows, "max_unmatched_ratio": self.ratio}
+
     def with_verdict(self, result: RunResult, over: Sequence[str], missing: Sequence[str]) -> RunResult:
         """
         Give a result that says whether the data agree, or as it is where there is no limit.

@@ -13,6 +13,7 @@ CONFIG_SECTION = "datarecs"  # of airflow.cfg
 HEARTBEAT_INTERVAL = ("heartbeat_interval", 900.0)  # option and default
 WEBHOOKS = ("webhooks", "False")  # the same
 END_FROM_TRIGGER = ("end_from_trigger", False)  # the same
+START_FROM_TRIGGER = ("start_from_trigger", False)  # the same
 
 CONN_FIELDS: dict[str, Any] = {
     "tenant": {
@@ -127,6 +128,16 @@ def get_provider_info() -> dict[str, Any]:
                         "type": "boolean",
                         "example": "True",
                         "default": str(END_FROM_TRIGGER[1]),
+                    },
+                    START_FROM_TRIGGER[0]: {
+                        "description": (
+                            "Whether waits begin on the triggerer, without a worker, unless their task says "
+                            "otherwise;\nfrom Airflow 3.3 on.\n"
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "boolean",
+                        "example": "True",
+                        "default": str(START_FROM_TRIGGER[1]),
                     },
                 },
             }

@@ -32,7 +32,7 @@ def lost_without_worker(task: Any, ti: Any) -> str:
     Say what a task would lose that its trigger ends, or why none can; empty for nothing.
 
     :param task: the task, as a worker runs it
-    :param ti: the task instance
+    :param ti: the task instance, None where there is none yet, for a task that is not mapped
     """
     if not TRIGGERS_CAN_END_TASKS:
         return f"Airflow {AIRFLOW_RELEASE} cannot end a task with its XComs from a trigger"
@@ -40,7 +40,8 @@ def lost_without_worker(task: Any, ti: Any) -> str:
         if getattr(task, attribute, None):
             return f"the task has {name}, which takes a worker"
     # Their number comes from the length of what this task returns, which only a worker tells Airflow.
-    if ti.map_index in (None, -1) and task.has_dag() and next(task.iter_mapped_dependants(), None):
+    is_mapped = ti is not None and ti.map_index not in (None, -1)
+    if not is_mapped and task.has_dag() and next(task.iter_mapped_dependants(), None):
         return "tasks are mapped over what it returns, which takes a worker"
     if _listeners_of_success():
         return "listeners are installed, such as OpenLineage's, which hear of a success from workers alone"

@@ -26,47 +26,51 @@ class EndingMixin(ResultMixin):
     do_xcom_push: bool
     reruns: int
 
-    def ending(self, context: Context, *, tell: bool) -> dict[str, Any] | None:
+    def ending(self, ti: Any, *, tell: bool = False) -> dict[str, Any] | None:
         """
-        Give what the trigger needs to end the task, None where a worker ends it.
+        Give what the trigger needs to end the task besides its limits, None where a worker ends it.
 
-        :param context: the task's context
-        :param tell: whether to tell the log why a worker does
+        :param ti: the task instance, None where there is none yet, for a task that is not mapped
+        :param tell: whether to tell the log why a worker does, default False
         """
-        is_wanted = _default(self.log) if self.ends_from_trigger is None else self.ends_from_trigger
+        is_wanted = self.ends_from_trigger
+        if is_wanted is None:
+            is_wanted = default_of(END_FROM_TRIGGER, self.log)
         if not is_wanted:
             return None
-        lost = self._lost(context)
+        from airflow_provider_datarecs.compat.task_ends import AIRFLOW_RELEASE, lost_without_worker
+
+        lost = why_own_class(self) or lost_without_worker(self, ti)
         if lost:
             if tell:
                 self.log.info("The task will end on a worker in spite of end_from_trigger, since %s", lost)
             return None
-        from airflow_provider_datarecs.compat.task_ends import AIRFLOW_RELEASE
-
-        limits = self.read_limits()
-        return {
-            "airflow": AIRFLOW_RELEASE,
-            "max_unmatched_rows": limits.rows,
-            "max_unmatched_ratio": limits.ratio,
-            "returns": bool(self.do_xcom_push),
-            "reruns": bool(self.reruns),
-        }
-
-    def _lost(self, context: Context) -> str:
-        if type(self).__module__.partition(".")[0] != __name__.partition(".")[0]:
-            return f"it is a {type(self).__name__}, whose own methods take a worker"
-        from airflow_provider_datarecs.compat.task_ends import lost_without_worker
-
-        return lost_without_worker(self, context["ti"])
+        return {"airflow": AIRFLOW_RELEASE, "returns": bool(self.do_xcom_push), "reruns": bool(self.reruns)}
 
 
-def _default(log: Any) -> bool:
-    """Give what airflow.cfg says; a value that cannot be right is no reason to end a wait."""
+def why_own_class(task: Any) -> str:
+    """
+    Say why a task that is of a class of a user's own takes a worker, empty where it is of none.
+
+    :param task: the task
+    """
+    if type(task).__module__.partition(".")[0] == __name__.partition(".")[0]:
+        return ""
+    return f"it is a {type(task).__name__}, whose own methods take a worker"
+
+
+def default_of(option: tuple[str, bool], log: Any) -> bool:
+    """
+    Give what airflow.cfg says; a value that cannot be right is no reason to end a wait.
+
+    :param option: its name and its default
+    :param log: the task's logger
+    """
     from airflow.configuration import conf
 
-    option, default = END_FROM_TRIGGER
+    name, default = option
     try:
-        return bool(conf.getboolean(CONFIG_SECTION, option, fallback=default))
+        return bool(conf.getboolean(CONFIG_SECTION, name, fallback=default))
     except CONFIG_EXCEPTIONS as error:
-        log.warning("Going on without end_from_trigger, which airflow.cfg has wrong: %s", error)
+        log.warning("Going on without %s, which airflow.cfg has wrong: %s", name, error)
         return False

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 FINISHED = "finished"
 TIMED_OUT = "timed_out"
 REFUSED = "refused"
+NOT_BEGUN = "not_begun"
 
 TIMEOUT = "timeout"
 EXECUTION_TIMEOUT = "execution_timeout"
@@ -57,6 +58,20 @@ def timed_out(
 def refused(target: Target, run_id: str, error: DataRecsError, conn_id: str) -> Event:
     """Make the event of a wait that can never end, because DataRecs refuses to answer it."""
     return _event(REFUSED, target, run_id, meaning=meaning_of(error), message=message_of(error, conn_id))
+
+
+def not_begun() -> Event:
+    """Make the event of a wait that a worker has to begin."""
+    return {"outcome": NOT_BEGUN}
+
+
+def is_to_begin(event: Any) -> bool:
+    """
+    Say whether a worker has to begin the wait.
+
+    :param event: what a trigger has fired
+    """
+    return isinstance(event, dict) and event.get("outcome") == NOT_BEGUN
 
 
 def result_of(event: Any, target: Target, run_id: str) -> RunResult:

@@ -25,7 +25,7 @@ from airflow_provider_datarecs.compat import (
 )
 from airflow_provider_datarecs.exceptions import as_airflow_exceptions, told_once
 from airflow_provider_datarecs.mixins.arguments import ArgumentsMixin
-from airflow_provider_datarecs.mixins.ending import EndingMixin
+from airflow_provider_datarecs.mixins.beginning import BACKSTOP, BeginningMixin, seconds
 from airflow_provider_datarecs.mixins.lineage import LineageMixin
 from airflow_provider_datarecs.mixins.reruns import RerunMixin
 from airflow_provider_datarecs.polling import events, reruns
@@ -39,12 +39,8 @@ if TYPE_CHECKING:
     from airflow_provider_datarecs.compat import Context
     from airflow_provider_datarecs.triggers.base import RunTrigger
 
-# The trigger ends the wait at its deadline; Airflow's own timeout is for when no triggerer runs the trigger
-# any more.
-BACKSTOP = timedelta(minutes=10)
 
-
-class RunSensor(LineageMixin, EndingMixin, ArgumentsMixin, RerunMixin, BaseSensorOperator):
+class RunSensor(LineageMixin, BeginningMixin, ArgumentsMixin, RerunMixin, BaseSensorOperator):
     """
     Wait for a run and push its result.
 
@@ -60,6 +56,8 @@ class RunSensor(LineageMixin, EndingMixin, ArgumentsMixin, RerunMixin, BaseSenso
         ``skip`` or ``warn``
     :param reruns: how many times a run that ends FAILED is started anew, default 0
     :param rerun_delay: seconds or timedelta from the end of a run that FAILED to that, default 0
+    :param start_from_trigger: begin the wait on the triggerer, without a worker; None for what airflow.cfg
+        says, default False
     :param end_from_trigger: end the task on the triggerer, without a worker, if the run is COMPLETED; None
         for what airflow.cfg says, default False
     :param conn_id: the DataRecs connection (templated), default ``datarecs_default``
@@ -83,6 +81,7 @@ class RunSensor(LineageMixin, EndingMixin, ArgumentsMixin, RerunMixin, BaseSenso
         on_unmatched: str = FAIL,
         reruns: int = 0,
         rerun_delay: float | timedelta = 0,
+        start_from_trigger: bool | None = False,
         end_from_trigger: bool | None = False,
         conn_id: str = DEFAULT_CONN_ID,
         timeout: float | timedelta | None = None,
@@ -100,6 +99,7 @@ class RunSensor(LineageMixin, EndingMixin, ArgumentsMixin, RerunMixin, BaseSenso
         self.on_unmatched = on_unmatched
         self.reruns = reruns
         self.rerun_delay = rerun_delay
+        self.starts_from_trigger = start_from_trigger
         self.ends_from_trigger = end_from_trigger
         self.conn_id = conn_id
 
@@ -124,6 +124,7 @@ class RunSensor(LineageMixin, EndingMixin, ArgumentsMixin, RerunMixin, BaseSenso
                 self.hook.get_settings()
             self.push_link(context, target, self.run_id)
             if self.deferrable:
+                self.tell_why_on_worker()
                 self._defer(context, [self.run_id], time.time())
             since = first_poll or time.time()
             if first_poll is None:  # else an earlier process of reschedule mode has said so
@@ -134,13 +135,15 @@ class RunSensor(LineageMixin, EndingMixin, ArgumentsMixin, RerunMixin, BaseSenso
             # Airflow's guard around it, from 2.9 on, warns in the task's log of one that a subclass calls.
             return inspect.unwrap(BaseSensorOperator.execute)(self, context)
 
-    def execute_complete(self, context: Context, event: Any = None) -> RunResult:
+    def execute_complete(self, context: Context, event: Any = None) -> Any:
         """
-        Turn the event that ended the wait into this task's outcome, or wait on for a rerun.
+        Turn the event that ended the wait into this task's outcome, or wait on for a rerun, or begin.
 
         :param context: the task's context
         :param event: what the wait ended with; nothing but a COMPLETED for this very run succeeds
         """
+        if events.is_to_begin(event):
+            return self.execute(context)
         if self.reruns:
             self._take_times()
             target, began = self._target(), _began(context)
@@ -234,16 +237,16 @@ class RunSensor(LineageMixin, EndingMixin, ArgumentsMixin, RerunMixin, BaseSenso
 
     def _take_times(self) -> None:
         # A cluster's policy may set them after __init__, where Airflow takes them in either form.
-        self.timeout, self.poke_interval = _seconds(self.timeout), _seconds(self.poke_interval)
-        self.rerun_delay = _seconds(self.rerun_delay)
-        self.max_wait = timedelta(seconds=_seconds(self.max_wait)) if self.max_wait else None
+        self.timeout, self.poke_interval = seconds(self.timeout), seconds(self.poke_interval)
+        self.rerun_delay = seconds(self.rerun_delay)
+        self.max_wait = timedelta(seconds=seconds(self.max_wait)) if self.max_wait else None
 
     def _deadline(self, context: Context, began: float) -> tuple[float, str]:
         """Give when the wait ends that began at a time, and which of the task's limits that comes from."""
         deadline, limit, now = began + self.timeout, events.TIMEOUT, time.time()
         if self.execution_timeout:
             # It counts from the start of this try.
-            left = _began(context) + self.execution_timeout.total_seconds() - now
+            left = _began(context) + self.execution_timeout.totalseconds() - now
             margin = min(resume_margin(), left / 2.0)
             if now + left - margin < deadline:
                 deadline, limit = now + left - margin, events.EXECUTION_TIMEOUT
@@ -251,6 +254,7 @@ class RunSensor(LineageMixin, EndingMixin, ArgumentsMixin, RerunMixin, BaseSenso
 
     def _defer(self, context: Context, run_ids: Sequence[str], began: float) -> NoReturn:
         target, run_id = self._target(), run_ids[-1]
+        ending = self.ending(context["ti"], tell=len(run_ids) == 1)
         if self.cancel_run_on_kill:
             from airflow_provider_datarecs.compat.task_states import note_try
 
@@ -269,11 +273,11 @@ class RunSensor(LineageMixin, EndingMixin, ArgumentsMixin, RerunMixin, BaseSenso
                 deadline=deadline,
                 limit=limit,
                 exponential_backoff=bool(self.exponential_backoff),
-                max_wait=self.max_wait.total_seconds() if self.max_wait else None,
+                max_wait=self.max_wait.totalseconds() if self.max_wait else None,
                 cancel_run_on_kill=self.cancel_run_on_kill,
                 earlier_run_ids=run_ids[:-1],
                 rerun_delay=self.rerun_delay if len(run_ids) <= self.reruns else None,
-                ending=self.ending(context, tell=len(run_ids) == 1),
+                ending=self.read_limits().add_to(ending),
             ),
             method_name="execute_complete",
             timeout=timedelta(seconds=self.timeout - (now - began)) + BACKSTOP,
@@ -307,7 +311,3 @@ def _began(context: Context) -> float:
     # Nothing tells it in dag.test() before Airflow 3.
     start: Any = context["ti"].start_date
     return start.timestamp() if start else time.time()
-
-
-def _seconds(span: float | timedelta) -> float:
-    return span.total_seconds() if isinstance(span, timedelta) else span

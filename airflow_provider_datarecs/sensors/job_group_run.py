@@ -41,6 +41,9 @@ class JobGroupRunSensor(RunSensor):
     :param reruns: how many times a run that ends FAILED is started anew, default 0; pushes the ids of the
         last run, and ``run_ids``, those of all, as XComs
     :param rerun_delay: seconds or timedelta from the end of a run that FAILED to the next one, default 0
+    :param start_from_trigger: begin the wait on the triggerer, without a worker, where nothing is lost by it,
+        from Airflow 3.3 on; default None, which is ``[datarecs] start_from_trigger`` of airflow.cfg, False
+        unless set. Kept as ``starts_from_trigger``
     :param end_from_trigger: end the task on the triggerer, without a worker, if the run is COMPLETED and the
         data agree, and nothing is lost by it; default None, which is ``[datarecs] end_from_trigger`` of
         airflow.cfg, False unless set. Kept as ``ends_from_trigger``
@@ -94,6 +97,7 @@ class JobGroupRunSensor(RunSensor):
         on_unmatched: str = FAIL,
         reruns: int = 0,
         rerun_delay: float | timedelta = 0,
+        start_from_trigger: bool | None = None,
         end_from_trigger: bool | None = None,
         outlets: Any = [],  # noqa: B006 - mapped tasks of Airflow 3.3 add to it as it is here
         conn_id: str = DEFAULT_CONN_ID,
@@ -112,6 +116,7 @@ class JobGroupRunSensor(RunSensor):
             on_unmatched=on_unmatched,
             reruns=reruns,
             rerun_delay=rerun_delay,
+            start_from_trigger=start_from_trigger,
             end_from_trigger=end_from_trigger,
             outlets=outlets or None,
             conn_id=conn_id,

@@ -106,6 +106,7 @@ class JobNextRunSensor(RunSensor):
             max_unmatched_rows=max_unmatched_rows,
             max_unmatched_ratio=max_unmatched_ratio,
             on_unmatched=on_unmatched,
+            start_from_trigger=False,  # whatever default_args say
             end_from_trigger=False,  # whatever default_args say
             outlets=outlets or None,
             conn_id=conn_id,

@@ -44,6 +44,7 @@ def reconcile(
     timeout: float | timedelta | None = None,
     reruns: int | None = None,
     rerun_delay: float | timedelta | None = None,
+    start_from_trigger: bool | None = None,
     end_from_trigger: bool | None = None,
     conn_id: str | None = None,
     **kwargs: Any,
@@ -76,6 +77,9 @@ def reconcile(
     :param reruns: how many times a run that ends FAILED is started anew, default 0; ``result`` judges the
         last one
     :param rerun_delay: seconds or timedelta from the end of a run that FAILED to the next one, default 0
+    :param start_from_trigger: begin ``wait`` on the triggerer, without a worker, where nothing is lost by it,
+        from Airflow 3.3 on; default None, which is ``[datarecs] start_from_trigger`` of airflow.cfg, False
+        unless set
     :param end_from_trigger: end ``wait`` on the triggerer, without a worker, if the run is COMPLETED and
         nothing is lost by it; default None, which is ``[datarecs] end_from_trigger`` of airflow.cfg, False
         unless set
@@ -105,6 +109,7 @@ def reconcile(
         timeout=timeout,
         reruns=reruns,
         rerun_delay=rerun_delay,
+        start_from_trigger=start_from_trigger,
         end_from_trigger=end_from_trigger,
     )
     with _task_group(group_id, **kwargs) as group:

@@ -55,6 +55,7 @@ class RunTrigger(BaseTrigger):
     """
 
     kind: ClassVar[TargetKind]
+    was_deferred = True  # by a worker, whose executor has yet to report that
     _wait_for: ClassVar[WaitFor | None] = None  # the poller's, once it is loaded
 
     def __init__(
@@ -113,6 +114,9 @@ class RunTrigger(BaseTrigger):
         if self.ending is not None:
             arguments.update(ending=self.ending)
         return f"{type(self).__module__}.{type(self).__qualname__}", arguments
+
+    def render_template_fields(self, context: Any, jinja_env: Any = None) -> None:
+        """Leave the arguments as they are: Airflow 3.3 asks the trigger of a task that may start from one."""
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and fire the one event that the wait ends with."""
@@ -200,7 +204,8 @@ class RunTrigger(BaseTrigger):
     def _until_first_poll(self) -> float:
         # Every triggerer tells a trigger of its task. Where nobody does, dag.test() runs it in the task's own
         # process, and no executor takes part that an event could race.
-        return 0.0 if self.task_instance is None else random.uniform(*config.current().first_poll)
+        is_alone = self.task_instance is None or not self.was_deferred
+        return 0.0 if is_alone else random.uniform(*config.current().first_poll)
 
     def _interval(self, polls: int) -> float:
         if not self.exponential_backoff:

@@ -1,0 +1,163 @@
+"""Starts a task on the triggerer, with no worker: which Airflow can, and what a task would lose by it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Mapping
+
+from airflow_provider_datarecs.compat import AIRFLOW_VERSION, xcom_class
+from airflow_provider_datarecs.compat.task_ends import AIRFLOW_RELEASE
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+# Before that, a trigger gets the text of templates as it is; 3.1 and 3.2 start no task from one.
+TRIGGERS_CAN_START_TASKS = AIRFLOW_VERSION >= (3, 3)
+# What Airflow does with these it does on workers, or before a task gets to one; by the names that users know.
+_ON_WORKERS = {
+    "execution_timeout": "execution_timeout",
+    "_pre_execute_hook": "pre_execute",
+    "on_execute_callback": "on_execute_callback",
+    "max_active_tis_per_dag": "max_active_tis_per_dag",
+    "max_active_tis_per_dagrun": "max_active_tis_per_dagrun",
+}
+# By which a DAG's templates are not what they are everywhere; no triggerer knows them.
+_TEMPLATES = (
+    "render_template_as_native_obj",
+    "user_defined_macros",
+    "user_defined_filters",
+    "jinja_environment_kwargs",
+)
+
+
+class CannotBegin(Exception):
+    """A worker has to begin the task; says why."""
+
+
+def lost_without_first_worker(task: Any) -> str:
+    """
+    Say what a task would lose that starts on the triggerer, or why none can; empty for nothing.
+
+    :param task: the task, as the DAG processor has it
+    """
+    if not TRIGGERS_CAN_START_TASKS:
+        return f"Airflow {AIRFLOW_RELEASE} cannot render templates on the triggerer"
+    for attribute, name in _ON_WORKERS.items():
+        if getattr(task, attribute, None):
+            return f"the task has {name}, which takes a worker"
+    if task.pool != "default_pool":
+        return f"its pool {task.pool!r} holds back workers alone"
+    if getattr(task, "render_template_as_native_obj", None):
+        return "its templates are rendered as native objects"
+    dag = task.dag if task.has_dag() else None
+    for attribute in _TEMPLATES:
+        if getattr(dag, attribute, None):
+            return f"its DAG has {attribute}"
+    if _has_listeners():
+        return "listeners are installed, such as OpenLineage's, which hear of a start from workers alone"
+    return ""
+
+
+def _has_listeners() -> bool:
+    from airflow.sdk.listener import get_listener_manager
+
+    hook = get_listener_manager().hook
+    return any(one.get_hookimpls() for one in (hook.on_task_instance_running, hook.on_task_instance_success))
+
+
+def as_template(value: Any) -> Any:
+    """
+    Give a template field as it goes into a trigger's arguments, the output of another task as its template.
+
+    :param value: the field
+    :raises CannotBegin: when it cannot go there
+    """
+    from airflow.sdk.definitions.xcom_arg import PlainXComArg
+
+    if isinstance(value, PlainXComArg):
+        return str(value)
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    raise CannotBegin(f"a template field is a {type(value).__name__}")
+
+
+def start_trigger_args(trigger: str, arguments: dict[str, Any], timeout: timedelta) -> Any:
+    """
+    Give what Airflow needs to start a task on the triggerer.
+
+    :param trigger: the path of the trigger's class
+    :param arguments: the trigger's
+    :param timeout: after which Airflow ends the deferral
+    """
+    from airflow.triggers.base import StartTriggerArgs
+
+    return StartTriggerArgs(
+        trigger_cls=trigger, trigger_kwargs=arguments, next_method="execute_complete", timeout=timeout
+    )
+
+
+def render(trigger: Any, fields: Mapping[str, Any], context: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Render template fields as a worker would, and give up where that is not sure. Blocks.
+
+    :param trigger: the trigger
+    :param fields: the fields, by their names
+    :param context: the context that Airflow gives the trigger
+    :raises CannotBegin: when only a worker can tell
+    :raises Exception: whatever comes of a template that asks for what is not there
+    """
+    from jinja2 import StrictUndefined
+
+    environment = trigger.get_template_env().overlay(undefined=StrictUndefined)
+    ti = _TaskInstance(context["ti"])
+    values = {**context, "ti": ti, "task_instance": ti}
+    return {
+        name: environment.from_string(value).render(values) if isinstance(value, str) else value
+        for name, value in fields.items()
+    }
+
+
+class _TaskInstance:
+    """
+    A task instance whose XComs a template on the triggerer can pull.
+
+    Airflow gives no answer there to a pull that does not say of which mapped task.
+
+    :param ti: the task instance
+    """
+
+    def __init__(self, ti: Any) -> None:
+        self._ti = ti
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ti, name)
+
+    def xcom_pull(self, task_ids: str, key: str = "return_value", dag_id: str | None = None) -> Any:
+        """
+        Pull the XCom of a task that is not mapped.
+
+        :param task_ids: the task's id
+        :param key: the XCom's
+        :param dag_id: the DAG's, default that of this task
+        :raises CannotBegin: when there is none, or it takes a worker to tell
+        """
+        if not isinstance(task_ids, str) or dag_id not in (None, self._ti.dag_id):
+            raise CannotBegin("a template pulls XComs of several tasks, or of another DAG")
+        value = self._ti.xcom_pull(task_ids=task_ids, key=key, map_indexes=-1)
+        if value is None:
+            raise CannotBegin(f"task {task_ids!r} has no XCom {key!r}, or is mapped")
+        return value
+
+
+def delete_xcoms(ti: Any, keys: tuple[str, ...]) -> None:
+    """
+    Delete the XComs of an earlier try, as a worker does that begins a task. Blocks.
+
+    :param ti: what the trigger has of the task instance
+    :param keys: those that the task may have pushed
+    """
+    if ti.try_number <= 1:
+        return
+    for key in keys:
+        xcom_class().delete(
+            key=key, task_id=ti.task_id, dag_id=ti.dag_id, run_id=ti.run_id, map_index=ti.map_index
+        )

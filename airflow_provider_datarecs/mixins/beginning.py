@@ -1,0 +1,132 @@
+"""Says whether a wait begins on the triggerer, with no worker, and what the triggerer needs for that."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Callable, ClassVar
+
+from airflow_provider_datarecs.constants import LIMITS
+from airflow_provider_datarecs.mixins.ending import EndingMixin, default_of, why_own_class
+from airflow_provider_datarecs.provider_info import START_FROM_TRIGGER
+
+if TYPE_CHECKING:
+    from airflow_provider_datarecs.api.contract import TargetKind
+
+# The trigger ends the wait at its deadline; Airflow's own timeout is for when no triggerer runs the trigger
+# any more.
+BACKSTOP = timedelta(minutes=10)
+TRIGGER = "airflow_provider_datarecs.triggers.beginning.BeginningTrigger"
+
+
+class _OfTask:
+    """
+    What Airflow asks a task, and takes from its class for mapped tasks, which always begin on workers.
+
+    :param of_class: what the class says
+    :param ask: gives what a task says
+    """
+
+    def __init__(self, of_class: Any, ask: Callable[[Any], Any]) -> None:
+        self._of_class = of_class
+        self._ask = ask
+
+    def __get__(self, task: Any, owner: type) -> Any:
+        return self._of_class if task is None else self._ask(task)
+
+
+class BeginningMixin(EndingMixin):
+    """
+    Let a wait begin on the triggerer, where nothing is lost by it.
+
+    :param starts_from_trigger: whether it may, None for what airflow.cfg says; the argument is
+        ``start_from_trigger``, which is Airflow's own name for what comes of it
+    """
+
+    start_trigger_args: Any = _OfTask(None, lambda task: task.to_start_from_trigger())
+    start_from_trigger: Any = _OfTask(False, lambda task: task.to_start_from_trigger() is not None)
+
+    kind: ClassVar[TargetKind]
+    kept_as: ClassVar[dict[str, str]] = {
+        **EndingMixin.kept_as,
+        "starts_from_trigger": "start_from_trigger",
+    }
+
+    starts_from_trigger: bool | None
+    deferrable: bool
+    timeout: Any
+    poke_interval: Any
+    exponential_backoff: bool
+    max_wait: Any
+    cancel_run_on_kill: bool
+    rerun_delay: Any
+
+    def tell_why_on_worker(self) -> None:
+        """Tell the log why a worker begins the wait, where it should not."""
+        if not self._starts_from_trigger():
+            return
+        from airflow_provider_datarecs.compat.task_starts import CannotBegin
+
+        try:
+            self._arguments()
+        except CannotBegin as error:
+            self.log.info("The wait begins on a worker in spite of start_from_trigger, since %s", error)
+
+    def _starts_from_trigger(self) -> bool:
+        if self.starts_from_trigger is None:
+            return default_of(START_FROM_TRIGGER, self.log)
+        return self.starts_from_trigger
+
+    def to_start_from_trigger(self) -> Any:
+        """Give what Airflow needs to start the task on the triggerer, None where a worker starts it."""
+        # Airflow asks while the task is still being made, as well.
+        is_whole = self.kind.id_field in vars(self)
+        if not is_whole or not self.deferrable or not self._starts_from_trigger():
+            return None
+        from airflow_provider_datarecs.compat.task_starts import CannotBegin, start_trigger_args
+
+        try:
+            arguments = self._arguments()
+        except CannotBegin:
+            return None
+        return start_trigger_args(TRIGGER, arguments, timedelta(seconds=arguments["timeout"]) + BACKSTOP)
+
+    def _arguments(self) -> dict[str, Any]:
+        """
+        Give the arguments of the trigger.
+
+        :raises CannotBegin: when a worker has to begin the task
+        """
+        from airflow_provider_datarecs.compat.task_ends import AIRFLOW_RELEASE
+        from airflow_provider_datarecs.compat.task_starts import (
+            CannotBegin,
+            as_template,
+            lost_without_first_worker,
+        )
+
+        lost = why_own_class(self) or lost_without_first_worker(self)
+        if lost:
+            raise CannotBegin(lost)
+        names = (self.kind.id_field, "workspace_id", "run_id", "conn_id", *LIMITS, "on_unmatched")
+        return {
+            "airflow": AIRFLOW_RELEASE,
+            "kind": self.kind.name,
+            "fields": {name: as_template(getattr(self, name)) for name in names},
+            "timeout": seconds(self.timeout),
+            "ending": self.ending(None),
+            "wait": {
+                "poke_interval": seconds(self.poke_interval),
+                "exponential_backoff": bool(self.exponential_backoff),
+                "max_wait": seconds(self.max_wait) if self.max_wait else None,
+                "cancel_run_on_kill": self.cancel_run_on_kill,
+                "rerun_delay": seconds(self.rerun_delay) if self.reruns else None,
+            },
+        }
+
+
+def seconds(span: float | timedelta) -> float:
+    """
+    Give a span in seconds, which Airflow and a cluster's policy may set in either form.
+
+    :param span: seconds or timedelta
+    """
+    return span.total_seconds() if isinstance(span, timedelta) else span
