@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from airflow_provider_datarecs.compat import CONFIG_EXCEPTIONS
 from airflow_provider_datarecs.mixins.results import ResultMixin
 from airflow_provider_datarecs.provider_info import CONFIG_SECTION, END_FROM_TRIGGER
-
-if TYPE_CHECKING:
-    from airflow_provider_datarecs.compat import Context
 
 
 class EndingMixin(ResultMixin):

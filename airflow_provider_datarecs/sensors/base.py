@@ -246,7 +246,7 @@ class RunSensor(LineageMixin, BeginningMixin, ArgumentsMixin, RerunMixin, BaseSe
         deadline, limit, now = began + self.timeout, events.TIMEOUT, time.time()
         if self.execution_timeout:
             # It counts from the start of this try.
-            left = _began(context) + self.execution_timeout.totalseconds() - now
+            left = _began(context) + self.execution_timeout.total_seconds() - now
             margin = min(resume_margin(), left / 2.0)
             if now + left - margin < deadline:
                 deadline, limit = now + left - margin, events.EXECUTION_TIMEOUT
@@ -273,7 +273,7 @@ class RunSensor(LineageMixin, BeginningMixin, ArgumentsMixin, RerunMixin, BaseSe
                 deadline=deadline,
                 limit=limit,
                 exponential_backoff=bool(self.exponential_backoff),
-                max_wait=self.max_wait.totalseconds() if self.max_wait else None,
+                max_wait=self.max_wait.total_seconds() if self.max_wait else None,
                 cancel_run_on_kill=self.cancel_run_on_kill,
                 earlier_run_ids=run_ids[:-1],
                 rerun_delay=self.rerun_delay if len(run_ids) <= self.reruns else None,

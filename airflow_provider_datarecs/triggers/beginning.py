@@ -26,8 +26,8 @@ class BeginningTrigger(BaseTrigger):
     """
     Render the templates of a task that no worker has begun, and be the trigger of its wait.
 
-    What cannot be done, or is not sure, is left to a worker, which begins the task as any other. The arguments
-    are stored with the DAG; each release of Airflow and of this provider stores them anew.
+    What cannot be done, or is not sure, is left to a worker, which begins the task as any other. The
+    arguments are stored with the DAG; each release of Airflow and of this provider stores them anew.
 
     :param airflow: the release of Airflow that has stored them
     :param kind: what is waited for, by its name in :class:`.TargetKind`
@@ -68,7 +68,7 @@ class BeginningTrigger(BaseTrigger):
             "wait": self.wait,
         }
 
-    def render_template_fields(self, context: Any, jinja_env: Any = None) -> None:
+    def render_template_fields(self, context: Any, jinja_env: Any = None) -> None:  # noqa: ARG002
         """
         Keep the context, since Airflow asks on the event loop, where a template that pulls an XCom hangs.
 
@@ -136,7 +136,7 @@ class BeginningTrigger(BaseTrigger):
         trigger.task_instance, trigger.trigger_id = ti, self.trigger_id
         trigger.was_deferred = False
         self.log.info(
-            "Waiting on the triggerer, with no worker, for %s, until %s at the latest (%s, the task's timeout)",
+            "Waiting on the triggerer, without a worker, for %s, until %s at the latest (%s, its timeout)",
             target.name_run(run_id),
             iso_utc(deadline),
             timedelta(seconds=round(self.timeout)),

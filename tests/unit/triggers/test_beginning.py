@@ -1,0 +1,204 @@
+"""Waits that begin on the triggerer: what comes of their templates there, and what is left to a worker."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
+
+import pytest
+from airflow.models.dag import DAG
+from support.fakes import FakeTaskInstance
+from support.logs import Log
+
+from airflow_provider_datarecs.compat import task_ends, task_starts
+from airflow_provider_datarecs.sensors.job_group_run import JobGroupRunSensor
+from airflow_provider_datarecs.sensors.job_run import JobRunSensor
+from airflow_provider_datarecs.simulator import Plan
+
+pytestmark = [
+    pytest.mark.compat,
+    pytest.mark.skipif(
+        not task_starts.TRIGGERS_CAN_START_TASKS, reason="no trigger starts a task on this Airflow"
+    ),
+]
+
+DONE = Plan(queued=0, running=0, rows_unmatched=7)
+NOT_BEGUN = {"outcome": "not_begun"}
+PULL = "{{ ti.xcom_pull(task_ids='trigger', key='run_id') }}"
+
+
+class XComs:
+    """Keeps XComs in place of Airflow; ``threads`` are those that ask for them."""
+
+    def __init__(self):
+        self.kept = {}
+        self.threads = set()
+
+    def set(self, *, key, value, task_id, **_):
+        self.threads.add(threading.get_ident())
+        self.kept[task_id, key] = value
+
+    def delete(self, *, key, task_id, **_):
+        self.kept.pop((task_id, key), None)
+
+    def pull(self, *, task_ids, key, map_indexes):
+        assert map_indexes == -1  # Airflow gives no answer else
+        self.threads.add(threading.get_ident())
+        return self.kept.get((task_ids, key))
+
+
+@pytest.fixture
+def xcoms(monkeypatch):
+    xcoms = XComs()
+    monkeypatch.setattr(task_starts, "xcom_class", lambda: xcoms)
+    monkeypatch.setattr(task_ends, "xcom_class", lambda: xcoms)
+    return xcoms
+
+
+@pytest.fixture
+def lines(monkeypatch):
+    """What triggers log."""
+    from airflow_provider_datarecs.triggers.base import RunTrigger
+    from airflow_provider_datarecs.triggers.beginning import BeginningTrigger
+
+    lines = Log()
+    monkeypatch.setattr(RunTrigger, "log", lines)
+    monkeypatch.setattr(BeginningTrigger, "log", lines)
+    return lines
+
+
+@pytest.fixture
+def dag():
+    with DAG(dag_id="dag", schedule=None, start_date=datetime(2024, 1, 1, tzinfo=timezone.utc)) as dag:
+        yield dag
+
+
+@pytest.fixture
+def begun(dag, xcoms, lines, loop_guard):
+    """Begin a task's wait as Airflow does, from the serialized DAG, and give what its trigger fires."""
+    from airflow.models.trigger import Trigger
+    from airflow.serialization.decoders import smart_decode_trigger_kwargs
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    from airflow_provider_datarecs.triggers.beginning import BeginningTrigger
+
+    async def begun(task, try_number=1, conf=None):
+        stored = DagSerialization.from_dict(DagSerialization.to_dict(dag)).get_task(task.task_id)
+        assert stored.start_from_trigger
+        args = stored.start_trigger_args
+        kwargs = Trigger._decrypt_kwargs(Trigger(args.trigger_cls, args.trigger_kwargs).encrypted_kwargs)
+        trigger = BeginningTrigger(
+            **{key: smart_decode_trigger_kwargs(value) for key, value in kwargs.items()}
+        )
+        ti = FakeTaskInstance(task_id=task.task_id, dag_id="dag", try_number=try_number, task=stored)
+        ti.xcom_pull = xcoms.pull
+        trigger.task_instance, trigger.trigger_id = ti, 1
+        trigger.timeout_after = datetime.now(tz=timezone.utc) + args.timeout
+        dag_run = SimpleNamespace(conf=conf or {})
+        trigger.render_template_fields(
+            {"ti": ti, "task_instance": ti, "dag_run": dag_run, "ds": "2024-01-01"}
+        )
+        return [event async for event in trigger.run()]
+
+    return begun
+
+
+def a_wait(task_id="wait", **more):
+    ids = {"job_id": "job_ledger", "workspace_id": "ws_production", "run_id": PULL}
+    return JobRunSensor(task_id=task_id, **{**ids, "start_from_trigger": True, **more})
+
+
+async def test_a_run_that_another_task_has_pushed_is_waited_for(begun, started, xcoms, lines):
+    xcoms.kept["trigger", "run_id"] = run_id = started(DONE)
+    (event,) = await begun(a_wait())
+    assert (event.payload["outcome"], event.payload["run_id"]) == ("finished", run_id)
+    assert threading.get_ident() not in xcoms.threads
+    assert [line for line in lines if "without a worker" in line]
+
+
+async def test_the_output_of_a_task_is_a_template_as_well(begun, started, xcoms, dag):
+    from airflow.providers.datarecs.operators.trigger_job_run import TriggerJobRunOperator
+
+    trigger = TriggerJobRunOperator(task_id="trigger", job_id="job_ledger", workspace_id="ws_production")
+    xcoms.kept["trigger", "return_value"] = run_id = started(DONE)
+    (event,) = await begun(a_wait(run_id=trigger.output))
+    assert event.payload["run_id"] == run_id
+
+
+async def test_what_the_dag_run_was_given_can_be_asked_for(begun, started):
+    run_id = started(DONE)
+    (event,) = await begun(a_wait(run_id="{{ dag_run.conf['run'] }}"), conf={"run": run_id})
+    assert event.payload["run_id"] == run_id
+
+
+async def test_a_wait_may_begin_and_end_without_a_worker(begun, started, xcoms):
+    xcoms.kept["trigger", "run_id"] = run_id = started(DONE)
+    (event,) = await begun(a_wait(end_from_trigger=True, max_unmatched_rows="{{ 3 + 4 }}"))
+    assert type(event).__name__ == "TaskSuccessEvent"
+    assert xcoms.kept["wait", "run_result"]["run_id"] == run_id
+    assert xcoms.kept["wait", "return_value"]["agreed"] is True
+
+
+async def test_more_unmatched_than_a_rendered_limit_allows_ends_on_a_worker(begun, started, xcoms):
+    xcoms.kept["trigger", "run_id"] = started(DONE)
+    (event,) = await begun(a_wait(end_from_trigger=True, max_unmatched_rows="{{ 3 + 3 }}"))
+    assert event.payload["outcome"] == "finished"
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"run_id": "{{ ti.xcom_pull(task_ids='nobody', key='run_id') }}"},
+        {"run_id": "{{ ti.xcom_pull(task_ids=['trigger'], key='run_id') }}"},
+        {"run_id": "{{ ti.xcom_pull(task_ids='trigger', key='run_id', dag_id='other') }}"},
+        {"run_id": "{{ ti.xcom_pull(task_ids='trigger', key='run_id', map_indexes=[1, 2]) }}"},
+        {"run_id": "{{ unheard_of }}"},
+        {"run_id": "{{ unheard_of | unknown }}"},
+        {"run_id": "{{ 'a/b' }}"},
+        {"run_id": "{{ '' }}"},
+        {"run_id": "{{ none }}"},
+        {"on_unmatched": "{{ 'explode' }}", "max_unmatched_rows": 1},
+        {"max_unmatched_rows": "{{ 'many' }}"},
+        {"conn_id": "not_there"},
+    ],
+)
+async def test_what_is_not_sure_is_left_to_a_worker(begun, started, xcoms, lines, field):
+    xcoms.kept["trigger", "run_id"] = started(DONE)
+    (event,) = await begun(a_wait(**field))
+    assert event.payload == NOT_BEGUN
+    assert [line for line in lines if "begins on a worker, since the triggerer could not begin it" in line]
+
+
+async def test_the_xcoms_of_an_earlier_try_are_gone(begun, started, xcoms):
+    xcoms.kept["trigger", "run_id"] = started(Plan(queued=0, running=0, status="FAILED"))
+    kept = ("run_result", "return_value", "run_ids", "run_id", "job_id", "workspace_id")
+    xcoms.kept.update({("wait", key): "old" for key in kept})
+    await begun(a_wait(), try_number=2)
+    assert "old" not in xcoms.kept.values()
+
+
+async def test_a_group_is_waited_for_alike(begun, simulator, xcoms):
+    from airflow_provider_datarecs.api.contract import TargetKind
+
+    world = simulator.world
+    group = world.owners[TargetKind.JOB_GROUP]["grp_nightly"]
+    for job in world.owners[TargetKind.JOB].values():
+        job.plan = DONE
+    run_id = world.start_run(TargetKind.JOB_GROUP, group).id
+    task = JobGroupRunSensor(
+        task_id="wait",
+        job_group_id="grp_nightly",
+        workspace_id="ws_production",
+        run_id=run_id,
+        start_from_trigger=True,
+    )
+    (event,) = await begun(task)
+    assert (event.payload["outcome"], event.payload["run_id"]) == ("finished", run_id)
+
+
+async def test_the_deadline_is_that_of_the_task_however_late_a_triggerer_takes_it_up(begun, started, xcoms):
+    xcoms.kept["trigger", "run_id"] = started(Plan(queued=0, running=3600))
+    (event,) = await asyncio.wait_for(begun(a_wait(timeout=timedelta(seconds=0.5))), 60)
+    assert (event.payload["outcome"], event.payload["limit"]) == ("timed_out", "timeout")
