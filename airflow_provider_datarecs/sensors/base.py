@@ -135,7 +135,7 @@ class RunSensor(LineageMixin, BeginningMixin, ArgumentsMixin, RerunMixin, BaseSe
             # Airflow's guard around it, from 2.9 on, warns in the task's log of one that a subclass calls.
             return inspect.unwrap(BaseSensorOperator.execute)(self, context)
 
-    def execute_complete(self, context: Context, event: Any = None) -> Any:
+    def execute_complete(self, context: Context, event: Any = None) -> RunResult:
         """
         Turn the event that ended the wait into this task's outcome, or wait on for a rerun, or begin.
 
@@ -143,7 +143,8 @@ class RunSensor(LineageMixin, BeginningMixin, ArgumentsMixin, RerunMixin, BaseSe
         :param event: what the wait ended with; nothing but a COMPLETED for this very run succeeds
         """
         if events.is_to_begin(event):
-            return self.execute(context)
+            begun: RunResult = self.execute(context)
+            return begun
         if self.reruns:
             self._take_times()
             target, began = self._target(), _began(context)

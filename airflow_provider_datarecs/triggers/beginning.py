@@ -148,4 +148,4 @@ def _trigger_class(kind: TargetKind) -> Any:
     from airflow_provider_datarecs.triggers.job_group_run import JobGroupRunTrigger
     from airflow_provider_datarecs.triggers.job_run import JobRunTrigger
 
-    return {TargetKind.JOB: JobRunTrigger, TargetKind.JOB_GROUP: JobGroupRunTrigger}[kind]
+    return JobRunTrigger if kind is TargetKind.JOB else JobGroupRunTrigger

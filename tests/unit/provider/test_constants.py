@@ -46,6 +46,7 @@ WRONG = [
     ("unique_label", "{{ params.x }}"),
     ("deferrable", "False"),
     ("cancel_run_on_kill", "no"),
+    ("start_from_trigger", "True"),
     ("end_from_trigger", "True"),
     ("poke_interval", 0),
     ("poke_interval", timedelta(0)),

@@ -29,6 +29,7 @@ VALUES = {
     "timeout": 77,
     "reruns": 2,
     "rerun_delay": 30,
+    "start_from_trigger": True,
     "end_from_trigger": True,
     "mode": "reschedule",
 }
