@@ -70,7 +70,8 @@ def build_world(options: argparse.Namespace) -> tuple[World, list[Run]]:
         if options.ends:
             begin = options.begin / options.scale
             ends = now + begin + chance.uniform(0, options.ends / options.scale)
-        waited.append(add(number % options.jobs, ends, chance.choice(["COMPLETED"] * 9 + ["FAILED"])))
+        status = "FAILED" if chance.random() < options.failing else "COMPLETED"
+        waited.append(add(number % options.jobs, ends, status))
     world.runs[TargetKind.JOB].sort(key=lambda run: run.created_at)
     return world, waited
 
@@ -143,6 +144,7 @@ if __name__ == "__main__":
     parser.add_argument("--scale", type=float, default=1.0, help="how many times faster time passes")
     parser.add_argument("--begin", type=float, default=120.0, help="seconds until the first run may end")
     parser.add_argument("--ends", type=float, default=0.0, help="seconds in which all end, 0 for never")
+    parser.add_argument("--failing", type=float, default=0.1, help="the part of the runs that fail")
     parser.add_argument("--webhook-url", help="where to post events when runs end")
     parser.add_argument("--webhook-secret", help="what signs them")
     parser.add_argument("--seed", type=int, default=1)

@@ -189,8 +189,13 @@ class Airflow:
             self.cli("dags", "trigger", dag_id, "--run-id", run_id, "--conf", json.dumps(conf or {}))
 
     def set_connection(self, conn_id: str, host: str, api_key: str, **extra: Any) -> None:
-        """Add a connection, or replace one in one go."""
-        content = {"conn_type": "datarecs", "host": host, "password": api_key, "extra": json.dumps(extra)}
+        """Add a connection to DataRecs, or replace one in one go."""
+        self.add_connection(
+            conn_id, conn_type="datarecs", host=host, password=api_key, extra=json.dumps(extra)
+        )
+
+    def add_connection(self, conn_id: str, **content: Any) -> None:
+        """Add a connection of any kind, or replace one in one go."""
         with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
             json.dump({conn_id: content}, file)
             file.flush()
