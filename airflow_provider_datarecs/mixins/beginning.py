@@ -106,6 +106,8 @@ class BeginningMixin(EndingMixin):
         lost = why_own_class(self) or lost_without_first_worker(self)
         if lost:
             raise CannotBegin(lost)
+        if self.cancel_run_on_kill:
+            raise CannotBegin("cancel_run_on_kill tells a task's tries apart by what a worker notes")
         names = (self.kind.id_field, "workspace_id", "run_id", "conn_id", *LIMITS, "on_unmatched")
         return {
             "airflow": AIRFLOW_RELEASE,
@@ -117,7 +119,6 @@ class BeginningMixin(EndingMixin):
                 "poke_interval": seconds(self.poke_interval),
                 "exponential_backoff": bool(self.exponential_backoff),
                 "max_wait": seconds(self.max_wait) if self.max_wait else None,
-                "cancel_run_on_kill": self.cancel_run_on_kill,
                 "rerun_delay": seconds(self.rerun_delay) if self.reruns else None,
             },
         }

@@ -55,7 +55,6 @@ class BeginningTrigger(BaseTrigger):
         self.ending = ending
         self.wait = wait
         self._context: Mapping[str, Any] | None = None
-        self._trigger: RunTrigger | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Give the class path and the arguments that make this trigger again; no secret is among them."""
@@ -80,7 +79,7 @@ class BeginningTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Begin the wait, and fire what it ends with; or that a worker has to begin it."""
         try:
-            self._trigger = await sync_to_async(self._begin)()
+            trigger = await sync_to_async(self._begin)()
         except Exception as error:  # noqa: BLE001 - whatever it is, a worker begins the task as without all this
             self.log.info(
                 "The wait begins on a worker, since the triggerer could not begin it (%s: %s)",
@@ -89,19 +88,13 @@ class BeginningTrigger(BaseTrigger):
             )
             yield TriggerEvent(events.not_begun())  # type: ignore[no-untyped-call]
             return
-        async for event in self._trigger.run():
+        async for event in trigger.run():
             yield event
-
-    async def on_kill(self) -> None:
-        """Cancel the run if a user has ended the task."""
-        if self._trigger is not None:
-            await self._trigger.on_kill()
 
     def _begin(self) -> RunTrigger:
         """Do what a worker does before it defers, off the event loop."""
         from airflow_provider_datarecs.compat import task_starts
         from airflow_provider_datarecs.compat.task_ends import AIRFLOW_RELEASE, push_xcoms
-        from airflow_provider_datarecs.compat.task_states import TRY_KEY
         from airflow_provider_datarecs.hooks.datarecs import DataRecsHook
 
         ti: Any = self.task_instance
@@ -118,10 +111,9 @@ class BeginningTrigger(BaseTrigger):
         hook.get_settings()  # what cannot be right fails on a worker
         pushed_at_end = ("run_result", "return_value", *reruns.xcoms_of(target, [run_id]))
         task_starts.delete_xcoms(ti, (*pushed_at_end, XCOM_KEY))
-        xcoms = {XCOM_KEY: hook.run_url(target, run_id)}
-        if self.wait["cancel_run_on_kill"]:
-            xcoms[TRY_KEY] = ti.try_number
-        push_xcoms(ti, {key: value for key, value in xcoms.items() if value})
+        url = hook.run_url(target, run_id)
+        if url:
+            push_xcoms(ti, {XCOM_KEY: url})
         deadline = ends_at.timestamp() - BACKSTOP.total_seconds()
         trigger: RunTrigger = _trigger_class(kind)(
             **{kind.id_field: target.id},

@@ -8,10 +8,13 @@ from typing import Any
 from airflow_provider_datarecs.compat import AIRFLOW_VERSION
 from airflow_provider_datarecs.simulator import Plan
 
-DEFERRABLE, POKE, RESCHEDULE = "deferrable", "poke", "reschedule"
-COLUMNS = (DEFERRABLE, POKE, RESCHEDULE)
+DEFERRABLE, TRIGGERER, POKE, RESCHEDULE = "deferrable", "triggerer", "poke", "reschedule"
+COLUMNS = (DEFERRABLE, TRIGGERER, POKE, RESCHEDULE)
+if AIRFLOW_VERSION < (2, 10):  # where no trigger begins or ends a task
+    COLUMNS = (DEFERRABLE, POKE, RESCHEDULE)
 MODES: dict[str, dict[str, Any]] = {
     DEFERRABLE: {"poke_interval": 2},
+    TRIGGERER: {"poke_interval": 2, "start_from_trigger": True, "end_from_trigger": True},
     POKE: {"poke_interval": 2, "deferrable": False, "mode": "poke"},
     # Where the next look comes sooner than the executor tells of the last, Airflow fails the task.
     RESCHEDULE: {"poke_interval": 10, "deferrable": False, "mode": "reschedule"},
@@ -93,7 +96,11 @@ ENDS = [
         {"execution_timeout": 120},
         error="AirflowTaskTimeout",
         words=r"did not finish within 0:0\d:\d\d \(the task's execution_timeout\)",
-        columns=(DEFERRABLE, POKE),  # in reschedule mode it is for each look, and none takes so long
+        columns=(
+            DEFERRABLE,
+            TRIGGERER,
+            POKE,
+        ),  # in reschedule mode it is for each look, and none takes so long
     ),
     Row("soft_failed", FAILS, {"soft_fail": True}, state="skipped", words=FAILED),
     Row("soft_unmatched", DIFFERS, {**LIMIT, "soft_fail": True}, state="skipped", words=DISAGREES),
@@ -130,12 +137,13 @@ if AIRFLOW_VERSION >= (2, 10):
         Row("never_failed", FAILS, {"never_fail": True}, state="skipped", words=FAILED),
         Row("never_timeout", GOES_ON, {**TIMEOUT, "never_fail": True}, state="skipped", words=TIMED_OUT),
     ]
+KILLED_IN = tuple(column for column in COLUMNS if column != RESCHEDULE)
 # What a user does to the waiting task: the run is cancelled where the sensor asks for it, else it goes on.
 KILLS = [
-    Row("marked_failed", GOES_ON, columns=(DEFERRABLE, POKE), short=True),
-    Row("marked_success", GOES_ON, state="success", columns=(DEFERRABLE, POKE)),
-    Row("cleared", GOES_ON, columns=(DEFERRABLE, POKE)),
-    Row("dag_run_failed", GOES_ON, columns=(DEFERRABLE, POKE)),
+    Row("marked_failed", GOES_ON, columns=KILLED_IN, short=True),
+    Row("marked_success", GOES_ON, state="success", columns=KILLED_IN),
+    Row("cleared", GOES_ON, columns=KILLED_IN),
+    Row("dag_run_failed", GOES_ON, columns=KILLED_IN),
 ]
 DISRUPTED = Row(
     "disrupted", GOES_ON, {**MODES[DEFERRABLE], "cancel_run_on_kill": True}, columns=(DEFERRABLE,)

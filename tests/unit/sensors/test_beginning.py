@@ -108,6 +108,10 @@ def test_reconcile_hands_it_on():
         ({"pre_execute": print}, "the task has pre_execute, which takes a worker"),
         ({"on_execute_callback": print}, "the task has on_execute_callback, which takes a worker"),
         ({"max_active_tis_per_dag": 2}, "the task has max_active_tis_per_dag, which takes a worker"),
+        (
+            {"cancel_run_on_kill": True},
+            "cancel_run_on_kill tells a task's tries apart by what a worker notes",
+        ),
         ({"pool": "narrow"}, "its pool 'narrow' holds back workers alone"),
     ],
 )
