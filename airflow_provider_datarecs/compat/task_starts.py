@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Mapping
+from typing import TYPE_CHECKING, Any, Iterable, Mapping
 
-from airflow_provider_datarecs.compat import AIRFLOW_VERSION, xcom_class
+from airflow_provider_datarecs.compat import AIRFLOW_VERSION, is_unmapped, xcom_class
 from airflow_provider_datarecs.compat.task_ends import AIRFLOW_RELEASE
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ _ON_WORKERS = {
     "on_execute_callback": "on_execute_callback",
     "max_active_tis_per_dag": "max_active_tis_per_dag",
     "max_active_tis_per_dagrun": "max_active_tis_per_dagrun",
+    "inlets": "inlets",  # whose assets have to be active
 }
 # By which a DAG's templates are not what they are everywhere; no triggerer knows them.
 _TEMPLATES = (
@@ -27,6 +28,38 @@ _TEMPLATES = (
     "user_defined_filters",
     "jinja_environment_kwargs",
 )
+# Of a template's context, what a triggerer knows as a worker does. To all else it has another answer, or asks
+# Airflow what gives a triggerer no answer, and waits for ever.
+_KNOWN = (
+    "conn",
+    "data_interval_end",
+    "data_interval_start",
+    "ds",
+    "ds_nodash",
+    "logical_date",
+    "macros",
+    "params",
+    "run_id",
+    "ts",
+    "ts_nodash",
+    "ts_nodash_with_tz",
+    "var",
+)
+_IDS = ("dag_id", "map_index", "run_id", "task_id", "try_number")
+_KNOWN_OF = {
+    "dag": ("dag_id",),
+    "dag_run": (
+        "conf",
+        "dag_id",
+        "data_interval_end",
+        "data_interval_start",
+        "logical_date",
+        "run_after",
+        "run_id",
+        "run_type",
+    ),
+    "task": ("task_id",),
+}
 
 
 class CannotBegin(Exception):
@@ -41,6 +74,13 @@ def lost_without_first_worker(task: Any) -> str:
     """
     if not TRIGGERS_CAN_START_TASKS:
         return f"Airflow {AIRFLOW_RELEASE} cannot render templates on the triggerer"
+    if is_unmapped(task):
+        return "Airflow starts no mapped task on the triggerer"
+    dag = task.dag if task.has_dag() else None
+    return _why_task(task, dag) or _why_deployment() or _why_params(task, dag)
+
+
+def _why_task(task: Any, dag: Any) -> str:
     for attribute, name in _ON_WORKERS.items():
         if getattr(task, attribute, None):
             return f"the task has {name}, which takes a worker"
@@ -48,13 +88,40 @@ def lost_without_first_worker(task: Any) -> str:
         return f"its pool {task.pool!r} holds back workers alone"
     if getattr(task, "render_template_as_native_obj", None):
         return "its templates are rendered as native objects"
-    dag = task.dag if task.has_dag() else None
     for attribute in _TEMPLATES:
         if getattr(dag, attribute, None):
             return f"its DAG has {attribute}"
+    return ""
+
+
+def _why_deployment() -> str:
+    from airflow.configuration import conf
+
+    if conf.getboolean("triggerer", "queues_enabled", fallback=False):
+        return "triggerers have queues, and Airflow forgets that of a task that starts on one"
     if _has_listeners():
         return "listeners are installed, such as OpenLineage's, which hear of a start from workers alone"
     return ""
+
+
+def _why_params(task: Any, dag: Any) -> str:
+    """Say which param a triggerer does not take as a worker does, empty for none."""
+    from airflow.sdk.definitions._internal.types import is_arg_set
+
+    of_dag = _params(dag) if dag is not None else {}
+    own = {name: what for name, what in _params(task).items() if what != of_dag.get(name)}
+    for name, (value, _) in {**of_dag, **own}.items():
+        if not is_arg_set(value):
+            # Also where the DAG run has a value, which Airflow 3.3 puts in too late.
+            return f"the param {name!r} has no default, for which Airflow would stop the triggerer"
+    for name in own:
+        return f"the param {name!r} is the task's own, which is checked on workers alone"
+    return ""
+
+
+def _params(owner: Any) -> dict[str, tuple[Any, Any]]:
+    params = ((name, owner.params.get_param(name)) for name in owner.params)
+    return {name: (param.value, param.schema) for name, param in params}
 
 
 def _has_listeners() -> bool:
@@ -109,14 +176,36 @@ def render(trigger: Any, fields: Mapping[str, Any], context: Mapping[str, Any]) 
 
     environment = trigger.get_template_env().overlay(undefined=StrictUndefined)
     ti = _TaskInstance(context["ti"])
-    values = {**context, "ti": ti, "task_instance": ti}
+    values = {name: context[name] for name in _KNOWN if name in context}
+    parts = {name: _Part(name, context[name], known) for name, known in _KNOWN_OF.items() if name in context}
+    values.update(parts, ti=ti, task_instance=ti)
     return {
         name: environment.from_string(value).render(values) if isinstance(value, str) else value
         for name, value in fields.items()
     }
 
 
-class _TaskInstance:
+class _Part:
+    """
+    Something of a template's context, of which a triggerer does not know all.
+
+    :param name: what the context has it as
+    :param part: it
+    :param known: the attributes that a triggerer knows as a worker does
+    """
+
+    def __init__(self, name: str, part: Any, known: tuple[str, ...]) -> None:
+        self._name = name
+        self._part = part
+        self._known = known
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in self._known:
+            raise CannotBegin(f"a template asks for {self._name}.{name}, which takes a worker to tell")
+        return getattr(self._part, name)
+
+
+class _TaskInstance(_Part):
     """
     A task instance whose XComs a template on the triggerer can pull.
 
@@ -126,10 +215,7 @@ class _TaskInstance:
     """
 
     def __init__(self, ti: Any) -> None:
-        self._ti = ti
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._ti, name)
+        super().__init__("ti", ti, _IDS)
 
     def xcom_pull(self, task_ids: str, key: str = "return_value", dag_id: str | None = None) -> Any:
         """
@@ -140,24 +226,42 @@ class _TaskInstance:
         :param dag_id: the DAG's, default that of this task
         :raises CannotBegin: when there is none, or it takes a worker to tell
         """
-        if not isinstance(task_ids, str) or dag_id not in (None, self._ti.dag_id):
+        if not isinstance(task_ids, str) or dag_id not in (None, self._part.dag_id):
             raise CannotBegin("a template pulls XComs of several tasks, or of another DAG")
-        value = self._ti.xcom_pull(task_ids=task_ids, key=key, map_indexes=-1)
+        value = self._part.xcom_pull(task_ids=task_ids, key=key, map_indexes=-1)
         if value is None:
             raise CannotBegin(f"task {task_ids!r} has no XCom {key!r}, or is mapped")
         return value
 
 
-def delete_xcoms(ti: Any, keys: tuple[str, ...]) -> None:
+def push_link(ti: Any, key: str, url: str) -> None:
     """
-    Delete the XComs of an earlier try, as a worker does that begins a task. Blocks.
+    Push what the link on the task's page leads to, as Airflow does when a worker ends a task. Blocks.
 
     :param ti: what the trigger has of the task instance
+    :param key: where Airflow looks for it
+    :param url: the URL, empty for none
+    """
+    xcom_class()._set_xcom_in_db(key=key, value=url, **_where(ti))  # noqa: SLF001 - passes by a backend, as Airflow does
+
+
+def delete_xcoms(ti: Any, keys: Iterable[str]) -> None:
+    """
+    Delete the XComs of an earlier try, as Airflow does for a task that begins on a worker. Blocks.
+
+    :param ti: the task instance
     :param keys: those that the task may have pushed
     """
+    from airflow.sdk.execution_time import task_runner
+    from airflow.sdk.execution_time.comms import DeleteXCom
+
     if ti.try_number <= 1:
         return
     for key in keys:
-        xcom_class().delete(
-            key=key, task_id=ti.task_id, dag_id=ti.dag_id, run_id=ti.run_id, map_index=ti.map_index
-        )
+        # Not XCom.delete, to which one that is not there is an error.
+        task_runner.SUPERVISOR_COMMS.send(DeleteXCom(key=key, **_where(ti)))
+
+
+def _where(ti: Any) -> dict[str, Any]:
+    map_index = -1 if ti.map_index is None else ti.map_index
+    return {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id, "map_index": map_index}

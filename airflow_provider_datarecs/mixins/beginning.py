@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Callable, ClassVar
 
+from airflow.provider.datarecs.links.run import XCOM_KEY
+
 from airflow_provider_datarecs.constants import LIMITS
 from airflow_provider_datarecs.mixins.ending import EndingMixin, default_of, why_own_class
 from airflow_provider_datarecs.provider_info import START_FROM_TRIGGER
@@ -52,6 +54,7 @@ class BeginningMixin(EndingMixin):
     }
 
     starts_from_trigger: bool | None
+    operator_extra_links: Any
     deferrable: bool
     timeout: Any
     poke_interval: Any
@@ -59,6 +62,16 @@ class BeginningMixin(EndingMixin):
     max_wait: Any
     cancel_run_on_kill: bool
     rerun_delay: Any
+
+    @classmethod
+    def partial(cls, **kwargs: Any) -> Any:
+        """
+        Make mapped tasks, which Airflow takes for such as may start on the triggerer, were the argument kept.
+
+        :param kwargs: what each of the tasks is given
+        """
+        kwargs.pop("start_from_trigger", None)
+        return super().partial(**kwargs)  # type: ignore[misc]
 
     def tell_why_on_worker(self) -> None:
         """Tell the log why a worker begins the wait, where it should not."""
@@ -70,6 +83,18 @@ class BeginningMixin(EndingMixin):
             self._arguments()
         except CannotBegin as error:
             self.log.info("The wait begins on a worker in spite of start_from_trigger, since %s", error)
+
+    def forget_earlier_try(self, context: Any) -> None:
+        """
+        Delete the XComs of an earlier try, which Airflow leaves there where a triggerer was asked first.
+
+        :param context: the task's context
+        """
+        from airflow_provider_datarecs.compat.task_starts import delete_xcoms
+
+        ids = (self.kind.id_field, "workspace_id", "run_id", "run_ids")
+        links = (XCOM_KEY, *(link.xcom_key for link in self.operator_extra_links))
+        delete_xcoms(context["ti"], ("run_result", "return_value", *ids, *links))
 
     def _starts_from_trigger(self) -> bool:
         if self.starts_from_trigger is None:
@@ -108,13 +133,15 @@ class BeginningMixin(EndingMixin):
             raise CannotBegin(lost)
         if self.cancel_run_on_kill:
             raise CannotBegin("cancel_run_on_kill tells a task's tries apart by what a worker notes")
+        ending, why_not_ending = self.ending_or_why(None)
         names = (self.kind.id_field, "workspace_id", "run_id", "conn_id", *LIMITS, "on_unmatched")
         return {
             "airflow": AIRFLOW_RELEASE,
             "kind": self.kind.name,
             "fields": {name: as_template(getattr(self, name)) for name in names},
             "timeout": seconds(self.timeout),
-            "ending": self.ending(None),
+            "ending": ending,
+            "why_not_ending": why_not_ending,
             "wait": {
                 "poke_interval": seconds(self.poke_interval),
                 "exponential_backoff": bool(self.exponential_backoff),

@@ -30,19 +30,40 @@ class EndingMixin(ResultMixin):
         :param ti: the task instance, None where there is none yet, for a task that is not mapped
         :param tell: whether to tell the log why a worker does, default False
         """
+        ending, why_not = self.ending_or_why(ti)
+        if tell:
+            tell_why_on_worker(self.log, why_not)
+        return ending
+
+    def ending_or_why(self, ti: Any) -> tuple[dict[str, Any] | None, str]:
+        """
+        Give the same, and why a worker ends the task in spite of ``end_from_trigger``, empty for nothing.
+
+        :param ti: the task instance, None where there is none yet, for a task that is not mapped
+        """
         is_wanted = self.ends_from_trigger
         if is_wanted is None:
             is_wanted = default_of(END_FROM_TRIGGER, self.log)
         if not is_wanted:
-            return None
+            return None, ""
         from airflow_provider_datarecs.compat.task_ends import AIRFLOW_RELEASE, lost_without_worker
 
         lost = why_own_class(self) or lost_without_worker(self, ti)
         if lost:
-            if tell:
-                self.log.info("The task will end on a worker in spite of end_from_trigger, since %s", lost)
-            return None
-        return {"airflow": AIRFLOW_RELEASE, "returns": bool(self.do_xcom_push), "reruns": bool(self.reruns)}
+            return None, lost
+        pushes = {"returns": bool(self.do_xcom_push), "reruns": bool(self.reruns)}
+        return {"airflow": AIRFLOW_RELEASE, **pushes}, ""
+
+
+def tell_why_on_worker(log: Any, why: str) -> None:
+    """
+    Tell a task's log why it will end on a worker in spite of ``end_from_trigger``.
+
+    :param log: the task's logger
+    :param why: why, empty where it is not so
+    """
+    if why:
+        log.info("The task will end on a worker in spite of end_from_trigger, since %s", why)
 
 
 def why_own_class(task: Any) -> str:

@@ -148,7 +148,10 @@ class PollingConfig:
     usually started the DAG. An event that comes before that stays until there is another one
     (``AssetEvent.timestamp <= triggered_date`` in its scheduler)."""
 
-    # --- ending a task on the triggerer ---
+    # --- beginning and ending a task on the triggerer ---
+
+    begin_within: float = 60.0
+    """For its templates to be rendered and its connection to be read; else a worker begins it."""
 
     push_within: float = 240.0
     """For Airflow to take the XComs of a task, those of all tasks before it included; else a worker ends it.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, AsyncIterator, Mapping
 
-from airflow.provider.datarecs.links.run import XCOM_KEY
+from airflow.provider.datarecs.links.run import XCOM_KEY, DataRecsRunLink
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 from asgiref.sync import sync_to_async
 
@@ -16,7 +17,8 @@ from airflow_provider_datarecs.api.targets import Target, check_choice, check_id
 from airflow_provider_datarecs.api.times import iso_utc
 from airflow_provider_datarecs.choices import ON_UNMATCHED
 from airflow_provider_datarecs.mixins.beginning import BACKSTOP, TRIGGER
-from airflow_provider_datarecs.polling import events, reruns
+from airflow_provider_datarecs.mixins.ending import tell_why_on_worker
+from airflow_provider_datarecs.polling import config, events
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.triggers.base import RunTrigger
@@ -34,6 +36,7 @@ class BeginningTrigger(BaseTrigger):
     :param fields: the task's template fields, not rendered
     :param timeout: seconds that the wait may take
     :param ending: how to end the task on the triggerer, but for its limits; None where a worker ends it
+    :param why_not_ending: why a worker does in spite of ``end_from_trigger``, empty where it is not so
     :param wait: further arguments of the trigger of the wait
     """
 
@@ -45,6 +48,7 @@ class BeginningTrigger(BaseTrigger):
         fields: Mapping[str, Any],
         timeout: float,
         ending: Mapping[str, Any] | None,
+        why_not_ending: str,
         wait: Mapping[str, Any],
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -53,6 +57,7 @@ class BeginningTrigger(BaseTrigger):
         self.fields = fields
         self.timeout = timeout
         self.ending = ending
+        self.why_not_ending = why_not_ending
         self.wait = wait
         self._context: Mapping[str, Any] | None = None
 
@@ -64,6 +69,7 @@ class BeginningTrigger(BaseTrigger):
             "fields": self.fields,
             "timeout": self.timeout,
             "ending": self.ending,
+            "why_not_ending": self.why_not_ending,
             "wait": self.wait,
         }
 
@@ -79,7 +85,9 @@ class BeginningTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Begin the wait, and fire what it ends with; or that a worker has to begin it."""
         try:
-            trigger = await sync_to_async(self._begin)()
+            # Not in the one thread that all triggers share, which what takes long would hold up.
+            beginning = sync_to_async(self._begin, thread_sensitive=False)()
+            trigger, name = await asyncio.wait_for(beginning, config.current().begin_within)
         except Exception as error:  # noqa: BLE001 - whatever it is, a worker begins the task as without all this
             self.log.info(
                 "The wait begins on a worker, since the triggerer could not begin it (%s: %s)",
@@ -88,10 +96,20 @@ class BeginningTrigger(BaseTrigger):
             )
             yield TriggerEvent(events.not_begun())  # type: ignore[no-untyped-call]
             return
+        self._tell(name, trigger.deadline)
         async for event in trigger.run():
             yield event
 
-    def _begin(self) -> RunTrigger:
+    def _tell(self, name: str, deadline: float) -> None:
+        tell_why_on_worker(self.log, self.why_not_ending)
+        self.log.info(
+            "Waiting on the triggerer, without a worker, for %s, until %s at the latest (%s, its timeout)",
+            name,
+            iso_utc(deadline),
+            timedelta(seconds=round(self.timeout)),
+        )
+
+    def _begin(self) -> tuple[RunTrigger, str]:
         """Do what a worker does before it defers, off the event loop."""
         from airflow_provider_datarecs.compat import task_starts
         from airflow_provider_datarecs.compat.task_ends import AIRFLOW_RELEASE, push_xcoms
@@ -101,6 +119,9 @@ class BeginningTrigger(BaseTrigger):
         ends_at: Any = getattr(self, "timeout_after", None)
         if self._context is None or ends_at is None or self.airflow != AIRFLOW_RELEASE:
             raise task_starts.CannotBegin("the task was stored by another Airflow, or is a test")
+        if ti.try_number > 1:
+            # Airflow lets the XComs and the end of the try before stand, unless a worker begins this one.
+            raise task_starts.CannotBegin("it is a retry, or was cleared, which takes a worker")
         kind = TargetKind[self.kind]
         fields = task_starts.render(self, self.fields, self._context)
         limits = UnmatchedLimits.of(SimpleNamespace(**fields))
@@ -109,9 +130,8 @@ class BeginningTrigger(BaseTrigger):
         target = Target(kind, fields[kind.id_field], fields["workspace_id"])
         hook = DataRecsHook(conn_id=fields["conn_id"])
         hook.get_settings()  # what cannot be right fails on a worker
-        pushed_at_end = ("run_result", "return_value", *reruns.xcoms_of(target, [run_id]))
-        task_starts.delete_xcoms(ti, (*pushed_at_end, XCOM_KEY))
         url = hook.run_url(target, run_id)
+        task_starts.push_link(ti, DataRecsRunLink().xcom_key, url or "")
         if url:
             push_xcoms(ti, {XCOM_KEY: url})
         deadline = ends_at.timestamp() - BACKSTOP.total_seconds()
@@ -127,13 +147,7 @@ class BeginningTrigger(BaseTrigger):
         )
         trigger.task_instance, trigger.trigger_id = ti, self.trigger_id
         trigger.was_deferred = False
-        self.log.info(
-            "Waiting on the triggerer, without a worker, for %s, until %s at the latest (%s, its timeout)",
-            target.name_run(run_id),
-            iso_utc(deadline),
-            timedelta(seconds=round(self.timeout)),
-        )
-        return trigger
+        return trigger, target.name_run(run_id)
 
 
 def _trigger_class(kind: TargetKind) -> Any:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import signal
 
 import pytest
+from airflow.provider.datarecs.links.run import DataRecsRunLink
 from support.airflow import Airflow
 from support.users import User
 
@@ -23,7 +25,7 @@ from datetime import datetime, timedelta
 from airflow.providers.datarecs.operators.trigger_job_run import TriggerJobRunOperator
 from airflow.providers.datarecs.sensors.job_run import JobRunSensor
 from airflow.providers.datarecs.task_groups.reconcile import reconcile
-from airflow.sdk import DAG, task
+from airflow.sdk import DAG, Param, task
 
 WAITS = {
     "neither": {"run_id": "{{ ti.xcom_pull(task_ids='trigger', key='run_id') }}", "end_from_trigger": True},
@@ -54,6 +56,17 @@ with DAG(
     output = JobRunSensor(task_id="output", **of_job, run_id=trigger.output)
     mapped = JobRunSensor.partial(task_id="mapped", **of_job, end_from_trigger=True).expand(run_id=both)
     reconcile(group_id="group", **of_job, end_from_trigger=True)
+
+with DAG(
+    dag_id="needing",
+    schedule=None,
+    start_date=datetime(2024, 1, 1),
+    catchup=False,
+    params={"needed": Param(type="string"), "one": Param(""), "two": Param("")},
+):
+    more = {**of_job, "start_from_trigger": True, "end_from_trigger": True, "poke_interval": 2}
+    JobRunSensor(task_id="plain", run_id="{{ params.one }}", **more)
+    JobRunSensor.partial(task_id="mapped", **more).expand(run_id=["{{ params.one }}", "{{ params.two }}"])
 """
 HERE = "Waiting on the triggerer, without a worker"
 ON_WORKER = "Waiting on the triggerer for"
@@ -108,6 +121,7 @@ def story(database_of, tmp_path_factory):
         folder / "airflow", dags, host=simulator.url, api_key=key.key, environ=database_of("beginning")
     ) as airflow:
         airflow.trigger_dag("beginning", "run", conf)
+        airflow.trigger_dag("needing", "run", {"needed": "x", "one": conf["one"], "two": conf["two"]})
         yield Story(airflow, world)
 
 
@@ -156,18 +170,36 @@ def test_a_killed_triggerer_begins_it_anew_with_the_same_deadline(story):
     story.airflow.stop("triggerer", signal.SIGKILL)
     story.airflow.start("triggerer")
     story.airflow.wait_until(lambda: story.log("long").count("RUNNING: run '") == 2, "it was seen again")
-    told = {line.split("until ")[1].split(" at the latest")[0] for line in story.log("long").splitlines() if HERE in line}
-    assert len(told) == 1
+    told = re.findall(f"{HERE}.* until (.*) at the latest", story.log("long"))
+    assert len(told) == 2
+    assert len(set(told)) == 1
     story.world.finish_runs("ledger")
     story.wait_for("success", "long", "limited")
     assert not story.saw_a_worker("long")
 
 
-def test_a_cleared_wait_begins_without_a_worker_again(story):
+def test_its_link_leads_to_the_run(story):
+    link = story.airflow.xcom("beginning", "run", "neither", DataRecsRunLink().xcom_key)
+    assert story.result("neither")["run_id"] in link
+
+
+def test_what_a_triggerer_cannot_have_begins_on_workers_and_stops_no_triggerer(story):
+    waits = ("plain", "mapped[0]", "mapped[1]")
+    tasks = lambda: story.airflow.tasks("needing", "run")  # noqa: E731
+    story.airflow.wait_until(
+        lambda: [tasks().get(name, {}).get("state") for name in waits] == ["success"] * 3, "all have ended"
+    )
+    why = "since the param 'needed' has no default, for which Airflow would stop the triggerer"
+    assert story.airflow.task_log("needing", "plain").count(why) == 1
+    assert story.airflow.task_log("needing", "mapped").count(ON_WORKER) == 2
+
+
+def test_a_cleared_wait_begins_on_a_worker_with_nothing_left_of_before(story):
     # What is cleared just as its DAG run ends stays cleared.
     story.airflow.wait_until(lambda: story.airflow.run_state("beginning", "run") == "failed", "all has ended")
     User(story.airflow, "beginning").clear("neither")
-    story.airflow.wait_until(lambda: story.log("neither").count(HERE) == 2, "the wait has begun again")
+    story.airflow.wait_until(lambda: story.log("neither").count(ON_WORKER) == 1, "the wait has begun again")
     story.wait_for("success", "neither")
-    assert not story.saw_a_worker("neither")
+    assert "it is a retry, or was cleared, which takes a worker" in story.log("neither")
+    assert story.task("neither")["duration"] > 0
     assert story.result("neither")["status"] == "COMPLETED"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
 
 import pytest
 from airflow.models.dag import DAG
@@ -18,12 +19,16 @@ from airflow_provider_datarecs.task_groups.reconcile import reconcile
 pytestmark = pytest.mark.compat
 
 if AIRFLOW_VERSION >= (3, 2):
+    from airflow.sdk import Param
+    from airflow.sdk.definitions.asset import Asset
     from airflow.sdk.exceptions import TaskDeferred
     from airflow.sdk.listener import get_listener_manager
 else:
     from airflow.exceptions import TaskDeferred
     from airflow.listeners.listener import get_listener_manager
+    from airflow.models.param import Param
 
+AN_ASSET = Asset("an_asset") if AIRFLOW_VERSION >= (3, 2) else None
 IDS = {"job_id": "job_ledger", "workspace_id": "ws_production", "run_id": "r"}
 WHY = "The wait begins on a worker in spite of start_from_trigger, since "
 SETTING = "AIRFLOW__DATARECS__START_FROM_TRIGGER"
@@ -112,6 +117,8 @@ def test_reconcile_hands_it_on():
             {"cancel_run_on_kill": True},
             "cancel_run_on_kill tells a task's tries apart by what a worker notes",
         ),
+        ({"inlets": [AN_ASSET]}, "the task has inlets, which takes a worker"),
+        ({"params": {"a": 1}}, "the param 'a' is the task's own, which is checked on workers alone"),
         ({"pool": "narrow"}, "its pool 'narrow' holds back workers alone"),
     ],
 )
@@ -137,6 +144,24 @@ def test_templates_that_only_a_worker_renders_are_left_to_it(lines, more):
         task = a_wait()
     assert task.start_trigger_args is None
     assert reason_of(task, lines) == [f"its DAG has {next(iter(more))}"]
+
+
+@can_start
+def test_a_param_without_a_default_is_left_to_a_worker_which_stops_a_triggerer(lines):
+    with a_dag(params={"fine": 1, "needed": Param(type="string")}):
+        task = a_wait()
+    assert task.start_trigger_args is None
+    assert reason_of(task, lines) == [
+        "the param 'needed' has no default, for which Airflow would stop the triggerer"
+    ]
+    with a_dag(params={"fine": 1}):
+        assert a_wait().start_from_trigger is True
+
+
+@can_start
+def test_where_triggerers_have_queues_a_worker_begins_the_wait(lines, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__TRIGGERER__QUEUES_ENABLED", "True")
+    assert reason_of(a_wait(), lines)[0].startswith("triggerers have queues")
 
 
 @can_start
@@ -171,7 +196,23 @@ def test_mapped_waits_begin_on_workers():
         mapped = JobRunSensor.partial(
             task_id="wait", **{**IDS, "run_id": "r"}, start_from_trigger=True
         ).expand(poke_interval=[1, 2])
-    assert mapped.start_trigger_args is None
+    assert (mapped.start_from_trigger, mapped.start_trigger_args) == (False, None)
+
+
+@can_start
+def test_a_further_try_on_a_worker_has_no_xcoms_of_the_one_before(lines, monkeypatch):
+    sent = []
+    monkeypatch.setattr(
+        "airflow.sdk.execution_time.task_runner.SUPERVISOR_COMMS",
+        SimpleNamespace(send=sent.append),
+        raising=False,
+    )
+    ti = FakeTaskInstance(start_date=datetime.now(tz=timezone.utc), try_number=2)
+    with pytest.raises(TaskDeferred):
+        a_wait().resume_execution("execute_complete", {"event": {"outcome": "not_begun"}}, {"ti": ti})
+    assert {"run_result", "return_value", "_link_DataRecsRunLink"} <= {
+        getattr(message, "key", None) for message in sent
+    }
 
 
 def test_the_next_run_of_a_job_is_waited_for_as_before():

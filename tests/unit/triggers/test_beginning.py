@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 from airflow.models.dag import DAG
+from airflow.provider.datarecs.links.run import DataRecsRunLink
 from support.fakes import FakeTaskInstance
 from support.logs import Log
 
@@ -39,6 +40,9 @@ class XComs:
     def set(self, *, key, value, task_id, **_):
         self.threads.add(threading.get_ident())
         self.kept[task_id, key] = value
+
+    def _set_xcom_in_db(self, **what):
+        self.set(**what)
 
     def delete(self, *, key, task_id, **_):
         self.kept.pop((task_id, key), None)
@@ -96,9 +100,12 @@ def begun(dag, xcoms, lines, loop_guard):
         ti.xcom_pull = xcoms.pull
         trigger.task_instance, trigger.trigger_id = ti, 1
         trigger.timeout_after = datetime.now(tz=timezone.utc) + args.timeout
-        dag_run = SimpleNamespace(conf=conf or {})
+        dag_run = SimpleNamespace(conf=conf or {}, clear_number=0)
+        ti.max_tries, ti.get_previous_dagrun = 0, str
+        # Some of what Airflow has in a context gives a triggerer another answer, or none.
+        wrong = {"prev_start_date_success": "2024", "triggering_asset_events": {}}
         trigger.render_template_fields(
-            {"ti": ti, "task_instance": ti, "dag_run": dag_run, "ds": "2024-01-01"}
+            {"ti": ti, "task_instance": ti, "dag_run": dag_run, "ds": "2024-01-01", **wrong}
         )
         return [event async for event in trigger.run()]
 
@@ -154,6 +161,11 @@ async def test_more_unmatched_than_a_rendered_limit_allows_ends_on_a_worker(begu
         {"run_id": "{{ ti.xcom_pull(task_ids=['trigger'], key='run_id') }}"},
         {"run_id": "{{ ti.xcom_pull(task_ids='trigger', key='run_id', dag_id='other') }}"},
         {"run_id": "{{ ti.xcom_pull(task_ids='trigger', key='run_id', map_indexes=[1, 2]) }}"},
+        {"run_id": "{{ prev_start_date_success }}"},
+        {"run_id": "{{ ti.max_tries }}"},
+        {"run_id": "{{ ti.get_previous_dagrun() }}"},
+        {"run_id": "{{ dag_run.clear_number }}"},
+        {"run_id": "{{ triggering_asset_events }}"},
         {"run_id": "{{ unheard_of }}"},
         {"run_id": "{{ unheard_of | unknown }}"},
         {"run_id": "{{ 'a/b' }}"},
@@ -171,12 +183,35 @@ async def test_what_is_not_sure_is_left_to_a_worker(begun, started, xcoms, lines
     assert [line for line in lines if "begins on a worker, since the triggerer could not begin it" in line]
 
 
-async def test_the_xcoms_of_an_earlier_try_are_gone(begun, started, xcoms):
-    xcoms.kept["trigger", "run_id"] = started(Plan(queued=0, running=0, status="FAILED"))
-    kept = ("run_result", "return_value", "run_ids", "run_id", "job_id", "workspace_id")
-    xcoms.kept.update({("wait", key): "old" for key in kept})
-    await begun(a_wait(), try_number=2)
-    assert "old" not in xcoms.kept.values()
+async def test_a_further_try_begins_on_a_worker(begun, started, xcoms):
+    xcoms.kept["trigger", "run_id"] = started(DONE)
+    (event,) = await begun(a_wait(), try_number=2)
+    assert event.payload == NOT_BEGUN
+
+
+async def test_the_link_is_where_airflow_looks_for_it(begun, started, xcoms, simulator, connect):
+    connect(simulator.url, extra={"console_url": "https://app.datarecs.example"})
+    xcoms.kept["trigger", "run_id"] = run_id = started(DONE)
+    await begun(a_wait())
+    assert run_id in xcoms.kept["wait", DataRecsRunLink().xcom_key]
+
+
+async def test_the_log_says_why_a_worker_ends_it(begun, started, xcoms, lines):
+    xcoms.kept["trigger", "run_id"] = started(DONE)
+    await begun(a_wait(end_from_trigger=True, on_success_callback=print))
+    why = "The task will end on a worker in spite of end_from_trigger, since the task has on_success_callback"
+    assert len([line for line in lines if line.startswith(why)]) == 1
+
+
+async def test_a_rendering_that_takes_too_long_is_left_to_a_worker(
+    begun, started, xcoms, monkeypatch, polling_config
+):
+    polling_config(begin_within=0.05)
+    released = threading.Event()
+    monkeypatch.setattr(xcoms, "pull", lambda **_: released.wait(60) and None)
+    (event,) = await begun(a_wait())
+    released.set()
+    assert event.payload == NOT_BEGUN
 
 
 async def test_a_group_is_waited_for_alike(begun, simulator, xcoms):
