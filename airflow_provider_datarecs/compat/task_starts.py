@@ -108,20 +108,22 @@ def _why_params(task: Any, dag: Any) -> str:
     """Say which param a triggerer does not take as a worker does, empty for none."""
     from airflow.sdk.definitions._internal.types import is_arg_set
 
-    of_dag = _params(dag) if dag is not None else {}
-    own = {name: what for name, what in _params(task).items() if what != of_dag.get(name)}
-    for name, (value, _) in {**of_dag, **own}.items():
-        if not is_arg_set(value):
-            # Also where the DAG run has a value, which Airflow 3.3 puts in too late.
-            return f"the param {name!r} has no default, for which Airflow would stop the triggerer"
-    for name in own:
-        return f"the param {name!r} is the task's own, which is checked on workers alone"
+    of_dag, of_task = _params(dag), _params(task)
+    for params in (of_dag, of_task):
+        for name, param in params.items():
+            if not is_arg_set(param.value):
+                # Also where the DAG run has a value, which Airflow 3.3 puts in too late.
+                return f"the param {name!r} has no default, for which Airflow would stop the triggerer"
+    for name, param in of_task.items():
+        # Its value is another one on a worker, where the DAG run has one.
+        if name not in of_dag or param.schema != of_dag[name].schema:
+            return f"the param {name!r} is the task's own, which is checked on workers alone"
     return ""
 
 
-def _params(owner: Any) -> dict[str, tuple[Any, Any]]:
-    params = ((name, owner.params.get_param(name)) for name in owner.params)
-    return {name: (param.value, param.schema) for name, param in params}
+def _params(owner: Any) -> dict[str, Any]:
+    params: Any = getattr(owner, "params", None) or {}
+    return {name: params.get_param(name) for name in params}
 
 
 def _has_listeners() -> bool:

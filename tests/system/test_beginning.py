@@ -120,6 +120,8 @@ def story(database_of, tmp_path_factory):
     with Simulator(world) as simulator, Airflow(
         folder / "airflow", dags, host=simulator.url, api_key=key.key, environ=database_of("beginning")
     ) as airflow:
+        console = "https://app.datarecs.example"
+        airflow.set_connection("datarecs_default", simulator.url, key.key, console_url=console)
         airflow.trigger_dag("beginning", "run", conf)
         airflow.trigger_dag("needing", "run", {"needed": "x", "one": conf["one"], "two": conf["two"]})
         yield Story(airflow, world)
