@@ -131,5 +131,5 @@ def raised(log: str) -> tuple[str, str]:
 
 def words_of(message: str) -> str:
     """Give a message without what differs from run to run, and without the request that it names."""
-    without_ids = re.sub(r"run_\d+|'\w+__(deferrable|triggerer|poke|reschedule)'", "ID", message)
+    without_ids = re.sub(r"run_\d+|'\w+__(deferrable|begun|triggerer|poke|reschedule)'", "ID", message)
     return re.sub(r"\d+:\d\d:\d\d", "T", re.sub(r" \(GET [^)]*\)", "", without_ids))

@@ -8,12 +8,16 @@ from typing import Any
 from airflow_provider_datarecs.compat import AIRFLOW_VERSION
 from airflow_provider_datarecs.simulator import Plan
 
-DEFERRABLE, TRIGGERER, POKE, RESCHEDULE = "deferrable", "triggerer", "poke", "reschedule"
-COLUMNS = (DEFERRABLE, TRIGGERER, POKE, RESCHEDULE)
-if AIRFLOW_VERSION < (2, 10):  # where no trigger begins or ends a task
-    COLUMNS = (DEFERRABLE, POKE, RESCHEDULE)
+DEFERRABLE, BEGUN, TRIGGERER, POKE, RESCHEDULE = "deferrable", "begun", "triggerer", "poke", "reschedule"
+DEFERRED: tuple[str, ...] = (DEFERRABLE,)
+if AIRFLOW_VERSION >= (2, 10):  # where a trigger can end a task
+    DEFERRED += (TRIGGERER,)
+if AIRFLOW_VERSION >= (3, 3):  # where it can begin one
+    DEFERRED += (BEGUN,)
+COLUMNS = (*DEFERRED, POKE, RESCHEDULE)
 MODES: dict[str, dict[str, Any]] = {
     DEFERRABLE: {"poke_interval": 2},
+    BEGUN: {"poke_interval": 2, "start_from_trigger": True},
     TRIGGERER: {"poke_interval": 2, "start_from_trigger": True, "end_from_trigger": True},
     POKE: {"poke_interval": 2, "deferrable": False, "mode": "poke"},
     # Where the next look comes sooner than the executor tells of the last, Airflow fails the task.
@@ -96,11 +100,7 @@ ENDS = [
         {"execution_timeout": 120},
         error="AirflowTaskTimeout",
         words=r"did not finish within 0:0\d:\d\d \(the task's execution_timeout\)",
-        columns=(
-            DEFERRABLE,
-            TRIGGERER,
-            POKE,
-        ),  # in reschedule mode it is for each look, and none takes so long
+        columns=(*DEFERRED, POKE),  # in reschedule mode it is for each look, and none takes so long
     ),
     Row("soft_failed", FAILS, {"soft_fail": True}, state="skipped", words=FAILED),
     Row("soft_unmatched", DIFFERS, {**LIMIT, "soft_fail": True}, state="skipped", words=DISAGREES),
