@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Callable, ClassVar
+from typing import TYPE_CHECKING, Any, Callable, ClassVar, Mapping
 
 from airflow.provider.datarecs.links.run import XCOM_KEY
 
@@ -84,12 +84,15 @@ class BeginningMixin(EndingMixin):
         except CannotBegin as error:
             self.log.info("The wait begins on a worker in spite of start_from_trigger, since %s", error)
 
-    def forget_earlier_try(self, context: Any) -> None:
+    def begin_on_worker(self, context: Any, event: Mapping[str, Any]) -> None:
         """
-        Delete the XComs of an earlier try, which Airflow leaves there where a triggerer was asked first.
+        Say why a worker begins the wait, and delete the XComs of an earlier try, which Airflow has left.
 
         :param context: the task's context
+        :param event: what the triggerer has fired in place of beginning it
         """
+        why = event.get("why")
+        self.log.info("The wait begins on a worker, since the triggerer could not begin it (%s)", why)
         from airflow_provider_datarecs.compat.task_starts import delete_xcoms
 
         ids = (self.kind.id_field, "workspace_id", "run_id", "run_ids")

@@ -60,9 +60,13 @@ def refused(target: Target, run_id: str, error: DataRecsError, conn_id: str) -> 
     return _event(REFUSED, target, run_id, meaning=meaning_of(error), message=message_of(error, conn_id))
 
 
-def not_begun() -> Event:
-    """Make the event of a wait that a worker has to begin."""
-    return {"outcome": NOT_BEGUN}
+def not_begun(why: str) -> Event:
+    """
+    Make the event of a wait that a worker has to begin.
+
+    :param why: why, for the task's log; it is stored in Airflow's database
+    """
+    return {"outcome": NOT_BEGUN, "why": why}
 
 
 def is_to_begin(event: Any) -> bool:

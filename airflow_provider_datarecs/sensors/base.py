@@ -143,7 +143,7 @@ class RunSensor(LineageMixin, BeginningMixin, ArgumentsMixin, RerunMixin, BaseSe
         :param event: what the wait ended with; nothing but a COMPLETED for this very run succeeds
         """
         if events.is_to_begin(event):
-            self.forget_earlier_try(context)
+            self.begin_on_worker(context, event)
             begun: RunResult = self.execute(context)
             return begun
         if self.reruns:

@@ -16,6 +16,7 @@ from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.api.targets import Target, check_choice, check_id
 from airflow_provider_datarecs.api.times import iso_utc
 from airflow_provider_datarecs.choices import ON_UNMATCHED
+from airflow_provider_datarecs.compat.task_starts import CannotBegin
 from airflow_provider_datarecs.mixins.beginning import BACKSTOP, TRIGGER
 from airflow_provider_datarecs.mixins.ending import tell_why_on_worker
 from airflow_provider_datarecs.polling import config, events
@@ -89,12 +90,10 @@ class BeginningTrigger(BaseTrigger):
             beginning = sync_to_async(self._begin, thread_sensitive=False)()
             trigger, name = await asyncio.wait_for(beginning, config.current().begin_within)
         except Exception as error:  # noqa: BLE001 - whatever it is, a worker begins the task as without all this
-            self.log.info(
-                "The wait begins on a worker, since the triggerer could not begin it (%s: %s)",
-                type(error).__name__,
-                error,
-            )
-            yield TriggerEvent(events.not_begun())  # type: ignore[no-untyped-call]
+            # For the worker's log: Airflow loses what a trigger logs that ends at once. Not more than that of
+            # any other exception, which may quote what a template came to.
+            why = str(error) if isinstance(error, CannotBegin) else type(error).__name__
+            yield TriggerEvent(events.not_begun(why))  # type: ignore[no-untyped-call]
             return
         self._tell(name, trigger.deadline)
         async for event in trigger.run():

@@ -225,8 +225,11 @@ def test_the_next_run_of_a_job_is_waited_for_as_before():
 def test_a_wait_that_the_triggerer_left_to_a_worker_begins_there(lines):
     context = {"ti": FakeTaskInstance(start_date=datetime.now(tz=timezone.utc))}
     with pytest.raises(TaskDeferred) as deferred:
-        a_wait().resume_execution("execute_complete", {"event": {"outcome": "not_begun"}}, context)
+        a_wait().resume_execution(
+            "execute_complete", {"event": {"outcome": "not_begun", "why": "so"}}, context
+        )
     assert deferred.value.trigger.run_id == "r"
+    assert "The wait begins on a worker, since the triggerer could not begin it (so)" in lines
 
 
 @pytest.mark.skipif(task_starts.TRIGGERS_CAN_START_TASKS, reason="this Airflow can")

@@ -26,7 +26,6 @@ pytestmark = [
 ]
 
 DONE = Plan(queued=0, running=0, rows_unmatched=7)
-NOT_BEGUN = {"outcome": "not_begun"}
 PULL = "{{ ti.xcom_pull(task_ids='trigger', key='run_id') }}"
 
 
@@ -155,38 +154,48 @@ async def test_more_unmatched_than_a_rendered_limit_allows_ends_on_a_worker(begu
 
 
 @pytest.mark.parametrize(
-    "field",
+    ("field", "why"),
     [
-        {"run_id": "{{ ti.xcom_pull(task_ids='nobody', key='run_id') }}"},
-        {"run_id": "{{ ti.xcom_pull(task_ids=['trigger'], key='run_id') }}"},
-        {"run_id": "{{ ti.xcom_pull(task_ids='trigger', key='run_id', dag_id='other') }}"},
-        {"run_id": "{{ ti.xcom_pull(task_ids='trigger', key='run_id', map_indexes=[1, 2]) }}"},
-        {"run_id": "{{ prev_start_date_success }}"},
-        {"run_id": "{{ ti.max_tries }}"},
-        {"run_id": "{{ ti.get_previous_dagrun() }}"},
-        {"run_id": "{{ dag_run.clear_number }}"},
-        {"run_id": "{{ triggering_asset_events }}"},
-        {"run_id": "{{ unheard_of }}"},
-        {"run_id": "{{ unheard_of | unknown }}"},
-        {"run_id": "{{ 'a/b' }}"},
-        {"run_id": "{{ '' }}"},
-        {"run_id": "{{ none }}"},
-        {"on_unmatched": "{{ 'explode' }}", "max_unmatched_rows": 1},
-        {"max_unmatched_rows": "{{ 'many' }}"},
-        {"conn_id": "not_there"},
+        (
+            {"run_id": "{{ ti.xcom_pull(task_ids='nobody', key='run_id') }}"},
+            "task 'nobody' has no XCom 'run_id', or is mapped",
+        ),
+        (
+            {"run_id": "{{ ti.xcom_pull(task_ids=['trigger'], key='run_id') }}"},
+            "a template pulls XComs of several tasks, or of another DAG",
+        ),
+        (
+            {"run_id": "{{ ti.xcom_pull(task_ids='trigger', key='run_id', dag_id='other') }}"},
+            "a template pulls XComs of several tasks, or of another DAG",
+        ),
+        ({"run_id": "{{ ti.xcom_pull(task_ids='trigger', key='run_id', map_indexes=[1, 2]) }}"}, "TypeError"),
+        ({"run_id": "{{ prev_start_date_success }}"}, "UndefinedError"),
+        ({"run_id": "{{ ti.max_tries }}"}, "a template asks for ti.max_tries, which"),
+        ({"run_id": "{{ ti.get_previous_dagrun() }}"}, "a template asks for ti.get_previous_dagrun, which"),
+        ({"run_id": "{{ dag_run.clear_number }}"}, "a template asks for dag_run.clear_number, which"),
+        ({"run_id": "{{ triggering_asset_events }}"}, "UndefinedError"),
+        ({"run_id": "{{ unheard_of }}"}, "UndefinedError"),
+        ({"run_id": "{{ unheard_of | unknown }}"}, "TemplateAssertionError"),
+        ({"run_id": "{{ 'a/b' }}"}, "InvalidInput"),
+        ({"run_id": "{{ '' }}"}, "InvalidInput"),
+        ({"run_id": "{{ none }}"}, "InvalidInput"),
+        ({"on_unmatched": "{{ 'explode' }}", "max_unmatched_rows": 1}, "InvalidInput"),
+        ({"max_unmatched_rows": "{{ 'many' }}"}, "InvalidInput"),
+        ({"conn_id": "not_there"}, ""),
     ],
 )
-async def test_what_is_not_sure_is_left_to_a_worker(begun, started, xcoms, lines, field):
+async def test_what_is_not_sure_is_left_to_a_worker(begun, started, xcoms, field, why):
     xcoms.kept["trigger", "run_id"] = started(DONE)
     (event,) = await begun(a_wait(**field))
-    assert event.payload == NOT_BEGUN
-    assert [line for line in lines if "begins on a worker, since the triggerer could not begin it" in line]
+    assert event.payload["outcome"] == "not_begun"
+    assert why in event.payload["why"]
 
 
 async def test_a_further_try_begins_on_a_worker(begun, started, xcoms):
     xcoms.kept["trigger", "run_id"] = started(DONE)
     (event,) = await begun(a_wait(), try_number=2)
-    assert event.payload == NOT_BEGUN
+    why = "it is a retry, or was cleared, which takes a worker"
+    assert event.payload == {"outcome": "not_begun", "why": why}
 
 
 async def test_the_link_is_where_airflow_looks_for_it(begun, started, xcoms, simulator, connect):
@@ -211,7 +220,7 @@ async def test_a_rendering_that_takes_too_long_is_left_to_a_worker(
     monkeypatch.setattr(xcoms, "pull", lambda **_: released.wait(60) and None)
     (event,) = await begun(a_wait())
     released.set()
-    assert event.payload == NOT_BEGUN
+    assert event.payload["outcome"] == "not_begun"
 
 
 async def test_a_group_is_waited_for_alike(begun, simulator, xcoms):
