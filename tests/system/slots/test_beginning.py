@@ -3,71 +3,21 @@
 from __future__ import annotations
 
 import re
-import secrets
 import signal
 
 import pytest
 from airflow.provider.datarecs.links.run import DataRecsRunLink
-from support.airflow import Airflow
 from support.users import User
 
 from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.compat.task_starts import TRIGGERS_CAN_START_TASKS
-from airflow_provider_datarecs.simulator import ApiKey, Plan, Simulator, World
+from airflow_provider_datarecs.simulator import Plan
 
 pytestmark = [
     pytest.mark.airflow,
     pytest.mark.skipif(not TRIGGERS_CAN_START_TASKS, reason="no trigger starts a task on this Airflow"),
 ]
 
-DAG = """
-from datetime import datetime, timedelta
-from airflow.providers.datarecs.operators.trigger_job_run import TriggerJobRunOperator
-from airflow.providers.datarecs.sensors.job_run import JobRunSensor
-from airflow.providers.datarecs.task_groups.reconcile import reconcile
-from airflow.sdk import DAG, Param, task
-
-WAITS = {
-    "neither": {"run_id": "{{ ti.xcom_pull(task_ids='trigger', key='run_id') }}", "end_from_trigger": True},
-    "first": {"run_id": "{{ ti.xcom_pull(task_ids='trigger', key='run_id') }}"},
-    "failed": {"run_id": "{{ dag_run.conf['failed'] }}", "end_from_trigger": True},
-    "limited": {"run_id": "{{ dag_run.conf['long'] }}", "execution_timeout": timedelta(hours=2)},
-    "mistaken": {"run_id": "{{ ti.xcom_pull(task_ids='ids')[0] }}"},
-    "nothing": {"run_id": "{{ ti.xcom_pull(task_ids='trigger', key='no_such_key') }}"},
-    "long": {"run_id": "{{ dag_run.conf['long'] }}", "end_from_trigger": True},
-}
-
-@task
-def ids(dag_run):
-    return [dag_run.conf["one"], dag_run.conf["two"]]
-
-with DAG(
-    dag_id="beginning",
-    schedule=None,
-    start_date=datetime(2024, 1, 1),
-    catchup=False,
-    default_args={"start_from_trigger": True, "poke_interval": 2},
-):
-    of_job = {"job_id": "ledger", "workspace_id": "ws_production"}
-    trigger = TriggerJobRunOperator(task_id="trigger", **of_job)
-    both = ids()
-    for name, more in WAITS.items():
-        [trigger, both] >> JobRunSensor(task_id=name, **of_job, **more)
-    output = JobRunSensor(task_id="output", **of_job, run_id=trigger.output)
-    mapped = JobRunSensor.partial(task_id="mapped", **of_job, end_from_trigger=True).expand(run_id=both)
-    reconcile(group_id="group", **of_job, end_from_trigger=True)
-
-with DAG(
-    dag_id="needing",
-    schedule=None,
-    start_date=datetime(2024, 1, 1),
-    catchup=False,
-    params={"needed": Param(type="string"), "one": Param(""), "two": Param("")},
-):
-    more = {**of_job, "start_from_trigger": True, "end_from_trigger": True, "poke_interval": 2}
-    JobRunSensor(task_id="plain", run_id="{{ params.one }}", **more)
-    JobRunSensor.partial(task_id="mapped", **more).expand(run_id=["{{ params.one }}", "{{ params.two }}"])
-"""
 HERE = "Waiting on the triggerer, without a worker"
 ON_WORKER = "Waiting on the triggerer for"
 
@@ -98,12 +48,8 @@ class Story:
 
 
 @pytest.fixture(scope="module")
-def story(database_of, tmp_path_factory):
-    # Not the Airflow of the other tests, where OpenLineage listens to what workers do.
-    key = ApiKey(secrets.token_hex(16))
-    world = World(api_keys=[key])
-    world.add_workspace("ws_production", "Production")
-    owner = world.add_job("ledger", "ledger", "ws_production", Plan(queued=0, running=0, rows_unmatched=7))
+def story(airflow, world):
+    world.add_job("ledger", "ledger", "ws_production", Plan(queued=0, running=0, rows_unmatched=7))
     owner = world.owners[TargetKind.JOB]["ledger"]
     conf = {name: world.start_run(TargetKind.JOB, owner).id for name in ("one", "two")}
     for name, plan in {
@@ -113,18 +59,9 @@ def story(database_of, tmp_path_factory):
     }.items():
         world.plan_runs("ledger", plan)
         conf[name] = world.start_run(TargetKind.JOB, owner).id
-    folder = tmp_path_factory.mktemp("beginning")
-    dags = folder / "dags"
-    dags.mkdir()
-    (dags / "beginning.py").write_text(DAG)
-    with Simulator(world) as simulator, Airflow(
-        folder / "airflow", dags, host=simulator.url, api_key=key.key, environ=database_of("beginning")
-    ) as airflow:
-        console = "https://app.datarecs.example"
-        airflow.set_connection("datarecs_default", simulator.url, key.key, console_url=console)
-        airflow.trigger_dag("beginning", "run", conf)
-        airflow.trigger_dag("needing", "run", {"needed": "x", "one": conf["one"], "two": conf["two"]})
-        yield Story(airflow, world)
+    airflow.trigger_dag("beginning", "run", conf)
+    airflow.trigger_dag("needing", "run", {"needed": "x", "one": conf["one"], "two": conf["two"]})
+    return Story(airflow, world)
 
 
 def test_a_wait_begins_and_ends_without_a_worker(story):

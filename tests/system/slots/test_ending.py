@@ -2,77 +2,19 @@
 
 from __future__ import annotations
 
-import secrets
-
 import pytest
-from support.airflow import IS_AIRFLOW_3, Airflow
+from support.airflow import IS_AIRFLOW_3
 from support.users import User
 
 from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.compat.task_ends import TRIGGERS_CAN_END_TASKS
-from airflow_provider_datarecs.simulator import ApiKey, Plan, Simulator, World
+from airflow_provider_datarecs.simulator import Plan
 
 pytestmark = [
     pytest.mark.airflow,
     pytest.mark.skipif(not TRIGGERS_CAN_END_TASKS, reason="no trigger ends a task on this Airflow"),
 ]
 
-DAG = """
-from datetime import datetime
-from pathlib import Path
-from airflow.decorators import task
-from airflow.models.dag import DAG
-from airflow.providers.datarecs.sensors.job_group_run import JobGroupRunSensor
-from airflow.providers.datarecs.sensors.job_run import JobRunSensor
-
-HERE = Path(__file__).parent
-
-def note(name, context):
-    with (HERE / f"{name}.txt").open("a") as lines:
-        print(context["ti"].task_id, context["ti"].map_index, file=lines)
-
-WAITS = {
-    "here": {"max_unmatched_rows": 9},
-    "as_before": {"max_unmatched_rows": 9, "end_from_trigger": False},
-    "over": {"max_unmatched_rows": 6, "on_unmatched": "warn"},
-    "failed": {},
-    "reruns": {"reruns": 1},
-    "callback": {"on_success_callback": lambda context: note("callbacks", context)},
-}
-
-@task
-def after(result, ti):
-    name = ti.task_id.partition("_")[2]
-    return [result["status"], ti.xcom_pull(task_ids=name, key="run_result")["rows_unmatched"]]
-
-@task
-def ids(dag_run):
-    return [dag_run.conf["first"], dag_run.conf["second"]]
-
-@task
-def all_of(results):
-    return sorted(result["run_id"] for result in results)
-
-with DAG(
-    dag_id="ending",
-    schedule=None,
-    start_date=datetime(2024, 1, 1),
-    catchup=False,
-    default_args={"end_from_trigger": True, "poke_interval": 2},
-):
-    of_job = {"workspace_id": "ws_production", "pre_execute": lambda context: note("starts", context)}
-    for name, more in WAITS.items():
-        wait = JobRunSensor(
-            task_id=name, job_id="ledger", run_id="{{ dag_run.conf['" + name + "'] }}", **of_job, **more
-        )
-        after.override(task_id=f"after_{name}")(wait.output)
-    group = JobGroupRunSensor(
-        task_id="group", job_group_id="nightly", run_id="{{ dag_run.conf['group'] }}", **of_job
-    )
-    after.override(task_id="after_group")(group.output)
-    mapped = JobRunSensor.partial(task_id="mapped", job_id="ledger", **of_job).expand(run_id=ids())
-    all_of(mapped.output)
-"""
 COMPLETES = Plan(queued=0, running=0, rows_unmatched=7)
 ENDED_HERE = "The task ends here, without a worker"
 AS_BEFORE = ("as_before", "over", "failed", "callback")
@@ -104,31 +46,20 @@ class Story:
 
 
 @pytest.fixture(scope="module")
-def story(database_of, tmp_path_factory):
-    # Not the Airflow of the other tests, where OpenLineage listens to what workers do.
-    key = ApiKey(secrets.token_hex(16))
-    world = World(api_keys=[key])
-    world.add_workspace("ws_production", "Production")
-    world.add_job("ledger", "ledger", "ws_production", COMPLETES)
-    world.add_job_group("nightly", "nightly", "ws_production", ["ledger"])
-    owner = world.owners[TargetKind.JOB]["ledger"]
+def story(airflow, world):
+    world.add_job("stock", "stock", "ws_production", COMPLETES)
+    world.add_job_group("nightly", "nightly", "ws_production", ["stock"])
+    owner = world.owners[TargetKind.JOB]["stock"]
     names = ("here", "as_before", "over", "reruns", "callback", "first", "second")
     conf = {name: world.start_run(TargetKind.JOB, owner).id for name in names}
     group = world.owners[TargetKind.JOB_GROUP]["nightly"]
     conf["group"] = world.start_run(TargetKind.JOB_GROUP, group).id
-    world.plan_runs("ledger", Plan(queued=0, running=0, status="FAILED", error="disk full"))
+    world.plan_runs("stock", Plan(queued=0, running=0, status="FAILED", error="disk full"))
     conf["failed"] = world.start_run(TargetKind.JOB, owner).id
-    folder = tmp_path_factory.mktemp("ending")
-    dags = folder / "dags"
-    dags.mkdir()
-    (dags / "ending.py").write_text(DAG)
-    with Simulator(world) as simulator, Airflow(
-        folder / "airflow", dags, host=simulator.url, api_key=key.key, environ=database_of("ending")
-    ) as airflow:
-        airflow.trigger_dag("ending", "run", conf)
-        state = lambda: airflow.run_state("ending", "run")  # noqa: E731
-        airflow.wait_until(lambda: state() in ("failed", "success"), "the DAG run is over", 420)
-        yield Story(airflow, conf)
+    airflow.trigger_dag("ending", "run", conf)
+    state = lambda: airflow.run_state("ending", "run")  # noqa: E731
+    airflow.wait_until(lambda: state() in ("failed", "success"), "the DAG run is over", 420)
+    return Story(airflow, conf)
 
 
 def test_all_that_follows_a_completed_wait_has_run(story):
