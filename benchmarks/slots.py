@@ -25,7 +25,7 @@ import psutil
 import trustme
 from airflow import __version__ as airflow_version
 from sqlalchemy import create_engine, text
-from support.airflow import Airflow
+from support.airflow import Airflow, RigError
 from support.debian import Services
 
 HERE = Path(__file__).resolve().parent
@@ -46,7 +46,7 @@ from airflow.sdk import DAG, task
 {imports}
 
 @task
-def after(run_id):
+def after(known):
     pass
 
 with DAG("{case}", schedule=None, start_date=datetime(2024, 1, 1), catchup=False):
@@ -56,7 +56,7 @@ with DAG("{case}", schedule=None, start_date=datetime(2024, 1, 1), catchup=False
 """
 OURS = """JobRunSensor(
             task_id=f"wait_{{number}}", job_id=job_id, workspace_id="w", conn_id="{case}", poke_interval=10,
-            run_id="{{{{{{{{ dag_run.conf['prefix'] }}}}}}}}" + run_id, **{more}
+            run_id="{{{{ dag_run.conf['prefix'] }}}}" + run_id, **{more}
         )"""
 DBT = """DbtCloudJobRunSensor(
             task_id=f"wait_{{number}}", run_id=number, dbt_cloud_conn_id="{case}", poke_interval=10,
@@ -163,16 +163,13 @@ class Bench:
             )
             began = self._cpu()
             self._airflow.trigger_dag(name, "run", {"prefix": ""})
-            self._airflow.wait_until(
-                lambda: self._count(name, "deferred") >= self._options.waits, "all waits are deferred", 900
-            )
-            self._airflow.wait_until(
-                lambda: self._count(name, "success") >= self._options.waits, "all waits have ended", 1800
-            )
+            self._wait_for(name, "deferred", 900.0)
+            self._wait_for(name, "success", 1800.0)
             if not case.is_blocked:
-                self._airflow.wait_until(
-                    lambda: self._airflow.run_state(name, "run") == "success", "all tasks have ended", 1800
-                )
+                is_over = lambda: self._airflow.run_state(name, "run") in ("success", "failed")  # noqa: E731
+                self._airflow.wait_until(is_over, "all tasks have ended", 1800)
+                if self._airflow.run_state(name, "run") == "failed":
+                    raise RigError(self._airflow.task_log(name, "after_0"))
             used = self._cpu()
             return self._figures(name, case, service.runs, {key: used[key] - began[key] for key in used})
 
@@ -196,6 +193,17 @@ class Bench:
             "ended": spread(ends), "followed": [] if case.is_blocked else spread(follow),
             "cpu": {key: seconds / waits for key, seconds in used.items()},
         }  # fmt: skip
+
+    def _wait_for(self, name: str, state: str, seconds: float) -> None:
+        """Wait until all waits have been in a state, or one has failed."""
+        waits = self._options.waits
+        self._airflow.wait_until(
+            lambda: self._count(name, state) >= waits or self._count(name, "failed"),
+            f"{state}: {waits}",
+            seconds,
+        )
+        if self._count(name, "failed"):
+            raise RigError(self._airflow.task_log(name, "wait_0"))
 
     def _count(self, name: str, state: str) -> int:
         query = (
@@ -281,6 +289,7 @@ def main() -> None:
         environ = {
             **SETTINGS,
             "SSL_CERT_FILE": str(folder / "ca.pem"),
+            "REQUESTS_CA_BUNDLE": str(folder / "ca.pem"),  # for dbt Cloud's, which asks with requests first
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database,
         }
         with Airflow(
