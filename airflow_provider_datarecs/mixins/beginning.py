@@ -93,8 +93,10 @@ class BeginningMixin(EndingMixin):
         """
         why = event.get("why")
         self.log.info("The wait begins on a worker, since the triggerer could not begin it (%s)", why)
-        from airflow_provider_datarecs.compat.task_starts import delete_xcoms
+        from airflow_provider_datarecs.compat.task_starts import TRIGGERS_CAN_START_TASKS, delete_xcoms
 
+        if not TRIGGERS_CAN_START_TASKS:  # another Airflow had begun it
+            return
         ids = (self.kind.id_field, "workspace_id", "run_id", "run_ids")
         links = (XCOM_KEY, *(link.xcom_key for link in self.operator_extra_links))
         delete_xcoms(context["ti"], ("run_result", "return_value", *ids, *links))

@@ -64,7 +64,7 @@ def reason_of(task, lines):
     """Let a worker begin a wait, and give the reason that its log gives."""
     with pytest.raises(TaskDeferred):
         task.execute({"ti": FakeTaskInstance(start_date=datetime.now(tz=timezone.utc))})
-    return [line.removeprefix(WHY) for line in lines if line.startswith(WHY)]
+    return [line[len(WHY) :] for line in lines if line.startswith(WHY)]
 
 
 @can_start
