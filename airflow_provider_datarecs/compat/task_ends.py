@@ -43,17 +43,33 @@ def lost_without_worker(task: Any, ti: Any) -> str:
     is_mapped = ti is not None and ti.map_index not in (None, -1)
     if not is_mapped and task.has_dag() and next(task.iter_mapped_dependants(), None):
         return "tasks are mapped over what it returns, which takes a worker"
-    if _listeners_of_success():
+    if has_listeners("on_task_instance_success"):
         return "listeners are installed, such as OpenLineage's, which hear of a success from workers alone"
     return ""
 
 
-def _listeners_of_success() -> bool:
+def has_listeners(*hooks: str) -> bool:
+    """
+    Say whether any listener is installed for what happens to tasks.
+
+    :param hooks: the names of Airflow's hooks
+    """
     if AIRFLOW_VERSION >= (3, 2):
         from airflow.sdk.listener import get_listener_manager
     else:
         from airflow.listeners.listener import get_listener_manager  # type: ignore[assignment]
-    return bool(get_listener_manager().hook.on_task_instance_success.get_hookimpls())
+    hook = get_listener_manager().hook
+    return any(getattr(hook, name).get_hookimpls() for name in hooks)
+
+
+def ids_of(ti: Any) -> dict[str, Any]:
+    """
+    Give by what Airflow knows a task instance.
+
+    :param ti: what a trigger or a worker has of it
+    """
+    map_index = -1 if ti.map_index is None else ti.map_index
+    return {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id, "map_index": map_index}
 
 
 def push_xcoms(ti: Any, xcoms: Mapping[str, Any]) -> None:
@@ -63,10 +79,8 @@ def push_xcoms(ti: Any, xcoms: Mapping[str, Any]) -> None:
     :param ti: what the trigger has of the task instance
     :param xcoms: JSON values, by their keys
     """
-    map_index = -1 if ti.map_index is None else ti.map_index
-    ids = {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id, "map_index": map_index}
     for key, value in xcoms.items():
-        xcom_class().set(key=key, value=value, **ids)
+        xcom_class().set(key=key, value=value, **ids_of(ti))
 
 
 def success() -> Any:

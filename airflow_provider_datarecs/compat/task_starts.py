@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Iterable, Mapping
 
 from airflow_provider_datarecs.compat import AIRFLOW_VERSION, is_unmapped, xcom_class
-from airflow_provider_datarecs.compat.task_ends import AIRFLOW_RELEASE
+from airflow_provider_datarecs.compat.task_ends import AIRFLOW_RELEASE, has_listeners, ids_of
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -99,7 +99,7 @@ def _why_deployment() -> str:
 
     if conf.getboolean("triggerer", "queues_enabled", fallback=False):
         return "triggerers have queues, and Airflow forgets that of a task that starts on one"
-    if _has_listeners():
+    if has_listeners("on_task_instance_running", "on_task_instance_success"):
         return "listeners are installed, such as OpenLineage's, which hear of a start from workers alone"
     return ""
 
@@ -124,13 +124,6 @@ def _why_params(task: Any, dag: Any) -> str:
 def _params(owner: Any) -> dict[str, Any]:
     params: Any = getattr(owner, "params", None) or {}
     return {name: params.get_param(name) for name in params}
-
-
-def _has_listeners() -> bool:
-    from airflow.sdk.listener import get_listener_manager
-
-    hook = get_listener_manager().hook
-    return any(one.get_hookimpls() for one in (hook.on_task_instance_running, hook.on_task_instance_success))
 
 
 def as_template(value: Any) -> Any:
@@ -244,7 +237,7 @@ def push_link(ti: Any, key: str, url: str) -> None:
     :param key: where Airflow looks for it
     :param url: the URL, empty for none
     """
-    xcom_class()._set_xcom_in_db(key=key, value=url, **_where(ti))  # noqa: SLF001 - passes by a backend, as Airflow does
+    xcom_class()._set_xcom_in_db(key=key, value=url, **ids_of(ti))  # noqa: SLF001 - passes by a backend, as Airflow does
 
 
 def delete_xcoms(ti: Any, keys: Iterable[str]) -> None:
@@ -261,9 +254,4 @@ def delete_xcoms(ti: Any, keys: Iterable[str]) -> None:
         return
     for key in keys:
         # Not XCom.delete, to which one that is not there is an error.
-        task_runner.SUPERVISOR_COMMS.send(DeleteXCom(key=key, **_where(ti)))
-
-
-def _where(ti: Any) -> dict[str, Any]:
-    map_index = -1 if ti.map_index is None else ti.map_index
-    return {"dag_id": ti.dag_id, "task_id": ti.task_id, "run_id": ti.run_id, "map_index": map_index}
+        task_runner.SUPERVISOR_COMMS.send(DeleteXCom(key=key, **ids_of(ti)))

@@ -6,13 +6,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_provider_datarecs.compat import AIRFLOW_VERSION
+from airflow_provider_datarecs.compat.task_ends import TRIGGERS_CAN_END_TASKS
+from airflow_provider_datarecs.compat.task_starts import TRIGGERS_CAN_START_TASKS
 from airflow_provider_datarecs.simulator import Plan
 
 DEFERRABLE, BEGUN, TRIGGERER, POKE, RESCHEDULE = "deferrable", "begun", "triggerer", "poke", "reschedule"
 DEFERRED: tuple[str, ...] = (DEFERRABLE,)
-if AIRFLOW_VERSION >= (2, 10):  # where a trigger can end a task
+if TRIGGERS_CAN_END_TASKS:
     DEFERRED += (TRIGGERER,)
-if AIRFLOW_VERSION >= (3, 3):  # where it can begin one
+if TRIGGERS_CAN_START_TASKS:
     DEFERRED += (BEGUN,)
 COLUMNS = (*DEFERRED, POKE, RESCHEDULE)
 MODES: dict[str, dict[str, Any]] = {
