@@ -24,9 +24,9 @@ from typing import Any, Iterator
 import psutil
 import trustme
 from airflow import __version__ as airflow_version
-from sqlalchemy import create_engine, text
 from support.airflow import Airflow, RigError
 from support.debian import Services
+from support.noted_states import note_states
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parent / "docs" / "slots.md"
@@ -73,16 +73,6 @@ def sleep(seconds):
 
 with DAG("blockers", schedule=None, start_date=datetime(2024, 1, 1), catchup=False):
     sleep.expand(seconds=[{seconds}] * {slots})
-"""
-NOTE_STATES = """
-create table noted_states (dag_id text, task_id text, state text, at double precision);
-create function note_state() returns trigger language plpgsql as $$ begin
-    insert into noted_states
-    values (new.dag_id, new.task_id, new.state, extract(epoch from clock_timestamp()));
-    return new;
-end $$;
-create trigger note_states after update of state on task_instance for each row
-    when (old.state is distinct from new.state) execute function note_state();
 """
 
 
@@ -295,8 +285,7 @@ def main() -> None:
         with Airflow(
             folder / "airflow", dags, host="https://127.0.0.1", api_key=KEY, environ=environ, say=print
         ) as airflow:
-            with create_engine(database).begin() as connection:
-                connection.execute(text(NOTE_STATES))
+            note_states(database)
             bench = Bench(airflow, folder, options)
             rows = [bench.measure(one) for one in options.cases]
     print(json.dumps(rows))

@@ -11,9 +11,9 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sqlalchemy import create_engine, text
 from support.airflow import Airflow, free_port
 from support.airflow_settings import IS_AIRFLOW_3
+from support.noted_states import note_states
 
 HERE = Path(__file__).resolve().parent
 SERVER = "api-server" if IS_AIRFLOW_3 else "webserver"
@@ -34,17 +34,6 @@ with DAG("{name}", schedule=None, start_date=datetime(2024, 1, 1)):
     JobRunSensor.partial(
         task_id="wait", conn_id="{name}", workspace_id="ws_production", timeout=7200
     ).expand_kwargs(runs)
-"""
-# When each task changed its state, by the clock of the database, which is this machine's.
-NOTE_STATES = """
-create table noted_states (dag_id text, map_index int, state text, at double precision);
-create function note_state() returns trigger language plpgsql as $$ begin
-    insert into noted_states
-    values (new.dag_id, new.map_index, new.state, extract(epoch from clock_timestamp()));
-    return new;
-end $$;
-create trigger note_states after update of state on task_instance for each row
-    when (old.state is distinct from new.state) execute function note_state();
 """
 
 
@@ -78,8 +67,7 @@ class Deployment(Airflow):
     def __enter__(self) -> Deployment:
         self.second_port = free_port()
         super().__enter__()
-        with create_engine(self.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]).begin() as connection:
-            connection.execute(text(NOTE_STATES))
+        note_states(self.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"])
         self.wait_until(lambda: all(answers(port) for port in self.ports), "both servers answer", STARTING)
         return self
 
