@@ -17,6 +17,11 @@ class PollingConfig:
     """From and to when a triggerer first polls for a wait that it has taken up. An event that comes within a
     second or two of deferring races the executor's report that the worker has exited, and Airflow then fails
     the task. Spread, so that a restarted triggerer does not burst."""
+    slow_exit: float = 2.0
+    """The same at least, as a multiple of the time that the worker took from the task's start to its
+    deferral: on a busy machine the report came up to 1.6 times as long after."""
+    slowest_exit: float = 60.0
+    """Which that is at most."""
     min_poke_interval: float = 1.0
     """The least time between two polls for a wait, whatever the sensor asks for."""
     last_poll_within: float = 300.0

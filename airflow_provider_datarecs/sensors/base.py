@@ -261,7 +261,10 @@ class RunSensor(LineageMixin, BeginningMixin, ArgumentsMixin, RerunMixin, BaseSe
             from airflow_provider_datarecs.compat.task_states import note_try
 
             note_try(context["ti"])
-        now = began if len(run_ids) == 1 else time.time()
+        is_first, now = len(run_ids) == 1, time.time()
+        # A rerun starts where a worker resumes a task that began long ago.
+        worker_took = max(0.0, now - _began(context)) if is_first else 0.0
+        now = began if is_first else now
         deadline, limit = self._deadline(context, began)
         self._tell_wait("on the triggerer", run_id, now, deadline, limit)
         self.defer(
@@ -280,6 +283,7 @@ class RunSensor(LineageMixin, BeginningMixin, ArgumentsMixin, RerunMixin, BaseSe
                 earlier_run_ids=run_ids[:-1],
                 rerun_delay=self.rerun_delay if len(run_ids) <= self.reruns else None,
                 ending=self.read_limits().add_to(ending),
+                worker_took=worker_took,
             ),
             method_name="execute_complete",
             timeout=timedelta(seconds=self.timeout - (now - began)) + BACKSTOP,

@@ -52,6 +52,7 @@ class RunTrigger(BaseTrigger):
     :param rerun_delay: seconds from the run's end until the task is told that it FAILED, since it then starts
         the next one; default None, where it starts none
     :param ending: how to end the task here if the run is COMPLETED; default None, where a worker ends it
+    :param worker_took: seconds from the task's start to its deferral, default 0
     """
 
     kind: ClassVar[TargetKind]
@@ -75,6 +76,7 @@ class RunTrigger(BaseTrigger):
         earlier_run_ids: Sequence[str] = (),
         rerun_delay: float | None = None,
         ending: dict[str, Any] | None = None,
+        worker_took: float = 0.0,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.target_id = target_id
@@ -91,6 +93,7 @@ class RunTrigger(BaseTrigger):
         self.earlier_run_ids = list(earlier_run_ids)
         self.rerun_delay = rerun_delay
         self.ending = ending
+        self.worker_took = worker_took
         self._has_fired = False
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -113,6 +116,8 @@ class RunTrigger(BaseTrigger):
             arguments.update(earlier_run_ids=self.earlier_run_ids, rerun_delay=self.rerun_delay)
         if self.ending is not None:
             arguments.update(ending=self.ending)
+        if self.worker_took:
+            arguments.update(worker_took=self.worker_took)
         return f"{type(self).__module__}.{type(self).__qualname__}", arguments
 
     def render_template_fields(self, context: Any, jinja_env: Any = None) -> None:
@@ -204,8 +209,12 @@ class RunTrigger(BaseTrigger):
     def _until_first_poll(self) -> float:
         # Every triggerer tells a trigger of its task. Where nobody does, dag.test() runs it in the task's own
         # process, and no executor takes part that an event could race.
-        is_alone = self.task_instance is None or not self.was_deferred
-        return 0.0 if is_alone else random.uniform(*config.current().first_poll)
+        is_alone, numbers = self.task_instance is None or not self.was_deferred, config.current()
+        if is_alone:
+            return 0.0
+        # A worker that is slow to defer is slow to exit as well, and its executor to report that.
+        settles_in = min(numbers.slow_exit * self.worker_took, numbers.slowest_exit)
+        return max(random.uniform(*numbers.first_poll), self.since + settles_in - time.time())
 
     def _interval(self, polls: int) -> float:
         if not self.exponential_backoff:

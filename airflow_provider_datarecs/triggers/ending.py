@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, Callable, Mapping
 
 from asgiref.sync import sync_to_async
 
@@ -38,8 +39,8 @@ async def end_task(
         if xcoms is None:
             return None
         # In a thread, and from the trigger's own context, by which Airflow 3.4 tells whose XComs they are.
-        pushing = sync_to_async(_push)(ti, xcoms, ending.get("airflow"))
-        ended = await asyncio.wait_for(pushing, config.current().push_within)
+        pushing = sync_to_async(_push)(ti, xcoms, ending.get("airflow"), partial(_tell, xcoms, name, log))
+        return await asyncio.wait_for(pushing, config.current().push_within)
     except Exception as error:  # noqa: BLE001 - whatever it is, a worker ends the task as without all this
         log.warning(
             "Ends on a worker, since the triggerer could not end the task (%s): %s",
@@ -47,12 +48,13 @@ async def end_task(
             name,
         )
         return None
-    if ended is not None:
-        log.info("%s", events.describe(xcoms["run_result"], name))
-        if "agreed" in xcoms["run_result"]:
-            log.info("The data agree, with %s: %s", events.share_unmatched(xcoms["run_result"]), name)
-        log.info("The task ends here, without a worker: %s", name)
-    return ended
+
+
+def _tell(xcoms: Mapping[str, Any], name: str, log: Any) -> None:
+    log.info("%s", events.describe(xcoms["run_result"], name))
+    if "agreed" in xcoms["run_result"]:
+        log.info("The data agree, with %s: %s", events.share_unmatched(xcoms["run_result"]), name)
+    log.info("Ending the task here, without a worker: %s", name)
 
 
 def _xcoms_of(event: Event, target: Target, run_id: str, ending: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -71,7 +73,9 @@ def _xcoms_of(event: Event, target: Target, run_id: str, ending: Mapping[str, An
     return xcoms
 
 
-def _push(ti: Any, xcoms: Mapping[str, Any], deferred_by: Any) -> TriggerEvent | None:
+def _push(
+    ti: Any, xcoms: Mapping[str, Any], deferred_by: Any, tell: Callable[[], None]
+) -> TriggerEvent | None:
     # Imported here, off the event loop.
     from airflow_provider_datarecs.compat import task_ends
 
@@ -79,6 +83,9 @@ def _push(ti: Any, xcoms: Mapping[str, Any], deferred_by: Any) -> TriggerEvent |
     # take the end of a task whose DAG has not been parsed since (``relative_fileloc``).
     if deferred_by != task_ends.AIRFLOW_RELEASE:
         return None
+    # First, since Airflow 3 may take what a trigger logs last for its own log; by the time that it has stored
+    # the XComs, it has taken what came before them.
+    tell()
     task_ends.push_xcoms(ti, xcoms)
     event: TriggerEvent = task_ends.success()
     return event

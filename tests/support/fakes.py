@@ -15,7 +15,7 @@ class FakeTaskInstance(SimpleNamespace):
 
     def __init__(self, **more: Any) -> None:
         fields = {"dag_id": "dag", "run_id": "manual", "task_id": "task", "map_index": -1, "xcoms": {}}
-        super().__init__(**{**fields, "max_tries": 0, "try_number": 1, **more})
+        super().__init__(**{**fields, "max_tries": 0, "try_number": 1, "start_date": None, **more})
 
     def xcom_push(self, key: str, value: Any) -> None:
         """Take an XCom as Airflow stores it."""

@@ -89,7 +89,7 @@ def test_it_ends_on_the_triggerer_where_airflow_can_and_nothing_listens(airflow)
     log = airflow.task_log("reconcile_by_ids", "wait")
     is_heard = importlib.util.find_spec("airflow.providers.openlineage") is not None
     ends_here = TRIGGERS_CAN_END_TASKS and not is_heard
-    assert ("The task ends here, without a worker" in log) is ends_here
+    assert ("Ending the task here, without a worker" in log) is ends_here
     assert ("The task will end on a worker in spite of end_from_trigger" in log) is not ends_here
     assert airflow.xcom("reconcile_by_ids", run_id, "wait", "run_result")["status"] == "COMPLETED"
 

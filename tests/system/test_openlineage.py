@@ -53,8 +53,9 @@ def told(airflow):
 
     def told(dag_id, run_id, task_id, kind):
         def events():
-            lines = (airflow.home / "lineage.jsonl").read_text().splitlines()
-            every = [json.loads(line) for line in lines]
+            # The last line may just be written.
+            whole, _, _ = (airflow.home / "lineage.jsonl").read_text().rpartition("\n")
+            every = [json.loads(line) for line in whole.splitlines()]
             name = f"{dag_id}.{task_id}"
             return [one for one in every if one["job"]["name"] == name and one["eventType"] == kind]
 

@@ -16,7 +16,7 @@ pytestmark = [
 ]
 
 COMPLETES = Plan(queued=0, running=0, rows_unmatched=7)
-ENDED_HERE = "The task ends here, without a worker"
+ENDED_HERE = "Ending the task here, without a worker"
 AS_BEFORE = ("as_before", "over", "failed", "callback")
 
 

@@ -112,6 +112,12 @@ def test_mode_has_no_effect_on_a_deferred_wait(simulator, context, make, mode):
     assert deferral(make(mode=mode), context)
 
 
+@BOTH
+def test_the_trigger_is_told_how_long_the_worker_took(simulator, context, ti, make):
+    ti.start_date = datetime.now(timezone.utc) - timedelta(hours=1)
+    assert 3600.0 <= deferral(make(), context).trigger.worker_took < 3700.0
+
+
 def test_times_that_a_policy_sets_later_may_be_spans(simulator, context):
     sensor = job_sensor()
     sensor.timeout, sensor.poke_interval, sensor.max_wait = (timedelta(seconds=n) for n in (60, 5, 20))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
+import time
 
 import pytest
+from support.fakes import FakeTaskInstance
 
 from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.simulator import ApiKey, Fault, Plan
@@ -26,6 +28,23 @@ def test_a_stored_trigger_is_made_again_from_plain_values(cls, trigger_for):
     again = getattr(importlib.import_module(module), name)(**json.loads(json.dumps(arguments)))
     assert again.serialize() == (path, arguments)
     assert type(again) is cls
+
+
+@pytest.mark.parametrize(
+    ("worker_took", "ago", "soonest", "latest"),
+    [
+        (0.0, 0.0, 8.0, 12.0),
+        (3.0, 0.0, 8.0, 12.0),
+        (15.0, 0.0, 29.0, 30.0),
+        (15.0, 25.0, 8.0, 12.0),
+        (500.0, 0.0, 59.0, 60.0),
+    ],
+)
+def test_the_first_poll_leaves_a_worker_the_time_to_exit(trigger_for, worker_took, ago, soonest, latest):
+    trigger = trigger_for("r", since=time.time() - ago, worker_took=worker_took)
+    trigger.task_instance = FakeTaskInstance()
+    assert soonest <= trigger._until_first_poll() <= latest
+    assert trigger.serialize()[1].get("worker_took", 0.0) == worker_took
 
 
 @pytest.mark.parametrize("status", ["COMPLETED", "FAILED", "CANCELLED"])
