@@ -133,7 +133,7 @@ def test_jobs_fan_out_over_mapped_tasks(airflow):
 def many_jobs(live_simulator):
     """A workspace of many jobs, of which the runs of one fail and those of another find differences."""
     world = live_simulator.world
-    jobs = {f"job_{number}": f"table {number}" for number in range(30 if IS_AIRFLOW_3 else 5)}
+    jobs = {f"job_{number}": f"table {number}" for number in range(12 if IS_AIRFLOW_3 else 5)}
     agrees = {"queued": 0, "running": 1, "rows_processed": 2000, "rows_matched": 2000, "rows_unmatched": 0}
     world.add_workspace("ws_many", "Many")
     for job_id, name in jobs.items():
