@@ -34,8 +34,8 @@ lint: $(TOX)
 docs: $(TOX)
 	@$(TOX) run -q -e docs
 
-# Every supported Airflow: the oldest, 2.11 and the newest with real schedulers and triggerers in full; the others in
-# short. In one go, since real Airflows mostly wait: tox.toml has what each runs.
+# Every supported Airflow: 2.11 and the newest with real schedulers and triggerers in full, the oldest and some others in
+# short, the rest without. In one go, since real Airflows mostly wait: tox.toml has what each runs.
 matrix: $(TOX) services
 	@$(PARALLEL) -p 3 -e $(FULL),$(SHORT)
 
