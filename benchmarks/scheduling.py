@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 
 from airflow_provider_datarecs.polling.config import PollingConfig
 from airflow_provider_datarecs.polling.durations import RunDurations
-from airflow_provider_datarecs.polling.schedule import LossCurve, Schedule, draw_max_rounds
+from airflow_provider_datarecs.polling.losses import LossCurve
+from airflow_provider_datarecs.polling.schedule import Schedule, draw_max_rounds
 
 JOBS = 1000
 PAUSE = 60.0 / 80.0  # seconds between two polls
@@ -87,16 +88,16 @@ def by_schedule(todo: list[Job], *, known: bool) -> list[float]:
     now, delays = 0.0, []
     for took, before in todo:
         new = Candidate(took, before, RunDurations(), LossCurve([(now, now, 0.5)]), now)
-        schedule.candidates.add(new.again(now) if known else new)
-    while schedule.candidates:
+        schedule.add(new.again(now) if known else new)
+    while len(schedule):
         now += PAUSE
-        asked, _ = schedule.next(now, len(schedule.candidates) * PAUSE)
+        asked, _ = schedule.next(now, len(schedule) * PAUSE)
         assert asked is not None
-        schedule.candidates.discard(asked)
+        schedule.discard(asked)
         if now >= asked.took:
             delays.append(now - asked.took)
         else:
-            schedule.candidates.add(asked.again(now))
+            schedule.add(asked.again(now))
     return delays
 
 

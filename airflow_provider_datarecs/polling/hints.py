@@ -15,6 +15,7 @@ from airflow_provider_datarecs.polling import config
 from airflow_provider_datarecs.polling.reliability import EventReliability
 
 if TYPE_CHECKING:
+    from airflow_provider_datarecs.api.contract import TargetKind
     from airflow_provider_datarecs.api.targets import Target
     from airflow_provider_datarecs.polling.metrics import PollerMetrics
     from airflow_provider_datarecs.polling.registry import WaitRegistry
@@ -99,13 +100,13 @@ class HintListener:
             return False
         return self._reliability.note_end(run_id, time.monotonic())
 
-    def interval_factor(self, target: Target) -> float:
+    def interval_factor(self, kind: TargetKind) -> float:
         """
         Give by how much longer the time between two polls of a run may be, since its end will be heard of.
 
-        :param target: the job or job group
+        :param kind: whether it is a job's or a job group's
         """
-        has_events = self._is_on and target.kind.has_events
+        has_events = self._is_on and kind.has_events
         return self._reliability.interval_factor(time.monotonic()) if has_events else 1.0
 
     async def _take(self, hints: Iterable[Hint]) -> None:

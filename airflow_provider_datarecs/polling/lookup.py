@@ -19,9 +19,10 @@ from airflow_provider_datarecs.api.times import epoch_seconds
 from airflow_provider_datarecs.polling import config
 from airflow_provider_datarecs.polling.clock import to_monotonic
 from airflow_provider_datarecs.polling.durations import RunDurations
-from airflow_provider_datarecs.polling.list_state import JobList, ListState, Response, ServiceLists
-from airflow_provider_datarecs.polling.request import ListPage, PollRequest, TrackedRun
-from airflow_provider_datarecs.polling.schedule import LossCurve
+from airflow_provider_datarecs.polling.list_state import JobList, Response, ServiceLists
+from airflow_provider_datarecs.polling.losses import LossCurve
+from airflow_provider_datarecs.polling.plan import RequestPlan
+from airflow_provider_datarecs.polling.request import FIRST_PAGE, ListPage, PollRequest, TrackedRun
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.targets import Target
@@ -42,14 +43,13 @@ class RunLookup:
     :param service: takes down what the lists of all jobs on the connection are worth
     """
 
-    __slots__ = ("_durations", "_in_flight", "_known_ends", "_list", "requests", "runs", "target", "watches")
+    __slots__ = ("_durations", "_known_ends", "_list", "_plan", "runs", "target", "watches")
 
     def __init__(self, target: Target, service: ServiceLists) -> None:
         self.target = target
         self.runs: dict[str, TrackedRun] = {}
         self.watches: list[RunsWatch] = []
-        self.requests: list[PollRequest] = []
-        self._in_flight: list[PollRequest] = []
+        self._plan = RequestPlan(self)
         self._list = JobList(target, service)
         self.forget_list()
 
@@ -85,44 +85,40 @@ class RunLookup:
 
     # --- planning ---
 
-    def plan(self, now: float) -> None:
+    @property
+    def requests(self) -> list[PollRequest]:
+        """The requests that wait for their turn."""
+        return [*self._plan.requests]
+
+    def note_change(self, run: TrackedRun) -> None:
+        """Note that a run is new or gone, or that the waits for it have changed."""
+        self._plan.note_change(run)
+
+    def note_watches(self) -> None:
+        """Note that the watches have changed."""
+        self._plan.note_change(FIRST_PAGE)
+
+    def start_over(self) -> list[PollRequest]:
+        """Let go of all requests that wait for their turn, and give them; all are planned anew."""
+        return self._plan.start_over()
+
+    def plan(self, now: float) -> tuple[list[PollRequest], list[PollRequest]]:
         """
-        Divide the runs that are not being asked for into requests.
+        Give the requests that take no turn any more, and those that take one from now on.
 
         :param now: the time
         """
-        state = self._list.state_at(now)
-        asks_singly = state in (ListState.PROBE, ListState.SINGLE)
-        being_asked = {run.id for request in self._in_flight for run in request.runs}
-        self.requests = []
-        pages: dict[ListPage, list[TrackedRun]] = {ListPage(): []} if self.watches else {}
-        for run in self.runs.values():
-            if run.id in being_asked:
-                continue
-            if run.page is not None and not asks_singly:
-                pages.setdefault(run.page, []).append(run)
-            else:
-                # Made anew only where something has changed: there may be thousands.
-                run.request = run.request or PollRequest(self, [run])
-                self.requests.append(run.request)
-        # What comes up while a page is being asked for joins the rest of it after the answer.
-        pages_in_flight = {request.page for request in self._in_flight}
-        for page, runs in pages.items():
-            if page in pages_in_flight:
-                continue
-            watches = self.watches if page == ListPage() else []
-            as_list = watches or len(runs) > 1 or state in (ListState.NEW, ListState.RETRY)
-            self.requests.append(PollRequest(self, runs, page if as_list else None, [*watches]))
+        return self._plan.update(self._list.state_at(now))
 
     def begin(self, request: PollRequest) -> None:
         """Note that a request is sent."""
-        self._in_flight.append(request)
+        self._plan.begin(request)
 
     def end(self, request: PollRequest, now: float) -> None:
         """Note that a request has been answered, or will not be."""
-        self._in_flight.remove(request)
+        self._plan.end(request)
         for run in request.runs:
-            run.asked_at, run.request = now, None
+            run.asked_at = now
         for watch in request.watches:
             watch.asked_at = now
 
@@ -179,7 +175,7 @@ class RunLookup:
 
     def _goes_on_to(self, run: TrackedRun, next_url: str) -> bool:
         """Look for a run on the page after its own, unless that is too far; say whether it is not."""
-        page = run.page or ListPage()
+        page = run.page or FIRST_PAGE
         if page.number >= config.current().max_pages:
             return False
         run.page = ListPage(next_url, page.number + 1)

@@ -151,7 +151,7 @@ class Poller:
                 log.exception("Connection %s: its waits cannot be polled just now", self._conn_id)
                 await self._do_for_all(partial(Wait.judge, answer=Unforeseen(error)))
                 await asyncio.sleep(config.current().pause_after_mistake)
-                self.waits.note_changes()
+                self.waits.start_over()
 
     async def _send_next(self) -> None:
         """Start the next request, once there is one and the pace allows it."""
@@ -215,7 +215,7 @@ class Poller:
             try:
                 answer = await self._sender.send(send, read_since=request.read_since)
             finally:
-                request.lookup.end(request, time.monotonic())
+                self.waits.end(request)
             if service == client.changes:  # else it is the word of another service
                 await self._take(request, answer, sent_at)
         except Exception as error:
@@ -250,7 +250,7 @@ class Poller:
         run.take(answer, now)
         if isinstance(answer, Run) and answer.is_finished:
             self._note_end(target, answer, was_going=was_going)
-        factor = self._hints.interval_factor(target)
+        factor = self._hints.interval_factor(target.kind)
         for wait in run.waits:
             wait.take(answer, now, longest, sent_at=sent_at, factor=factor)
 
@@ -276,11 +276,11 @@ class Poller:
     async def _report_on(self) -> None:
         while True:
             await asyncio.sleep(config.current().report_every)
-            requests, pacer = self.waits.requests, self._sender.pacer
+            pacer, wanted = self._sender.pacer, self.waits.wanted
             load = Load(
                 waits=self.waits.size,
-                requests=len(requests),
-                wanted=sum(60.0 / self._interval(request) for request in requests),
+                requests=self.waits.scheduled + self._sender.in_flight,
+                wanted=sum(count / self._hints.interval_factor(kind) for kind, count in wanted.items()),
                 possible=60.0 / pacer.usual_pause,
                 limit=pacer.limit,
                 longest=config.current().max_rounds * self._round_time(),
@@ -289,9 +289,6 @@ class Poller:
                 await self._metrics.report(load, time.monotonic())
             except Exception:
                 log.exception("Connection %s: its metrics cannot be sent", self._conn_id)
-
-    def _interval(self, request: PollRequest) -> float:
-        return request.interval * self._hints.interval_factor(request.lookup.target)
 
 
 async def _wait_for(event: asyncio.Event, seconds: float) -> None:

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import defaultdict
 from typing import TYPE_CHECKING, Callable
 
 from airflow_provider_datarecs.polling.clock import to_monotonic
 from airflow_provider_datarecs.polling.list_state import ServiceLists
 from airflow_provider_datarecs.polling.lookup import RunLookup
-from airflow_provider_datarecs.polling.request import PollRequest, TrackedRun
+from airflow_provider_datarecs.polling.request import TrackedRun
 from airflow_provider_datarecs.polling.schedule import Schedule
 from airflow_provider_datarecs.polling.waits import Wait
 from airflow_provider_datarecs.polling.watches import RunsWatch
 
 if TYPE_CHECKING:
+    from airflow_provider_datarecs.api.contract import TargetKind
     from airflow_provider_datarecs.api.targets import Target
     from airflow_provider_datarecs.polling.monitor import RunMonitor
+    from airflow_provider_datarecs.polling.request import PollRequest
 
 
 class WaitRegistry:
     """
     Hold the waits on a connection.
 
-    ``changed`` is set when there may be something else to ask; ``size`` is how many waits there are.
+    ``changed`` is set when there may be something else to ask; ``size`` is how many waits there are;
+    ``wanted`` is how many requests a minute would poll all as often as they want, for each kind of target.
 
     :param conn_id: the connection's id
     """
@@ -33,6 +37,7 @@ class WaitRegistry:
         self.changed = asyncio.Event()
         self._service = ServiceLists(conn_id)
         self._schedule: Schedule[PollRequest] = Schedule()
+        self.wanted: dict[TargetKind, float] = defaultdict(float)
         self._lookups: dict[Target, RunLookup] = {}
         self._by_run_id: dict[str, list[RunLookup]] = {}  # of jobs, whose runs webhooks tell of
         self._watched: dict[str, list[RunLookup]] = {}  # by the ids of jobs
@@ -46,14 +51,9 @@ class WaitRegistry:
         ]
 
     @property
-    def requests(self) -> list[PollRequest]:
-        """All requests, but those that are on their way."""
-        return [request for lookup in self._lookups.values() for request in lookup.requests]
-
-    @property
     def scheduled(self) -> int:
-        """How many requests may be sent next."""
-        return len(self._schedule.candidates)
+        """How many requests wait for their turn."""
+        return len(self._schedule)
 
     def add(self, monitor: RunMonitor, interval: Callable[[int], float]) -> Wait:
         """
@@ -102,7 +102,7 @@ class WaitRegistry:
         if not lookup.watches and target.kind.has_events:
             self._watched.setdefault(target.id, []).append(lookup)
         lookup.watches.append(watch)
-        self.note_change(lookup)
+        self._note_watches(lookup)
         return watch
 
     def end_watch(self, target: Target, watch: RunsWatch) -> None:
@@ -111,7 +111,7 @@ class WaitRegistry:
         lookup.watches.remove(watch)
         if not lookup.watches and target.kind.has_events:
             _forget(self._watched, target.id, lookup)
-        self.note_change(lookup)
+        self._note_watches(lookup)
 
     def hint(self, run_id: str, job_id: str | None) -> bool:
         """
@@ -136,18 +136,21 @@ class WaitRegistry:
         now = time.monotonic()
         for lookup in self._lookups.values():
             for run in lookup.runs.values():
-                run.request = None
                 for wait in run.waits:
                     wait.poll_in_interval(now)
-        self.note_changes()
+        self.start_over()
 
     def note_change(self, lookup: RunLookup) -> None:
         """Have the requests about a job planned anew."""
         self._changed_lookups.add(lookup)
         self.changed.set()
 
-    def note_changes(self) -> None:
-        """Have all requests planned anew."""
+    def start_over(self) -> None:
+        """Have all requests planned anew, but those that are on their way."""
+        self._schedule = Schedule()
+        for lookup in self._lookups.values():
+            for request in lookup.start_over():
+                self._count(request, -1)
         self._changed_lookups.update(self._lookups.values())
         self.changed.set()
 
@@ -156,19 +159,23 @@ class WaitRegistry:
         self._service.forget()
         for lookup in self._lookups.values():
             lookup.forget_list()
-        self.note_changes()
+        self.start_over()
 
     async def plan(self) -> None:
         """Plan the requests anew about all jobs of which something has changed."""
-        candidates = self._schedule.candidates
         while self._changed_lookups:
             lookup = self._changed_lookups.pop()
-            candidates.difference_update(lookup.requests)
-            lookup.plan(time.monotonic())
-            candidates.update(lookup.requests)
+            gone, made = lookup.plan(time.monotonic())
+            for request in gone:
+                self._schedule.discard(request)
+                self._count(request, -1)
+            for request in made:
+                self._schedule.add(request)
+                self._count(request, 1)
             if not lookup.runs and not lookup.watches and self._lookups.get(lookup.target) is lookup:
                 del self._lookups[lookup.target]
-            await asyncio.sleep(0)
+            if self._changed_lookups:
+                await asyncio.sleep(0)
 
     @property
     def is_turn_of_others(self) -> bool:
@@ -190,6 +197,14 @@ class WaitRegistry:
         request.lookup.begin(request)
         self._schedule.take_out(request)
 
+    def end(self, request: PollRequest) -> None:
+        """Note that a request has been answered, or will not be."""
+        self._count(request, -1)
+        request.lookup.end(request, time.monotonic())
+
+    def _count(self, request: PollRequest, sign: int) -> None:
+        self.wanted[request.lookup.target.kind] += sign * 60.0 / request.interval
+
     def _forget_run(self, lookup: RunLookup, run: TrackedRun) -> None:
         del lookup.runs[run.id]
         if lookup.target.kind.has_events:
@@ -207,11 +222,15 @@ class WaitRegistry:
         for lookup in lookups:
             for watch in lookup.watches:
                 watch.poll_at_once(now)
-            self.note_change(lookup)
+            self._note_watches(lookup)
         return bool(lookups)
 
     def _note_run_change(self, lookup: RunLookup, run: TrackedRun) -> None:
-        run.request = None
+        lookup.note_change(run)
+        self.note_change(lookup)
+
+    def _note_watches(self, lookup: RunLookup) -> None:
+        lookup.note_watches()
         self.note_change(lookup)
 
     def _deadline_reached(self, lookup: RunLookup, run: TrackedRun, wait: Wait) -> None:

@@ -30,14 +30,17 @@ class ListPage(NamedTuple):
     number: int = 0
 
 
+FIRST_PAGE = ListPage()
+
+
 class TrackedRun:
     """
     A run that somebody waits for.
 
     ``asked_at`` is when it was asked for last, ``seen_at`` when it was last seen to go on, ``started`` when
     it began as far as is known, ``ended`` when it ended if a list has said so, ``page`` the page of its job's
-    list that may tell how it is, None where it has to be asked for by itself; ``request`` is the request for
-    it alone, as long as nothing has changed. ``was_going`` is whether it was ever seen to go on.
+    list that may tell how it is, None where it has to be asked for by itself; ``request`` is the one that
+    asks for it, planned or on its way. ``was_going`` is whether it was ever seen to go on.
 
     :param run_id: the run's id
     :param now: the time
@@ -70,7 +73,7 @@ class TrackedRun:
     def forget_list(self) -> None:
         """Forget what a list has shown and where, since it was another service's."""
         self.ended: float | None = None
-        self.page: ListPage | None = ListPage()
+        self.page: ListPage | None = FIRST_PAGE
 
     def take(self, answer: Run | DataRecsError, now: float) -> None:
         """Take the answer to a poll into account."""
@@ -94,7 +97,7 @@ class PollRequest:
 
     :param lookup: plans and reads the requests for the job
     :param runs: those that it polls
-    :param page: the page of the list that it is for, None for one run
+    :param page: the page of the list that it asks for, None where it asks for its only run by itself
     :param watches: those who want to see that page, default nobody
     """
 
@@ -131,6 +134,8 @@ class PollRequest:
         self.is_urgent = any(wait.is_urgent for wait in waits)
         self.curve = lookup.curve(runs, watches)
         self.max_rounds = draw_max_rounds()
+        for run in runs:
+            run.request = self
 
     @property
     def read_since(self) -> float:

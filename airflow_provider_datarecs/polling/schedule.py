@@ -3,58 +3,16 @@
 from __future__ import annotations
 
 import random
-from array import array
-from bisect import bisect_right
-from typing import TYPE_CHECKING, Generic, Iterable, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from airflow_provider_datarecs.polling import config
+from airflow_provider_datarecs.polling.agenda import Agenda
 
 if TYPE_CHECKING:
-    from airflow_provider_datarecs.polling.durations import Span
+    from airflow_provider_datarecs.polling.losses import LossCurve
 
-OVERDUE, URGENT, OVERDUE_FIRST = 1e12, 2e12, 3e12  # above every rank that a loss can have
-SUDDEN = 1e-3  # seconds: the shortest span
-
-
-class LossCurve:
-    """
-    Tell what it costs not to ask about some runs: the time, in expectation and summed over them, for which a
-    run has ended unnoticed.
-
-    That is none while no run can have ended, and one second a second for a run that is sure to have.
-
-    :param spans: of all runs, the spans of time in which each may have ended since it was asked about
-    :param weight: how many runs each of them stands for, default 1
-    """
-
-    __slots__ = ("_chances", "_densities", "_losses", "_times")
-
-    def __init__(self, spans: Iterable[Span], weight: float = 1.0) -> None:
-        # At each step: the density of the probability from there on, its sum and the loss until there.
-        self._times, self._densities, self._chances, self._losses = (array("d") for _ in range(4))
-        steps = []
-        for low, high, chance in spans:
-            width = max(high - low, SUDDEN)
-            steps += [(low, weight * chance / width), (low + width, -weight * chance / width)]
-        last = density = chance = loss = 0.0
-        for time, change in sorted(steps):
-            passed = time - last
-            loss += (chance + density * passed / 2) * passed
-            chance += density * passed
-            density += change
-            last = time
-            self._times.append(time)
-            self._densities.append(density)
-            self._chances.append(chance)
-            self._losses.append(loss)
-
-    def loss(self, now: float) -> float:
-        """Give what it has cost not to ask until now, in seconds."""
-        place = bisect_right(self._times, now) - 1
-        if place < 0:
-            return 0.0
-        passed = now - self._times[place]
-        return self._losses[place] + (self._chances[place] + self._densities[place] * passed / 2) * passed
+LOWEST = 1e-9  # level: what has lost nothing has not reached it
+ABOVE = 1.0 + 1e-9  # times a level: the next higher one
 
 
 def draw_max_rounds() -> float:
@@ -63,7 +21,7 @@ def draw_max_rounds() -> float:
 
 
 class Candidate(Protocol):
-    """What a schedule has to know of something that is to be asked again and again."""
+    """What a schedule has to know of something that is to be asked again and again; it does not change."""
 
     @property
     def asked_at(self) -> float:
@@ -94,16 +52,42 @@ C = TypeVar("C", bound=Candidate)
 
 
 class Schedule(Generic[C]):
-    """Hold the candidates that nobody is asking at the moment."""
+    """
+    Hold the candidates that nobody is asking at the moment, and give the one to ask next, in O(log n).
+
+    That is the one of the highest rank. Ranks grow with time, each at its own pace, so that their order
+    changes from one choice to the next; but when each of them reaches some level does not. So those alone are
+    compared that have reached a level which few reach: it rises when they become many, and sinks when they
+    become too few. When each of the others will reach it is found anew for one of them with each choice, so
+    for all within a round, as the level is then and the time that a round takes.
+    """
 
     def __init__(self) -> None:
-        self.candidates: set[C] = set()
+        self._later: Agenda[C] = Agenda()  # by when they are due
+        self._urgent: Agenda[C] = Agenda()  # the same, of those that come before all others
+        self._rising: Agenda[C] = Agenda()  # those that are due, by when they reach the level
+        self._high: dict[C, None] = {}  # those that have reached it
+        self._patience: Agenda[C] = Agenda()  # both of these, by when they are overdue
+        self._level = LOWEST
         self._urgent_in_a_row = 0
+
+    def __len__(self) -> int:
+        return len(self._later) + len(self._urgent) + len(self._patience)
+
+    def add(self, candidate: C) -> None:
+        """Take up a candidate."""
+        (self._urgent if candidate.is_urgent else self._later).put(candidate, candidate.due)
+
+    def discard(self, candidate: C) -> None:
+        """Let go of a candidate, if it is here."""
+        for agenda in (self._later, self._urgent, self._rising, self._patience):
+            agenda.discard(candidate)
+        self._high.pop(candidate, None)
 
     def take_out(self, candidate: C) -> None:
         """Leave out a candidate, since it is asked now."""
         self._urgent_in_a_row = self._urgent_in_a_row + 1 if candidate.is_urgent else 0
-        self.candidates.discard(candidate)
+        self.discard(candidate)
 
     @property
     def is_turn_of_others(self) -> bool:
@@ -118,26 +102,65 @@ class Schedule(Generic[C]):
         :param round_time: seconds that asking all of them once takes
         :param only_urgent: whether only an urgent one may be asked now
         """
-        best, highest, soonest = None, -1.0, float("inf")
-        overdue = OVERDUE_FIRST if self.is_turn_of_others else OVERDUE
-        for candidate in self.candidates:
-            if candidate.due > now:
-                soonest = min(soonest, candidate.due)
-                continue
-            if only_urgent and not candidate.is_urgent:
-                continue
-            rank = _rank(candidate, now, round_time, overdue)
-            if rank > highest:
-                best, highest = candidate, rank
-        return best, soonest
+        if only_urgent:
+            return self._urgent.first_by(now), self._urgent.first_time()
+        self._place_some(now, round_time)
+        highest = self._highest(now, round_time)
+        urgent, overdue = self._urgent.first_by(now), self._patience.first_by(now)
+        if urgent is not None and self.is_turn_of_others:
+            urgent, overdue = overdue or urgent, None
+        times = (agenda.first_time() for agenda in (self._later, self._urgent))
+        soonest = min((time for time in times if time > now), default=float("inf"))
+        return urgent or overdue or highest, soonest
+
+    def _place_some(self, now: float, round_time: float) -> None:
+        """Place those that have come due or should have reached the level, and the one placed longest ago."""
+        for agenda in (self._later, self._rising):
+            for _ in range(config.current().compared):  # not all at once, where many come due together
+                candidate = agenda.first_by(now)
+                if candidate is None:
+                    break
+                agenda.discard(candidate)
+                self._place(candidate, now, round_time)
+        oldest = self._rising.put_longest_ago()
+        if oldest is not None:
+            self._place(oldest, now, round_time)
+
+    def _place(self, candidate: C, now: float, round_time: float) -> None:
+        """Take down whether a candidate that is due has reached the level, and when it does if not."""
+        overdue_at = candidate.asked_at + candidate.max_rounds * round_time
+        self._patience.put(candidate, overdue_at)
+        if _rank(candidate, now, round_time) >= self._level:
+            self._rising.discard(candidate)
+            self._high[candidate] = None
+            return
+        before, after = now, max(now, overdue_at)
+        for _ in range(config.current().halvings):
+            middle = (before + after) / 2.0
+            if _rank(candidate, middle, round_time) < self._level:
+                before = middle
+            else:
+                after = middle
+        self._rising.put(candidate, after)
+
+    def _highest(self, now: float, round_time: float) -> C | None:
+        """Give the one of the highest rank, and move the level to where few have reached it."""
+        most, next_one = config.current().compared, self._rising.first()
+        ranks = {candidate: _rank(candidate, now, round_time) for candidate in self._high}
+        if len(ranks) > most:
+            # Above it in any case, so that it does not stay where many are of the same rank.
+            self._level = max(sorted(ranks.values())[-most // 2], self._level * ABOVE)
+            for candidate, rank in ranks.items():
+                if rank < self._level:
+                    del self._high[candidate]
+                    self._place(candidate, now, round_time)
+        elif len(ranks) < most // 4 and next_one is not None:
+            self._level = max(LOWEST, min(self._level, _rank(next_one, now, round_time)))
+            self._place(next_one, now, round_time)
+        return max(ranks, key=ranks.__getitem__) if ranks else next_one
 
 
-def _rank(candidate: Candidate, now: float, round_time: float, overdue: float) -> float:
-    """Say how much a candidate should be asked now: the higher, the sooner."""
-    if candidate.is_urgent:
-        return URGENT + now - candidate.due  # whoever has been so for longest
-    waited = now - candidate.asked_at
-    if waited > candidate.max_rounds * round_time:
-        return overdue + waited
-    evenness = 1.0 + (waited / round_time) ** config.current().evenness
+def _rank(candidate: Candidate, now: float, round_time: float) -> float:
+    """Say how much a candidate should be asked at a time: the higher, the sooner."""
+    evenness = 1.0 + ((now - candidate.asked_at) / round_time) ** config.current().evenness
     return candidate.curve.loss(now) / candidate.interval * evenness

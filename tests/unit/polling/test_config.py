@@ -13,7 +13,7 @@ from airflow_provider_datarecs.polling.config import PollingConfig
 
 PACKAGE = Path(config.__file__).parent
 MODULES = sorted(PACKAGE.glob("*.py"))
-NO_TUNING = {"OVERDUE", "URGENT", "OVERDUE_FIRST", "SUDDEN"}  # ranks above all others, and as good as no time
+NO_TUNING = {"SUDDEN", "LOWEST", "ABOVE"}  # as good as no time, as no loss, and as the same
 MOST_ATTRIBUTES = 10
 
 

@@ -89,14 +89,15 @@ class Waits:
         for run_id in run_ids:
             run = self.lookup.runs[run_id] = TrackedRun(run_id, NOW, NOW)
             run.waits.append(Wait(None, lambda polls: 10.0, None, NOW))
+            self.lookup.note_change(run)
 
     def end(self, *run_ids):
         for run_id in run_ids:
-            del self.lookup.runs[run_id]
+            self.lookup.note_change(self.lookup.runs.pop(run_id))
 
     def planned(self, now=NOW):
         self.lookup.plan(now)
-        return self.lookup.requests
+        return sorted(self.lookup.requests, key=lambda request: request.runs[0].id)
 
     @property
     def requests(self):
@@ -414,7 +415,7 @@ def test_lists_that_were_on_their_way_when_lists_were_given_up_are_not_told_of(s
 def test_what_lists_have_shown_is_forgotten_with_the_service_that_showed_it(waits):
     waits.add("c")
     waits.answer(page({"c": SCANT}, next_url="http://x/2"))
-    assert waits.requests == ["c", (["a", "b"], "http://x/2")]
+    assert waits.requests == [(["a", "b"], "http://x/2"), "c"]
     waits.lookup.forget_list()
     assert waits.requests == [(["a", "b", "c"], None)]
     assert [waits.lookup.runs[run_id].ended for run_id in "abc"] == [None] * 3

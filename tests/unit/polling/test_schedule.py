@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from airflow_provider_datarecs.polling.config import PollingConfig
-from airflow_provider_datarecs.polling.schedule import LossCurve, Schedule, draw_max_rounds
+from airflow_provider_datarecs.polling.losses import LossCurve
+from airflow_provider_datarecs.polling.schedule import Schedule, draw_max_rounds
 
 NEVER = [(1e9, 2e9, 1.0)]
 ROUNDS = PollingConfig.max_rounds
@@ -38,7 +39,8 @@ def unknown(now=0.0):
 
 def schedule_of(*candidates):
     schedule = Schedule()
-    schedule.candidates.update(candidates)
+    for candidate in candidates:
+        schedule.add(candidate)
     return schedule
 
 
@@ -148,7 +150,7 @@ def test_however_much_is_urgent_what_is_overdue_has_its_turns():
     now, urgent_ones = 10_000.0, [asked(NEVER, is_urgent=True, due=n) for n in range(20)]
     overdue, idle = [asked(NEVER), asked(NEVER)], asked(NEVER, now=now)
     schedule, order = schedule_of(*urgent_ones, *overdue, idle), []
-    while schedule.candidates:
+    while len(schedule):
         order.append(schedule.next(now, 100.0)[0])
         schedule.take_out(order[-1])
     turns = PollingConfig.urgent_in_a_row
@@ -208,16 +210,16 @@ def asked_over(make, count, *, rounds):
     for number in range(count):
         one = make(number, 0.0)
         owner[one] = number
-        schedule.candidates.add(one)
+        schedule.add(one)
     for second in range(rounds * count):
         now = float(second)
         one, _ = schedule.next(now, float(count))
         number = owner.pop(one)
         gaps[number].append(now - one.asked_at)
-        schedule.candidates.discard(one)
+        schedule.discard(one)
         again = make(number, now)
         owner[again] = number
-        schedule.candidates.add(again)
+        schedule.add(again)
     for one, number in owner.items():
         gaps[number].append(rounds * count - one.asked_at)  # that has not been asked since
     return gaps

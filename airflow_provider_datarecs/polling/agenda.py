@@ -1,0 +1,69 @@
+"""Holds things by a time each, and gives the one whose time comes first."""
+
+from __future__ import annotations
+
+import itertools
+from collections import OrderedDict
+from heapq import heapify, heappop, heappush
+from typing import Generic, Tuple, TypeVar
+
+T = TypeVar("T")
+
+
+class Agenda(Generic[T]):
+    """Hold things by times that may change; each call takes O(log n), spread over many of them."""
+
+    __slots__ = ("_entries", "_heap", "_order")
+
+    def __init__(self) -> None:
+        self._entries: OrderedDict[T, Tuple[float, int, T]] = OrderedDict()  # put last, last
+        # Has outdated entries as well: to find one in it would take longer than to meet it at the front.
+        self._heap: list[Tuple[float, int, T]] = []
+        self._order = itertools.count()  # of two with the same time, that which was put first comes first
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, thing: object) -> bool:
+        return thing in self._entries
+
+    def put(self, thing: T, time: float) -> None:
+        """
+        Take something up, or give it another time.
+
+        :param thing: it
+        :param time: its time
+        """
+        entry = (time, next(self._order), thing)
+        self._entries[thing] = entry
+        self._entries.move_to_end(thing)
+        heappush(self._heap, entry)
+        if len(self._heap) > 4 * len(self._entries):
+            self._heap = list(self._entries.values())
+            heapify(self._heap)
+
+    def discard(self, thing: T) -> None:
+        """Let go of something, if it is here."""
+        self._entries.pop(thing, None)
+
+    def first(self) -> T | None:
+        """Give what has the earliest time, None where there is nothing."""
+        heap = self._heap
+        while heap:
+            entry = heap[0]
+            if self._entries.get(entry[2]) is entry:
+                return entry[2]
+            heappop(heap)
+        return None
+
+    def first_time(self) -> float:
+        """Give the earliest time, infinity where there is nothing."""
+        return float("inf") if self.first() is None else self._heap[0][0]
+
+    def first_by(self, now: float) -> T | None:
+        """Give what has the earliest time, if that has come."""
+        return self.first() if self.first_time() <= now else None
+
+    def put_longest_ago(self) -> T | None:
+        """Give what has had its time for longest, None where there is nothing."""
+        return next(iter(self._entries), None)

@@ -1,0 +1,53 @@
+"""Says what it costs not to ask about runs that may have ended."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
+from typing import TYPE_CHECKING, Iterable
+
+if TYPE_CHECKING:
+    from airflow_provider_datarecs.polling.durations import Span
+
+SUDDEN = 1e-3  # seconds: the shortest span
+
+
+class LossCurve:
+    """
+    Tell what it costs not to ask about some runs: the time, in expectation and summed over them, for which a
+    run has ended unnoticed.
+
+    That is none while no run can have ended, and one second a second for a run that is sure to have.
+
+    :param spans: of all runs, the spans of time in which each may have ended since it was asked about
+    :param weight: how many runs each of them stands for, default 1
+    """
+
+    __slots__ = ("_chances", "_densities", "_losses", "_times")
+
+    def __init__(self, spans: Iterable[Span], weight: float = 1.0) -> None:
+        # At each step: the density of the probability from there on, its sum and the loss until there.
+        self._times, self._densities, self._chances, self._losses = (array("d") for _ in range(4))
+        steps = []
+        for low, high, chance in spans:
+            width = max(high - low, SUDDEN)
+            steps += [(low, weight * chance / width), (low + width, -weight * chance / width)]
+        last = density = chance = loss = 0.0
+        for time, change in sorted(steps):
+            passed = time - last
+            loss += (chance + density * passed / 2) * passed
+            chance += density * passed
+            density += change
+            last = time
+            self._times.append(time)
+            self._densities.append(density)
+            self._chances.append(chance)
+            self._losses.append(loss)
+
+    def loss(self, now: float) -> float:
+        """Give what it has cost not to ask until now, in seconds."""
+        place = bisect_right(self._times, now) - 1
+        if place < 0:
+            return 0.0
+        passed = now - self._times[place]
+        return self._losses[place] + (self._chances[place] + self._densities[place] * passed / 2) * passed
