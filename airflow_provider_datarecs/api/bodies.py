@@ -53,14 +53,7 @@ def loads(body: bytes) -> Any:
     """
     # Not as utf-8-sig, which Python loads from a file when it first meets it: on the event loop.
     text = body[len(BOM_UTF8) if body.startswith(BOM_UTF8) else 0 :].decode("utf-8", "surrogatepass")
-    answer = json.loads(
-        text,
-        # Without a function to call for each object, other threads would have to wait until all is read.
-        object_hook=lambda item: item,
-        parse_int=_int,
-        parse_float=_finite,
-        parse_constant=lambda _: None,
-    )
+    answer = _decoder.decode(text)
     # A half of a pair, as of an emoji that was cut in two, cannot be written as UTF-8; it comes as an escape,
     # or as bytes, of which ED is the first.
     return whole_characters(answer) if rb"\ud" in body.lower() or b"\xed" in body else answer
@@ -76,6 +69,15 @@ def _int(text: str) -> int | str:
 def _finite(text: str) -> float | None:
     number = float(text)
     return number if math.isfinite(number) else None
+
+
+_decoder = json.JSONDecoder(
+    # Without a function to call for each object, other threads would have to wait until all is read.
+    object_hook=lambda item: item,
+    parse_int=_int,
+    parse_float=_finite,
+    parse_constant=lambda _: None,
+)
 
 
 def whole_characters(value: Any) -> Any:

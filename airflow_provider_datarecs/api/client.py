@@ -6,6 +6,7 @@ import asyncio
 import functools
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, AsyncIterator, Callable, TypeVar
+from urllib.parse import quote
 
 from airflow_provider_datarecs.api import contract, parsing
 from airflow_provider_datarecs.api.errors import (
@@ -174,7 +175,7 @@ class DataRecsClient:
         """
         run_id = check_id(contract.RUN_ID, run_id)
         return await self._request(
-            Request("GET", self._url(target, contract.RUNS, run_id)),
+            Request("GET", self._url(target, contract.RUNS, quote(run_id, safe=""))),
             lambda call, answer: read_run(call, answer, target, run_id),
             what=target.name_run(run_id),
         )
@@ -189,7 +190,7 @@ class DataRecsClient:
         :return: False if DataRecs does not offer to cancel this run
         """
         run_id = check_id(contract.RUN_ID, run_id)
-        url = self._url(target, contract.RUNS, run_id, contract.CANCEL)
+        url = self._url(target, contract.RUNS, quote(run_id, safe=""), contract.CANCEL)
         request = Request("POST", url, body={contract.REASON: reason})
         try:
             await self._request(request, lambda _call, _answer: None, what=target.name_run(run_id))
@@ -201,8 +202,8 @@ class DataRecsClient:
         return True
 
     def _url(self, target: Target, *segments: str) -> str:
-        url = self.settings.url(target.kind.path, target.id, *segments)
-        return with_query(url, {contract.WORKSPACE_ID: target.workspace_id})
+        path = "/".join((self.settings.base_url, target.path, *segments))
+        return f"{path}?{target.query}"
 
     async def _list(self, first: str, what: str) -> list[dict[str, Any]]:
         pages = self._iter_pages(first, what, MAX_PAGES)

@@ -11,6 +11,7 @@ from airflow_provider_datarecs.api import contract
 from airflow_provider_datarecs.api.errors import InvalidSettings
 from airflow_provider_datarecs.api.rate_limit_headers import seconds_to_reset
 
+_COUNT = re.compile(r"\d{1,20}", re.ASCII)
 MOST_REQUESTS = 1e6  # in a minute; whatever claims more has no limit
 
 
@@ -88,7 +89,7 @@ class RateLimitState:
         """
         remaining = headers.get(contract.RATE_LIMIT_REMAINING, "").strip()
         reset = seconds_to_reset(headers)
-        if re.fullmatch(r"\d{1,20}", remaining, re.ASCII) and reset is not None:
+        if _COUNT.fullmatch(remaining) and reset is not None:
             self.remaining = min(int(remaining), int(MOST_REQUESTS))
             self.resets_at = time.monotonic() + min(reset, contract.RATE_LIMIT_WINDOW)
 

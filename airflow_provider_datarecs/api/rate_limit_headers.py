@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 import time
+from functools import lru_cache
 from email.utils import parsedate_to_datetime
 from typing import Mapping
 
 from airflow_provider_datarecs.api import contract
+
+
+_SECONDS = re.compile(r"\d+(\.\d+)?", re.ASCII)
 
 
 def rate_limit_wait(headers: Mapping[str, str]) -> float | None:
@@ -39,7 +43,7 @@ def seconds_to_reset(headers: Mapping[str, str]) -> float | None:
 
 
 def _is_seconds(text: str) -> bool:
-    return re.fullmatch(r"\d+(\.\d+)?", text, re.ASCII) is not None
+    return _SECONDS.fullmatch(text) is not None
 
 
 def _now(headers: Mapping[str, str]) -> float:
@@ -48,6 +52,7 @@ def _now(headers: Mapping[str, str]) -> float:
     return time.time() if date is None else date
 
 
+@lru_cache(maxsize=16)  # all answers of a second have the same
 def _moment(http_date: str) -> float | None:
     try:
         return parsedate_to_datetime(http_date).timestamp() if http_date else None

@@ -183,6 +183,8 @@ def _time_as_given(value: Any) -> Any:
 
 def _error_as_given(value: Any) -> Any:
     """Give an error as it is, unless that is more than an XCom should hold or Airflow can pass on."""
+    if value is None:
+        return None
     try:
         text = value if isinstance(value, str) else json.dumps(value)
         fits = len(text) <= LONGEST_ERROR and _depth(value) <= DEEPEST_ERROR

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from airflow_provider_datarecs.api import contract
 from airflow_provider_datarecs.api.errors import InvalidInput
@@ -30,6 +32,16 @@ class Target:
     def __post_init__(self) -> None:
         object.__setattr__(self, "id", check_id(self.kind.id_field, self.id))
         object.__setattr__(self, "workspace_id", check_id(contract.WORKSPACE_ID, self.workspace_id))
+
+    @cached_property
+    def path(self) -> str:
+        """What it is called in URLs."""
+        return f"{self.kind.path}/{quote(self.id, safe='')}"
+
+    @cached_property
+    def query(self) -> str:
+        """What comes last in URLs."""
+        return f"{contract.WORKSPACE_ID}={quote(self.workspace_id, safe='')}"
 
     def __str__(self) -> str:
         return f"{self.kind.noun} {self.id!r} in workspace {self.workspace_id!r}"
@@ -74,7 +86,7 @@ def check_text(argument: str, value: Any) -> str:
         return str(value)
     if not isinstance(value, str):
         raise InvalidInput(f"{argument} must be text, not {value!r} ({type(value).__name__})")
-    if any("\ud800" <= character <= "\udfff" for character in value):
+    if not value.isprintable() and any("\ud800" <= character <= "\udfff" for character in value):
         raise InvalidInput(f"{argument} is {value!r}, which holds half a character; give what DataRecs shows")
     if not value.strip():
         raise InvalidInput(f"{argument} is empty ({value!r}); give what DataRecs shows")
@@ -108,6 +120,8 @@ def check_id(argument: str, value: Any) -> str:
     text = check_text(argument, value)
     if text in (".", ".."):
         raise InvalidInput(f"{argument} is {text!r}, which is no id; give the id that DataRecs shows")
+    if text.isprintable() and " " not in text and contract.NOT_IN_IDS.isdisjoint(text):
+        return text
     for character in text:
         if character in contract.NOT_IN_IDS or character.isspace() or not character.isprintable():
             raise InvalidInput(

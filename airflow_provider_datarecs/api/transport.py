@@ -10,7 +10,6 @@ import socket
 import ssl
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Mapping
-from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
@@ -58,10 +57,11 @@ class Request:
     body: Mapping[str, str] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
-    @property
+    @functools.cached_property
     def call(self) -> str:
         """The request in short, for messages."""
-        return f"{self.method} {urlsplit(self.url).path}"
+        host_and_path = self.url.partition("?")[0].partition("://")[2]
+        return f"{self.method} /{host_and_path.partition('/')[2]}"
 
 
 @dataclass(frozen=True)

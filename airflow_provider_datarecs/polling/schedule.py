@@ -130,11 +130,14 @@ class Schedule(Generic[C]):
         """Take down whether a candidate that is due has reached the level, and when it does if not."""
         overdue_at = candidate.asked_at + candidate.max_rounds * round_time
         self._patience.put(candidate, overdue_at)
+        if overdue_at <= now:
+            self._rising.discard(candidate)
+            return
         if _rank(candidate, now, round_time) >= self._level:
             self._rising.discard(candidate)
             self._high[candidate] = None
             return
-        before, after = now, max(now, overdue_at)
+        before, after = now, overdue_at
         for _ in range(config.current().halvings):
             middle = (before + after) / 2.0
             if _rank(candidate, middle, round_time) < self._level:
