@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 import time
-from functools import lru_cache
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Mapping
 
 from airflow_provider_datarecs.api import contract
-
 
 _SECONDS = re.compile(r"\d+(\.\d+)?", re.ASCII)
 

@@ -105,6 +105,9 @@ class PollingConfig:
     spared: float = 0.1
     """Which part of the limit is left free beside, by polls that are only a safety net, since webhooks say
     when runs have ended."""
+    made_up_for: float = 0.1
+    """Seconds by which a request may be late without those after it being later as well: a timer is late by a
+    millisecond or two, and an event loop has other work."""
     jitter: float = 0.1
     """The part of a pause by which it is longer or shorter at random."""
     sharing: float = 0.15

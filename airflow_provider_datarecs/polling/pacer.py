@@ -32,7 +32,7 @@ class LastRequest(NamedTuple):
     """
     The last request that was sent.
 
-    :param at: when, by ``time.monotonic``
+    :param at: when, by ``time.monotonic``; where it went a little late, when it might have gone
     :param pauses: those before it
     :param jitter: by which the pauses after it are longer or shorter
     """
@@ -136,8 +136,11 @@ class RequestPacer:
 
     def sent(self, now: float) -> None:
         """Count a request that goes now."""
-        jitter = config.current().jitter
-        self._last = LastRequest(now, self.pauses, random.uniform(1.0 - jitter, 1.0 + jitter))
+        numbers = config.current()
+        opened_at = self.opens_at()
+        at = opened_at if 0.0 <= now - opened_at <= numbers.made_up_for else now
+        jitter = random.uniform(1.0 - numbers.jitter, 1.0 + numbers.jitter)
+        self._last = LastRequest(at, self.pauses, jitter)
         self._unanswered += 1
         self._plan(now)
 

@@ -8,6 +8,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Callable
 
 from airflow_provider_datarecs.polling.clock import to_monotonic
+from airflow_provider_datarecs.polling.deadlines import Deadlines
 from airflow_provider_datarecs.polling.list_state import ServiceLists
 from airflow_provider_datarecs.polling.lookup import RunLookup
 from airflow_provider_datarecs.polling.request import TrackedRun
@@ -36,6 +37,7 @@ class WaitRegistry:
         self.size = 0
         self.changed = asyncio.Event()
         self._service = ServiceLists(conn_id)
+        self._deadlines = Deadlines(self._deadline_reached)
         self._schedule: Schedule[PollRequest] = Schedule()
         self.wanted: dict[TargetKind, float] = defaultdict(float)
         self._lookups: dict[Target, RunLookup] = {}
@@ -62,8 +64,8 @@ class WaitRegistry:
         :param monitor: judges what polls show of its run
         :param interval: gives the seconds until the next poll, after so many polls
         """
-        loop, now = asyncio.get_running_loop(), time.monotonic()
-        wait = Wait(monitor, interval, loop.create_future(), now)
+        now = time.monotonic()
+        wait = Wait(monitor, interval, asyncio.get_running_loop().create_future(), now)
         target, run_id = monitor.wait.target, monitor.wait.run_id
         lookup = self._lookup_of(target)
         run = lookup.runs.get(run_id)
@@ -73,19 +75,15 @@ class WaitRegistry:
                 self._by_run_id.setdefault(run_id, []).append(lookup)
         run.waits.append(wait)
         self.size += 1
-        wait.timer = loop.call_later(
-            max(0.0, monitor.left), self._deadline_reached, lookup, run, wait, context=wait.context
-        )
+        self._deadlines.set(wait, monitor.left)
         self._note_run_change(lookup, run)
         return wait
 
     def remove(self, wait: Wait) -> None:
         """Forget a wait."""
         self.size -= 1
-        if wait.timer is not None:
-            wait.timer.cancel()
-        lookup = self._lookups[wait.monitor.wait.target]
-        run = lookup.runs[wait.monitor.wait.run_id]
+        self._deadlines.forget(wait)
+        lookup, run = self._tracked(wait)
         run.waits.remove(wait)
         if not run.waits:
             self._forget_run(lookup, run)
@@ -233,14 +231,19 @@ class WaitRegistry:
         lookup.note_watches()
         self.note_change(lookup)
 
-    def _deadline_reached(self, lookup: RunLookup, run: TrackedRun, wait: Wait) -> None:
-        wait.poll_at_once(time.monotonic())
-        give_up_in = wait.monitor.last_poll_within
-        wait.timer = asyncio.get_running_loop().call_later(give_up_in, self._give_up, wait)
-        self._note_run_change(lookup, run)
+    def _tracked(self, wait: Wait) -> tuple[RunLookup, TrackedRun]:
+        lookup = self._lookups[wait.monitor.wait.target]
+        return lookup, lookup.runs[wait.monitor.wait.run_id]
 
-    def _give_up(self, wait: Wait) -> None:
-        wait.end(wait.monitor.give_up())
+    def _deadline_reached(self, wait: Wait) -> None:
+        """Have a wait polled for the last time; where there was no room for that, end it."""
+        if wait.is_past_deadline:
+            wait.end(wait.monitor.give_up())
+            return
+        wait.is_past_deadline = True
+        wait.poll_at_once(time.monotonic())
+        self._deadlines.set(wait, wait.monitor.last_poll_within)
+        self._note_run_change(*self._tracked(wait))
 
 
 def _forget(lookups: dict[str, list[RunLookup]], key: str, lookup: RunLookup) -> None:

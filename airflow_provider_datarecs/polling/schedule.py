@@ -165,5 +165,8 @@ class Schedule(Generic[C]):
 
 def _rank(candidate: Candidate, now: float, round_time: float) -> float:
     """Say how much a candidate should be asked at a time: the higher, the sooner."""
+    loss = candidate.curve.loss(now)
+    if not loss:
+        return 0.0
     evenness = 1.0 + ((now - candidate.asked_at) / round_time) ** config.current().evenness
-    return candidate.curve.loss(now) / candidate.interval * evenness
+    return loss / candidate.interval * evenness

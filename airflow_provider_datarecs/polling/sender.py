@@ -23,7 +23,7 @@ class RequestSender:
     """
     Send requests through one client, at a pace.
 
-    ``changed`` is set when an answer may have changed the pace, or a request has ended.
+    ``changed`` is set when an answer lets the next request go sooner.
 
     :param conn_id: the connection's id
     :param metrics: counts the requests
@@ -78,6 +78,7 @@ class RequestSender:
         try:
             answer = await self.client.send(call, read_since=read_since)
         finally:
+            opens_at = pacer.opens_at()
             pacer.answered(time.monotonic())
         settings = self.client.settings
         if settings is not None and settings.rate_limit != self.pacer.config:
@@ -85,7 +86,8 @@ class RequestSender:
         if isinstance(answer, RateLimited) and not isinstance(answer, LimitUsedUp):
             self.pacer.refused(time.monotonic(), limit_wait(answer))
         self._metrics.count(answer)
-        self.changed.set()
+        if self.pacer.opens_at() < opens_at:  # who waits for a later time sees for itself
+            self.changed.set()
         return answer
 
     async def close(self) -> None:

@@ -26,7 +26,8 @@ class Wait:
     One task's wait for a run.
 
     ``due`` is when it wants the next poll, and ``is_urgent`` says that this comes before all that are not;
-    ``hinted_at`` is when a webhook event has last said that the run has ended.
+    ``hinted_at`` is when a webhook event has last said that the run has ended; ``is_past_deadline`` says
+    whether only its last poll is still to come.
 
     :param monitor: judges what polls show of the run
     :param interval: gives the seconds until the next poll, after so many polls
@@ -42,9 +43,9 @@ class Wait:
         "due",
         "event",
         "hinted_at",
+        "is_past_deadline",
         "is_urgent",
         "monitor",
-        "timer",
     )
 
     def __init__(
@@ -52,9 +53,8 @@ class Wait:
     ) -> None:
         self.monitor = monitor
         self.event = event
-        self.timer: asyncio.TimerHandle | None = None
         self.due = now
-        self.is_urgent = False
+        self.is_urgent = self.is_past_deadline = False
         self.hinted_at = float("-inf")
         self.context = contextvars.copy_context()  # by it Airflow tells whose log a line belongs to
         self._interval = interval
