@@ -28,6 +28,7 @@ class RequestPlan:
         "_asks_singly",
         "_by_subject",
         "_changed",
+        "_ended",
         "_lookup",
         "_pages_asked",
         "requests",
@@ -43,6 +44,7 @@ class RequestPlan:
         )  # rather than for several runs at once; even for one
         self._pages_asked: set[ListPage] = set()
         self._changed: Dict[Subject, None] = {}
+        self._ended: list[PollRequest] = []
 
     def note_change(self, subject: Subject) -> None:
         """Note that a run is new or gone, that others wait for it, or that more is known of it."""
@@ -67,6 +69,8 @@ class RequestPlan:
         gone = self.start_over() if (asks_singly, asks_lists) != (self._asks_singly, self._asks_lists) else []
         self._asks_singly, self._asks_lists = asks_singly, asks_lists
         changed, self._changed = self._changed, {}
+        gone += self._ended
+        self._ended = []
         free: Dict[TrackedRun, None] = {}
         for subject in changed:
             request = subject.request if isinstance(subject, TrackedRun) else self._by_subject.get(subject)
@@ -99,6 +103,7 @@ class RequestPlan:
         """Note that a request has been answered, or will not be."""
         if request.page is not None:
             self._pages_asked.remove(request.page)
+        self._ended.append(request)
         for run in request.runs:
             run.request = None
             self.note_change(run)

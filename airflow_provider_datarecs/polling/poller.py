@@ -215,7 +215,7 @@ class Poller:
             try:
                 answer = await self._sender.send(send, read_since=request.read_since)
             finally:
-                self.waits.end(request)
+                request.lookup.end(request, time.monotonic())
             if service == client.changes:  # else it is the word of another service
                 await self._take(request, answer, sent_at)
         except Exception as error:
@@ -279,8 +279,11 @@ class Poller:
             pacer, wanted = self._sender.pacer, self.waits.wanted
             load = Load(
                 waits=self.waits.size,
-                requests=self.waits.scheduled + self._sender.in_flight,
-                wanted=sum(count / self._hints.interval_factor(kind) for kind, count in wanted.items()),
+                requests=sum(wanted.values()),
+                wanted=sum(
+                    count * 60.0 / (interval * self._hints.interval_factor(kind))
+                    for (kind, interval), count in wanted.items()
+                ),
                 possible=60.0 / pacer.usual_pause,
                 limit=pacer.limit,
                 longest=config.current().max_rounds * self._round_time(),

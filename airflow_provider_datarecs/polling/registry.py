@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import defaultdict
+from collections import Counter
 from typing import TYPE_CHECKING, Callable
 
 from airflow_provider_datarecs.polling.clock import to_monotonic
@@ -28,7 +28,8 @@ class WaitRegistry:
     Hold the waits on a connection.
 
     ``changed`` is set when there may be something else to ask; ``size`` is how many waits there are;
-    ``wanted`` is how many requests a minute would poll all as often as they want, for each kind of target.
+    ``wanted`` is how many requests it takes to poll all runs once, by the kind of their targets and the
+    interval in which they are wanted.
 
     :param conn_id: the connection's id
     """
@@ -39,7 +40,7 @@ class WaitRegistry:
         self._service = ServiceLists(conn_id)
         self._deadlines = Deadlines(self._deadline_reached)
         self._schedule: Schedule[PollRequest] = Schedule()
-        self.wanted: dict[TargetKind, float] = defaultdict(float)
+        self.wanted: Counter[tuple[TargetKind, float]] = Counter()
         self._lookups: dict[Target, RunLookup] = {}
         self._by_run_id: dict[str, list[RunLookup]] = {}  # of jobs, whose runs webhooks tell of
         self._watched: dict[str, list[RunLookup]] = {}  # by the ids of jobs
@@ -195,13 +196,8 @@ class WaitRegistry:
         request.lookup.begin(request)
         self._schedule.take_out(request)
 
-    def end(self, request: PollRequest) -> None:
-        """Note that a request has been answered, or will not be."""
-        self._count(request, -1)
-        request.lookup.end(request, time.monotonic())
-
     def _count(self, request: PollRequest, sign: int) -> None:
-        self.wanted[request.lookup.target.kind] += sign * 60.0 / request.interval
+        self.wanted[request.lookup.target.kind, request.interval] += sign
 
     def _forget_run(self, lookup: RunLookup, run: TrackedRun) -> None:
         del lookup.runs[run.id]
