@@ -188,7 +188,7 @@ class Poller:
         if opens_at > now:
             return request, min(soonest, opens_at)
         is_spare = request is not None and not request.is_urgent and not self.waits.is_turn_of_others
-        if request is not None and is_spare and self._interval(request) > request.interval:
+        if request is not None and is_spare and self._hints.interval_factor(request.lookup.target.kind) > 1.0:
             # Only a safety net: its event is going to say when the run has ended.
             opens_at = self._sender.pacer.opens_for_spare_at()
             if opens_at > now:

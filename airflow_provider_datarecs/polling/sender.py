@@ -78,7 +78,7 @@ class RequestSender:
         try:
             answer = await self.client.send(call, read_since=read_since)
         finally:
-            opens_at = pacer.opens_at()
+            opens_at = pacer.opens_for_urgent_at()
             pacer.answered(time.monotonic())
         settings = self.client.settings
         if settings is not None and settings.rate_limit != self.pacer.config:
@@ -86,7 +86,7 @@ class RequestSender:
         if isinstance(answer, RateLimited) and not isinstance(answer, LimitUsedUp):
             self.pacer.refused(time.monotonic(), limit_wait(answer))
         self._metrics.count(answer)
-        if self.pacer.opens_at() < opens_at:  # who waits for a later time sees for itself
+        if self.pacer.opens_for_urgent_at() < opens_at:  # who waits for a later time sees for itself
             self.changed.set()
         return answer
 
