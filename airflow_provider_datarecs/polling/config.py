@@ -81,11 +81,10 @@ class PollingConfig:
     """How much an even distribution counts against asking where most is lost: what has not been sent for a
     round counts twice, and hardly more than once for half a round. Where histories tell nothing, this makes
     the schedule as good as taking turns (``benchmarks/scheduling.py``)."""
-    compared: int = 16
+    compared: int = 8
     """Requests that are compared with each other for a choice, at most: those that have reached a level."""
-    halvings: int = 8
-    """Of the time until a request is overdue, to find when it reaches the level: to within one or two
-    hundredths of a round."""
+    guesses: int = 2
+    """At when a request reaches the level; the last is right to within some hundredths of a round."""
     max_sleep: float = 60.0
     """After which it is seen again what to send, in case a clock jumps."""
     pause_after_mistake: float = 10.0

@@ -59,11 +59,12 @@ class RunDurations:
             edges = [max(0.0, known[0] - margin), *known, known[-1] + margin]
             step = -(-(len(edges) - 1) // most)
             places = [*range(0, len(edges) - 1, step), len(edges) - 1]
-            spans = [
-                _after(elapsed, edges[place], edges[next_place], next_place - place)
-                for place, next_place in zip(places, places[1:])
-                if edges[next_place] > elapsed
-            ]
+            for place, next_place in zip(places, places[1:]):
+                low, high, weight = edges[place], edges[next_place], next_place - place
+                if high > elapsed > low:  # what is left of it, with what is left of its weight
+                    spans.append((elapsed, high, weight * (high - elapsed) / (high - low)))
+                elif high > elapsed:
+                    spans.append((low, high, weight))
             beyond = 0.5  # half as likely as any one of these
         scale = usual + elapsed
         share = beyond * usual / scale / (len(numbers.beyond) - 1)
@@ -73,9 +74,3 @@ class RunDurations:
         ]
         total = sum(weight for _, _, weight in spans)
         return [(started + low, started + high, weight / total) for low, high, weight in spans]
-
-
-def _after(elapsed: float, low: float, high: float, weight: float) -> Span:
-    """Give what is left of a span, with what is left of its weight."""
-    left = max(low, elapsed)
-    return left, high, weight * (high - left) / (high - low) if high > low else weight

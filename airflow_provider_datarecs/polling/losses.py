@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from array import array
 from bisect import bisect_right
+from itertools import accumulate
 from typing import TYPE_CHECKING, Iterable
 
 if TYPE_CHECKING:
@@ -26,23 +26,25 @@ class LossCurve:
     __slots__ = ("_chances", "_densities", "_losses", "_times")
 
     def __init__(self, spans: Iterable[Span], weight: float = 1.0) -> None:
-        # At each step: the density of the probability from there on, its sum and the loss until there.
-        self._times, self._densities, self._chances, self._losses = (array("d") for _ in range(4))
-        steps = []
+        changes: dict[float, float] = {}  # of the density, by time
         for low, high, chance in spans:
             width = max(high - low, SUDDEN)
-            steps += [(low, weight * chance / width), (low + width, -weight * chance / width)]
+            density = weight * chance / width
+            changes[low] = changes.get(low, 0.0) + density
+            changes[low + width] = changes.get(low + width, 0.0) - density
+        # At each time: the density of the probability from there on, its sum and the loss until there.
+        self._times = sorted(changes)
+        self._densities = [*accumulate(map(changes.__getitem__, self._times))]
+        self._chances: list[float] = []
+        self._losses: list[float] = []
         last = density = chance = loss = 0.0
-        for time, change in sorted(steps):
+        for time, next_density in zip(self._times, self._densities):
             passed = time - last
             loss += (chance + density * passed / 2) * passed
             chance += density * passed
-            density += change
-            last = time
-            self._times.append(time)
-            self._densities.append(density)
             self._chances.append(chance)
             self._losses.append(loss)
+            last, density = time, next_density
 
     def loss(self, now: float) -> float:
         """Give what it has cost not to ask until now, in seconds."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from math import log
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from airflow_provider_datarecs.polling import config
@@ -133,18 +134,34 @@ class Schedule(Generic[C]):
         if overdue_at <= now:
             self._rising.discard(candidate)
             return
-        if _rank(candidate, now, round_time) >= self._level:
+        rank = _rank(candidate, now, round_time)
+        if rank >= self._level:
             self._rising.discard(candidate)
             self._high[candidate] = None
             return
-        before, after = now, overdue_at
-        for _ in range(config.current().halvings):
-            middle = (before + after) / 2.0
-            if _rank(candidate, middle, round_time) < self._level:
-                before = middle
+        self._rising.put(candidate, self._reaches_at(candidate, now, rank, overdue_at, round_time))
+
+    def _reaches_at(
+        self, candidate: C, now: float, rank: float, overdue_at: float, round_time: float
+    ) -> float:
+        """Say when a candidate of a rank below the level reaches it, or is overdue, to within a little."""
+        asked_at, level = candidate.asked_at, self._level
+        before, low, after, high = now, rank, overdue_at, _rank(candidate, overdue_at, round_time)
+        if high <= level:
+            return overdue_at
+        middle = after
+        for _ in range(config.current().guesses):
+            if low > 0.0 and before > asked_at:  # a rank is much like a power of the time since it was asked
+                share = log(level / low) / log(high / low)
+                middle = asked_at + (before - asked_at) * ((after - asked_at) / (before - asked_at)) ** share
             else:
-                after = middle
-        self._rising.put(candidate, after)
+                middle = (before + after) / 2.0
+            rank = _rank(candidate, middle, round_time)
+            if rank < level:
+                before, low = middle, rank
+            else:
+                after, high = middle, rank
+        return middle
 
     def _highest(self, now: float, round_time: float) -> C | None:
         """Give the one of the highest rank, and move the level to where few have reached it."""
