@@ -64,6 +64,15 @@ class Agenda(Generic[T]):
         """Give what has the earliest time, if that has come."""
         return self.first() if self.first_time() <= now else None
 
-    def put_longest_ago(self) -> T | None:
-        """Give what has had its time for longest, None where there is nothing."""
-        return next(iter(self._entries), None)
+    def mark(self) -> int:
+        """Give a mark that tells what is put before from what is put after it."""
+        return next(self._order)
+
+    def put_longest_ago(self, before: float = float("inf")) -> T | None:
+        """
+        Give what has had its time for longest, None where there is nothing.
+
+        :param before: a mark before which it must have been put, default any time
+        """
+        _, order, thing = next(iter(self._entries.values()), (0.0, 0, None))
+        return thing if order < before else None

@@ -81,8 +81,10 @@ class PollingConfig:
     """How much an even distribution counts against asking where most is lost: what has not been sent for a
     round counts twice, and hardly more than once for half a round. Where histories tell nothing, this makes
     the schedule as good as taking turns (``benchmarks/scheduling.py``)."""
-    compared: int = 8
+    compared: int = 16
     """Requests that are compared with each other for a choice, at most: those that have reached a level."""
+    sinking: float = 0.7
+    """By which the level is multiplied where too few have reached it."""
     guesses: int = 2
     """At when a request reaches the level; the last is right to within some hundredths of a round."""
     max_sleep: float = 60.0

@@ -60,7 +60,8 @@ class Schedule(Generic[C]):
     changes from one choice to the next; but when each of them reaches some level does not. So those alone are
     compared that have reached a level which few reach: it rises when they become many, and sinks when they
     become too few. When each of the others will reach it is found anew for one of them with each choice, so
-    for all within a round, as the level is then and the time that a round takes.
+    for all within a round, as the level is then and the time that a round takes; and soon for all, once the
+    level has sunk to half.
     """
 
     def __init__(self) -> None:
@@ -69,7 +70,8 @@ class Schedule(Generic[C]):
         self._rising: Agenda[C] = Agenda()  # those that are due, by when they reach the level
         self._high: dict[C, None] = {}  # those that have reached it
         self._patience: Agenda[C] = Agenda()  # both of these, by when they are overdue
-        self._level = LOWEST
+        self._level = self._highest_level = LOWEST  # now, and since all of those that rise were placed anew
+        self._outdated = 0  # a mark: those that rise and were placed before were so for a much higher level
         self._urgent_in_a_row = 0
 
     def __len__(self) -> int:
@@ -123,6 +125,11 @@ class Schedule(Generic[C]):
                     break
                 agenda.discard(candidate)
                 self._place(candidate, now, round_time)
+        for _ in range(config.current().compared):
+            oldest = self._rising.put_longest_ago(before=self._outdated)
+            if oldest is None:
+                break
+            self._place(oldest, now, round_time)
         oldest = self._rising.put_longest_ago()
         if oldest is not None:
             self._place(oldest, now, round_time)
@@ -174,9 +181,12 @@ class Schedule(Generic[C]):
                 if rank < self._level:
                     del self._high[candidate]
                     self._place(candidate, now, round_time)
+            self._highest_level = max(self._highest_level, self._level)
         elif len(ranks) < most // 4 and next_one is not None:
-            self._level = max(LOWEST, min(self._level, _rank(next_one, now, round_time)))
-            self._place(next_one, now, round_time)
+            self._level = max(LOWEST, self._level * config.current().sinking)
+            if self._level < self._highest_level / 2.0:
+                # Who reaches a high level first need not be who is above a lower one.
+                self._highest_level, self._outdated = self._level, self._rising.mark()
         return max(ranks, key=ranks.__getitem__) if ranks else next_one
 
 

@@ -42,6 +42,16 @@ def test_what_had_its_time_for_longest_is_known():
     assert agenda.put_longest_ago() == "a"
 
 
+def test_a_mark_tells_what_was_put_before_it():
+    agenda = Agenda()
+    agenda.put("a", 1.0)
+    mark = agenda.mark()
+    assert agenda.put_longest_ago(before=mark) == "a"
+    agenda.put("a", 2.0)
+    assert agenda.put_longest_ago(before=mark) is None
+    assert agenda.put_longest_ago() == "a"
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_it_is_as_if_all_were_looked_at_each_time(seed):
     chance, agenda, times = random.Random(seed), Agenda(), {}

@@ -259,3 +259,22 @@ def test_what_may_have_ended_is_asked_more_often():
     gaps = asked_over(make, count, rounds=20)
     often, seldom = (sum(map(len, part)) / len(part) for part in (gaps[:20], gaps[20:]))
     assert often > 5 * seldom
+
+
+def test_once_all_that_was_unknown_is_known_what_may_have_ended_is_found_soon():
+    # While they were unknown, each cost much not to ask; when those are through, others cost far less.
+    random.seed(1)
+    count = 400
+    schedule = schedule_of(*(unknown() for _ in range(count)))
+    for now in range(1, count + 1):
+        one, _ = schedule.next(float(now), count)
+        schedule.discard(one)
+        ends = now + 100.0 + 7.0 * (now % 97)
+        schedule.add(asked([(ends, ends + 50.0, 1.0)], now=now, max_rounds=1e9))
+    overdue = []
+    for now in range(count + 1, 2 * count + 1):
+        one, _ = schedule.next(float(now), count)
+        schedule.discard(one)
+        overdue.append(one.curve.loss(now) > 0.0)
+        schedule.add(asked(NEVER, now=now, max_rounds=1e9))
+    assert sum(overdue[:200]) > 150
