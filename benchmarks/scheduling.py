@@ -24,6 +24,7 @@ PAUSE = 60.0 / 80.0  # seconds between two polls
 SHORTEST, LONGEST = 300.0, 4 * 3600.0
 SPREAD = 0.1  # how far a run may be from its job's usual time
 SEEDS = (1, 2, 3)
+HISTORY = 20  # earlier runs of each job
 
 Job = tuple[float, list[float]]  # what the run takes, and what those before it took
 
@@ -38,7 +39,10 @@ def jobs(seed: int, *, usual: bool) -> list[Job]:
     made = []
     for _ in range(JOBS):
         middle = any_time()
-        times = [middle * chance.uniform(1 - SPREAD, 1 + SPREAD) if usual else any_time() for _ in range(21)]
+        times = [
+            middle * chance.uniform(1 - SPREAD, 1 + SPREAD) if usual else any_time()
+            for _ in range(1 + HISTORY)
+        ]
         made.append((times[0], times[1:]))
     return made
 
@@ -70,25 +74,25 @@ class Candidate:
     is_urgent: bool = False
     max_rounds: float = field(default_factory=draw_max_rounds)
 
-    def learn(self) -> None:
-        """Learn how long the runs before it took."""
-        for number, seconds in enumerate(self.before):
+    def learn(self, runs: int) -> None:
+        """Learn how long so many of the runs before it took."""
+        for number, seconds in enumerate(self.before[:runs]):
             self.durations.learn(str(number), ended=number, seconds=seconds)
 
-    def again(self, now: float) -> Candidate:
+    def again(self, now: float, runs: int = HISTORY) -> Candidate:
         """Give the one that comes after it, as the poller makes requests anew after each answer."""
-        self.learn()
+        self.learn(runs)
         curve = LossCurve(self.durations.spans(0.0, now))
         return Candidate(self.took, self.before, self.durations, curve, now)
 
 
-def by_schedule(todo: list[Job], *, known: bool) -> list[float]:
-    """Give the same for this provider's schedule, with histories known before or from the first poll on."""
+def by_schedule(todo: list[Job], *, known: int) -> list[float]:
+    """Give the same for this provider's schedule, with so many earlier runs known before the first poll."""
     schedule: Schedule[Candidate] = Schedule()
     now, delays = 0.0, []
     for took, before in todo:
         new = Candidate(took, before, RunDurations(), LossCurve([(now, now, 0.5)]), now)
-        schedule.add(new.again(now) if known else new)
+        schedule.add(new.again(now, known) if known else new)
     while len(schedule):
         now += PAUSE
         asked, _ = schedule.next(now, len(schedule) * PAUSE)
@@ -108,8 +112,9 @@ def study() -> list[dict[str, object]]:
         drawn = {seed: jobs(seed, usual=usual) for seed in SEEDS}
         for how, delays in (
             ("taking turns", [taking_turns(todo) for todo in drawn.values()]),
-            ("schedule, histories known", [by_schedule(todo, known=True) for todo in drawn.values()]),
-            ("schedule, cold start", [by_schedule(todo, known=False) for todo in drawn.values()]),
+            ("schedule, histories known", [by_schedule(todo, known=HISTORY) for todo in drawn.values()]),
+            ("schedule, the last run known", [by_schedule(todo, known=1) for todo in drawn.values()]),
+            ("schedule, cold start", [by_schedule(todo, known=0) for todo in drawn.values()]),
         ):
             together = sorted(delay for one in delays for delay in one)
             rows.append(

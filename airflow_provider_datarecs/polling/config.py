@@ -61,6 +61,8 @@ class PollingConfig:
     """How long runs usually take, where nothing is known."""
     duration_margin: float = 0.01
     """How far beyond the extremes the next run time may well fall, as a part of the usual one."""
+    margin_of_one: float = 0.3
+    """The same where but one run time is known; a quarter of that where there are two."""
     beyond: Tuple[float, ...] = (0.0, 1 / 3, 1.0, 3.0, 9.0)
     """A run that outlasts all known run times goes on for about as long again: the edges of equally likely
     spans of what remains, in parts of what it has taken and usually takes."""

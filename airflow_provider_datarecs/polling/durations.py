@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Tuple
+from typing import Tuple, TypedDict
 
 from airflow_provider_datarecs.polling import config
 
 Span = Tuple[float, float, float]  # from, to, and the probability in between
+
+
+class KnownRun(TypedDict):
+    """
+    A run that has ended.
+
+    ``run_id`` is its id, ``ended`` when it ended, in epoch seconds, and ``seconds`` how long it took.
+    """
+
+    run_id: str
+    ended: float
+    seconds: float
 
 
 class RunDurations:
@@ -55,7 +67,8 @@ class RunDurations:
         spans: list[Span] = []
         beyond = 1.0
         if known:
-            margin = (known[-1] - known[0]) / len(known) + usual * numbers.duration_margin
+            part = max(numbers.duration_margin, numbers.margin_of_one / len(known) ** 2)
+            margin = (known[-1] - known[0]) / len(known) + usual * part
             edges = [max(0.0, known[0] - margin), *known, known[-1] + margin]
             step = -(-(len(edges) - 1) // most)
             places = [*range(0, len(edges) - 1, step), len(edges) - 1]

@@ -18,7 +18,7 @@ from airflow_provider_datarecs.api.runs import Run, run_from
 from airflow_provider_datarecs.api.times import epoch_seconds
 from airflow_provider_datarecs.polling import config
 from airflow_provider_datarecs.polling.clock import to_monotonic
-from airflow_provider_datarecs.polling.durations import RunDurations
+from airflow_provider_datarecs.polling.durations import KnownRun, RunDurations
 from airflow_provider_datarecs.polling.list_state import JobList, Response, ServiceLists
 from airflow_provider_datarecs.polling.losses import LossCurve
 from airflow_provider_datarecs.polling.plan import RequestPlan
@@ -80,8 +80,19 @@ class RunLookup:
             if run.ended is not None:
                 spans.append((run.ended, run.ended, 1.0))
             else:
-                spans += self._durations.spans(run.started, run.seen_at, most)
+                # As if asked about since it began, where nobody has seen it yet: it may be over for long.
+                seen_at = run.seen_at if run.was_going else run.started
+                spans += self._durations.spans(run.started, seen_at, most)
         return LossCurve(spans, len(runs) / len(some))
+
+    def learn(self, run: KnownRun) -> None:
+        """
+        Take into account how long a run took that has ended.
+
+        :param run: the run
+        """
+        self._durations = self._durations or RunDurations()
+        self._durations.learn(run["run_id"], ended=run["ended"], seconds=run["seconds"])
 
     # --- planning ---
 

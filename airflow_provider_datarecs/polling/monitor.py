@@ -17,6 +17,7 @@ from airflow_provider_datarecs.polling.progress import Progress
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.runs import Run
     from airflow_provider_datarecs.api.targets import Target
+    from airflow_provider_datarecs.polling.durations import KnownRun
     from airflow_provider_datarecs.polling.progress import NextPoll
 
 
@@ -32,6 +33,7 @@ class WaitSpec:
     :param since: epoch seconds at which the wait began
     :param deadline: epoch seconds at which it ends, after one last poll
     :param limit: which of the task's limits the deadline comes from
+    :param last_run: the last run of the same job that has ended, default None, where none is known
     """
 
     target: Target
@@ -41,6 +43,7 @@ class WaitSpec:
     since: float
     deadline: float
     limit: str = events.TIMEOUT
+    last_run: KnownRun | None = None
 
     @property
     def name(self) -> str:

@@ -74,6 +74,8 @@ class WaitRegistry:
             run = lookup.runs[run_id] = TrackedRun(run_id, now, to_monotonic(monitor.wait.since, now))
             if target.kind.has_events:
                 self._by_run_id.setdefault(run_id, []).append(lookup)
+        if monitor.wait.last_run is not None:
+            lookup.learn(monitor.wait.last_run)
         run.waits.append(wait)
         self.size += 1
         self._deadlines.set(wait, monitor.left)

@@ -26,6 +26,7 @@ from airflow_provider_datarecs.compat import (
 from airflow_provider_datarecs.exceptions import as_airflow_exceptions, told_once
 from airflow_provider_datarecs.mixins.arguments import ArgumentsMixin
 from airflow_provider_datarecs.mixins.beginning import BACKSTOP, BeginningMixin, seconds
+from airflow_provider_datarecs.mixins.last_run import last_run_of
 from airflow_provider_datarecs.mixins.lineage import LineageMixin
 from airflow_provider_datarecs.mixins.reruns import RerunMixin
 from airflow_provider_datarecs.polling import events, reruns
@@ -284,6 +285,7 @@ class RunSensor(LineageMixin, BeginningMixin, ArgumentsMixin, RerunMixin, BaseSe
                 rerun_delay=self.rerun_delay if len(run_ids) <= self.reruns else None,
                 ending=self.read_limits().add_to(ending),
                 worker_took=worker_took,
+                last_run=last_run_of(context["ti"], target) if is_first else None,
             ),
             method_name="execute_complete",
             timeout=timedelta(seconds=self.timeout - (now - began)) + BACKSTOP,

@@ -21,6 +21,7 @@ from airflow_provider_datarecs.triggers.ending import end_task
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.contract import TargetKind
+    from airflow_provider_datarecs.polling.durations import KnownRun
     from airflow_provider_datarecs.polling.events import Event
 
     WaitFor = Callable[[RunMonitor, Callable[[int], float], float], Awaitable[Event]]
@@ -53,6 +54,8 @@ class RunTrigger(BaseTrigger):
         the next one; default None, where it starts none
     :param ending: how to end the task here if the run is COMPLETED; default None, where a worker ends it
     :param worker_took: seconds from the task's start to its deferral, default 0
+    :param last_run: the last run of the same job that has ended, with its ``run_id``, when it ``ended``, in
+        epoch seconds, and how many ``seconds`` it took; default None, where none is known
     """
 
     kind: ClassVar[TargetKind]
@@ -77,6 +80,7 @@ class RunTrigger(BaseTrigger):
         rerun_delay: float | None = None,
         ending: dict[str, Any] | None = None,
         worker_took: float = 0.0,
+        last_run: KnownRun | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.target_id = target_id
@@ -94,6 +98,7 @@ class RunTrigger(BaseTrigger):
         self.rerun_delay = rerun_delay
         self.ending = ending
         self.worker_took = worker_took
+        self.last_run = last_run
         self._has_fired = False
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -118,6 +123,8 @@ class RunTrigger(BaseTrigger):
             arguments.update(ending=self.ending)
         if self.worker_took:
             arguments.update(worker_took=self.worker_took)
+        if self.last_run is not None:
+            arguments.update(last_run=self.last_run)
         return f"{type(self).__module__}.{type(self).__qualname__}", arguments
 
     def render_template_fields(self, context: Any, jinja_env: Any = None) -> None:
@@ -187,6 +194,7 @@ class RunTrigger(BaseTrigger):
             since=self.since,
             deadline=self.deadline,
             limit=self.limit,
+            last_run=self.last_run,
         )
         monitor = RunMonitor(wait, first_poll=time.time() + pause)
         return await RunTrigger._wait_for(monitor, self._interval, pause)

@@ -15,11 +15,19 @@ class FakeTaskInstance(SimpleNamespace):
 
     def __init__(self, **more: Any) -> None:
         fields = {"dag_id": "dag", "run_id": "manual", "task_id": "task", "map_index": -1, "xcoms": {}}
-        super().__init__(**{**fields, "max_tries": 0, "try_number": 1, "start_date": None, **more})
+        super().__init__(
+            **{**fields, "max_tries": 0, "try_number": 1, "start_date": None, "earlier": {}, **more}
+        )
 
     def xcom_push(self, key: str, value: Any) -> None:
         """Take an XCom as Airflow stores it."""
         self.xcoms[key] = json.loads(json.dumps(value))
+
+    def xcom_pull(self, *, key: str, include_prior_dates: bool, **whose: Any) -> Any:
+        """Give what the task has pushed before, at this date or an earlier one."""
+        assert include_prior_dates
+        assert whose == {"task_ids": self.task_id, "map_indexes": self.map_index}
+        return self.earlier.get(key)
 
     def get_first_reschedule_date(self, context: Any) -> None:
         """Know of no earlier poll."""

@@ -419,3 +419,23 @@ def test_what_lists_have_shown_is_forgotten_with_the_service_that_showed_it(wait
     waits.lookup.forget_list()
     assert waits.requests == [(["a", "b", "c"], None)]
     assert [waits.lookup.runs[run_id].ended for run_id in "abc"] == [None] * 3
+
+
+# --- what is known before the list has been read ---
+
+
+def test_the_last_run_says_which_is_likely_to_be_over(waits):
+    waits.lookup.learn({"run_id": "before", "ended": 0.0, "seconds": 600.0})
+    fresh, due = waits.lookup.runs.values()
+    fresh.started, due.started = NOW - 10.0, NOW - 900.0
+    assert waits.lookup.curve([fresh]).loss(NOW + 1.0) < 0.01
+    assert waits.lookup.curve([due]).loss(NOW + 1.0) > 100.0
+
+
+def test_the_last_run_counts_once_where_the_list_has_it_too(waits):
+    waits.lookup.learn({"run_id": "before", "ended": 0.0, "seconds": 600.0})
+    known = waits.lookup._durations.spans(0.0, 0.0)
+    times = {"started_at": "2026-01-01T00:00:00Z", "completed_at": "2026-01-01T00:10:00Z"}
+    ended = {"status": "COMPLETED", **times}
+    waits.answer(page({"before": ended, "a": {"status": "RUNNING"}, "b": {"status": "RUNNING"}}))
+    assert waits.lookup._durations.spans(0.0, 0.0) == known

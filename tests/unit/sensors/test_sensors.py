@@ -118,6 +118,45 @@ def test_the_trigger_is_told_how_long_the_worker_took(simulator, context, ti, ma
     assert 3600.0 <= deferral(make(), context).trigger.worker_took < 3700.0
 
 
+LAST = {
+    "status": "COMPLETED",
+    "run_id": "before",
+    "job_id": "job_ledger",
+    "started_at": "2026-01-01T00:00:00Z",
+    "completed_at": "2026-01-01T00:10:00Z",
+}
+
+
+def test_the_trigger_is_told_how_long_the_run_before_took(simulator, context, ti):
+    ti.earlier["run_result"] = LAST
+    trigger = deferral(job_sensor(), context).trigger
+    assert trigger.last_run == {"run_id": "before", "ended": 1767226200.0, "seconds": 600.0}
+    _, arguments = trigger.serialize()
+    assert json.loads(json.dumps(arguments))["last_run"] == trigger.last_run
+
+
+@pytest.mark.parametrize(
+    "earlier",
+    [
+        None,
+        "a reference of a custom XCom backend",
+        {**LAST, "status": "FAILED"},
+        {**LAST, "job_id": "another"},
+        {**LAST, "started_at": None},
+        {**LAST, "completed_at": "yesterday"},
+    ],
+    ids=str,
+)
+def test_nothing_is_made_of_a_result_that_tells_no_time_of_this_job(simulator, context, ti, earlier):
+    ti.earlier["run_result"] = earlier
+    assert deferral(job_sensor(), context).trigger.last_run is None
+
+
+def test_a_sensor_defers_although_its_xcoms_cannot_be_had(simulator, context, ti):
+    ti.xcom_pull = lambda **_: 1 / 0
+    assert deferral(job_sensor(), context).trigger.last_run is None
+
+
 def test_times_that_a_policy_sets_later_may_be_spans(simulator, context):
     sensor = job_sensor()
     sensor.timeout, sensor.poke_interval, sensor.max_wait = (timedelta(seconds=n) for n in (60, 5, 20))
