@@ -7,7 +7,9 @@ import importlib
 import inspect
 import os
 import pkgutil
+import sys
 import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
 # Before anything imports Airflow, which writes its configuration there.
 os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-home-")
+sys.path.append(str(Path(__file__).parent))  # for diagrams.py
 
 import airflow_provider_datarecs
 from airflow_provider_datarecs import __version__
@@ -40,7 +43,7 @@ author = "DataRecs"
 copyright = "the authors of this provider; Apache License 2.0"  # noqa: A001 - Sphinx reads this name
 release = version = __version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton", "diagrams"]
 exclude_patterns = ["_build"]
 highlight_language = "text"  # where a block names none
 nitpicky = True
@@ -66,7 +69,7 @@ toc_object_entries_show_parents = "hide"
 html_theme = "furo"
 html_title = f"DataRecs provider {release}"
 html_static_path = ["_static"]
-html_css_files = ["tables.css"]
+html_css_files = ["tables.css", "diagrams.css"]
 html_js_files = ["tables.js"]
 copybutton_prompt_text = "$ "
 html_show_sphinx = False
