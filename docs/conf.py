@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # Before anything imports Airflow, which writes its configuration there.
 os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-home-")
-sys.path.append(str(Path(__file__).parent))  # for diagrams.py
+sys.path.append(str(Path(__file__).parent))  # for diagrams.py and llms.py
 
 import airflow_provider_datarecs
 from airflow_provider_datarecs import __version__
@@ -43,7 +43,7 @@ author = "DataRecs"
 copyright = "the authors of this provider; Apache License 2.0"  # noqa: A001 - Sphinx reads this name
 release = version = __version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton", "diagrams"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_copybutton", "diagrams", "llms"]
 exclude_patterns = ["_build"]
 highlight_language = "text"  # where a block names none
 nitpicky = True
@@ -67,9 +67,20 @@ python_maximum_signature_line_length = 80
 toc_object_entries_show_parents = "hide"
 
 html_theme = "furo"
-html_title = f"DataRecs provider {release}"
+html_title = "DataRecs provider for Airflow"
+templates_path = ["_templates"]
+html_sidebars = {  # as Furo has them, and the version
+    "**": [
+        "sidebar/brand.html",
+        "version.html",
+        "sidebar/search.html",
+        "sidebar/scroll-start.html",
+        "sidebar/navigation.html",
+        "sidebar/scroll-end.html",
+    ]
+}
 html_static_path = ["_static"]
-html_css_files = ["tables.css", "diagrams.css"]
+html_css_files = ["tables.css", "diagrams.css", "pages.css"]
 html_js_files = ["tables.js"]
 copybutton_prompt_text = "$ "
 html_show_sphinx = False
