@@ -191,6 +191,32 @@ def test_what_agrees_is_published(airflow):
 
 
 @pytest.mark.compat
+def test_what_is_reconciled_starts_the_dag_that_waits_for_it(airflow):
+    run_to_the_end(airflow, "reconcile_then_publish", "published")
+    run_id = airflow.scheduled_run("publish_when_reconciled")
+    assert run_to_the_end(airflow, "publish_when_reconciled", run_id) == {"publish"}
+
+
+def test_each_team_uses_its_own_connection(airflow, live_simulator):
+    for conn_id in ("datarecs_finance", "datarecs_risk"):
+        airflow.set_connection(conn_id, live_simulator.url, live_simulator.world.api_keys[0].key)
+    airflow.trigger_dag("reconcile_for_teams", "both")
+    tasks = run_to_the_end(airflow, "reconcile_for_teams", "both")
+    assert tasks == {
+        f"{team}.{name}" for team in ("finance", "risk") for name in ("trigger", "wait", "result")
+    }
+
+
+def test_a_day_is_loaded_before_it_is_reconciled(airflow, live_simulator):
+    run_id = airflow.scheduled_run("reconcile_past_days")
+    tasks = run_to_the_end(airflow, "reconcile_past_days", run_id)
+    assert tasks == {"load", "balances.trigger", "balances.wait", "balances.result"}
+    labels = {run.label or "" for run in live_simulator.world.runs[TargetKind.JOB]}
+    (day,) = re.findall(r"loading the balances of ([\d-]+)", airflow.task_log("reconcile_past_days", "load"))
+    assert f"balances of {day}" in labels
+
+
+@pytest.mark.compat
 def test_the_hook_serves_a_task_of_your_own(airflow):
     run_to_the_end(airflow, "reconcile_with_the_hook", "by-hand")
     jobs = airflow.xcom("reconcile_with_the_hook", "by-hand", "jobs_by_workspace", "return_value")

@@ -60,3 +60,9 @@ def test_a_relative_link_leads_somewhere(page):
 def test_an_example_is_shown(example):
     shown = "\n".join(page.read_text() for page in PAGES)
     assert f"{{literalinclude}} ../examples/{example.name}\n" in shown
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_python_on_a_page_is_python(page):
+    for code in re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE):
+        ast.parse(code)
