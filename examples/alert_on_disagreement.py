@@ -16,11 +16,12 @@ except ImportError:  # Airflow 2
 
 
 def alert_about(context):
-    """Give the subject and the text of an alert, or None for a failure that says nothing of the data."""
+    """Give subject and text, or None for a failure that says nothing of the data."""
     error = context.get("exception")
     if not isinstance(error, DataRecsRunUnsuccessful):
         return None
-    found = "the data disagree" if isinstance(error, DataRecsRowsUnmatched) else f"no verdict, {error.status}"
+    disagrees = isinstance(error, DataRecsRowsUnmatched)
+    found = "the data disagree" if disagrees else f"no verdict, {error.status}"
     figures = [
         f"{name.replace('_', ' ')}: {error.result.get(name)}"
         for name in ("rows_processed", "rows_matched", "rows_unmatched")
@@ -29,7 +30,7 @@ def alert_about(context):
 
 
 def tell_chat(context):
-    """Post it to an incoming webhook, as Slack and Mattermost have them: the password of the connection."""
+    """Post it to an incoming webhook, such as Slack's, whose URL is the password."""
     alert = alert_about(context)
     if alert:
         import requests
