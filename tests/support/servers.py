@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 import threading
+from email import message_from_bytes
+from email.policy import default
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import StreamRequestHandler, ThreadingTCPServer
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from email.message import EmailMessage
 
 
 class AnyServer:
@@ -76,7 +81,7 @@ class Mailbox:
     """Take what is sent by SMTP, without a password or TLS, into ``mails``."""
 
     def __init__(self) -> None:
-        self.mails: list[bytes] = []
+        self.mails: list[EmailMessage] = []
         mails = self.mails
 
         class Handler(StreamRequestHandler):
@@ -86,7 +91,8 @@ class Mailbox:
                     verb = line[:4].upper().strip()
                     if verb == b"DATA":
                         self.wfile.write(b"354 go on\r\n")
-                        mails.append(b"".join(iter(self.rfile.readline, b".\r\n")))
+                        sent = b"".join(iter(self.rfile.readline, b".\r\n"))
+                        mails.append(message_from_bytes(sent, policy=default))
                     self.wfile.write(b"221 bye\r\n" if verb == b"QUIT" else b"250 fine\r\n")
 
         ThreadingTCPServer.daemon_threads = True

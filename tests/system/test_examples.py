@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 
 import pytest
 from support.airflow import IS_AIRFLOW_3
+from support.servers import Chat, Mailbox
 
 from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.compat import AIRFLOW_VERSION
@@ -195,6 +197,24 @@ def test_what_is_reconciled_starts_the_dag_that_waits_for_it(airflow):
     run_to_the_end(airflow, "reconcile_then_publish", "published")
     run_id = airflow.scheduled_run("publish_when_reconciled")
     assert run_to_the_end(airflow, "publish_when_reconciled", run_id) == {"publish"}
+
+
+def test_a_chat_and_a_mailbox_are_told_that_the_data_disagree(airflow):
+    with Chat() as chat, Mailbox() as mailbox:
+        airflow.add_connection("data_alerts", conn_type="http", password=chat.url)
+        plain = {"disable_tls": True, "disable_ssl": True, "from_email": "airflow@example.com"}
+        smtp = {"conn_type": "smtp", "host": "127.0.0.1", "port": mailbox.port, "extra": json.dumps(plain)}
+        airflow.add_connection("smtp_default", **smtp)
+        airflow.trigger_dag("alert_on_disagreement", "alerts")
+        over = lambda: airflow.run_state("alert_on_disagreement", "alerts") in ("success", "failed")  # noqa: E731
+        airflow.wait_until(over, "the data disagree")
+        airflow.wait_until(lambda: chat.posted, "the chat is told")
+        if importlib.util.find_spec("airflow.providers.smtp") is not None:  # Airflow 2.7 comes without it
+            airflow.wait_until(lambda: mailbox.mails, "the mailbox is told")
+    assert airflow.run_state("alert_on_disagreement", "alerts") == "failed"
+    (posted,) = chat.posted
+    assert posted["text"].startswith("*alert_on_disagreement: the data disagree*\nrows processed: 120000\n")
+    assert all("rows unmatched: 12" in mail.get_body().get_content() for mail in mailbox.mails)
 
 
 def test_each_team_uses_its_own_connection(airflow, live_simulator):
