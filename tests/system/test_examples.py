@@ -192,7 +192,6 @@ def test_what_agrees_is_published(airflow):
     assert "publishing 119988 balances" in airflow.task_log("reconcile_then_publish", "publish")
 
 
-@pytest.mark.compat
 def test_what_is_reconciled_starts_the_dag_that_waits_for_it(airflow):
     run_to_the_end(airflow, "reconcile_then_publish", "published")
     run_id = airflow.scheduled_run("publish_when_reconciled")
@@ -215,16 +214,6 @@ def test_a_chat_and_a_mailbox_are_told_that_the_data_disagree(airflow):
     (posted,) = chat.posted
     assert posted["text"].startswith("*alert_on_disagreement: the data disagree*\nrows processed: 120000\n")
     assert all("rows unmatched: 12" in mail.get_body().get_content() for mail in mailbox.mails)
-
-
-def test_each_team_uses_its_own_connection(airflow, live_simulator):
-    for conn_id in ("datarecs_finance", "datarecs_risk"):
-        airflow.set_connection(conn_id, live_simulator.url, live_simulator.world.api_keys[0].key)
-    airflow.trigger_dag("reconcile_for_teams", "both")
-    tasks = run_to_the_end(airflow, "reconcile_for_teams", "both")
-    assert tasks == {
-        f"{team}.{name}" for team in ("finance", "risk") for name in ("trigger", "wait", "result")
-    }
 
 
 def test_a_day_is_loaded_before_it_is_reconciled(airflow, live_simulator):
