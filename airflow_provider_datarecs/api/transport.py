@@ -212,12 +212,16 @@ def _no_connection(call: str, settings: ClientSettings, error: Exception, reason
 
 async def _read_body(call: str, response: aiohttp.ClientResponse) -> bytes:
     body = bytearray()
-    async for chunk in response.content.iter_any():
-        body += chunk
-        if len(body) > MAX_ANSWER:
-            body.clear()  # what has been read would live as long as the error's traceback
-            raise UnreadableAnswer(call, f"the answer is larger than {MAX_ANSWER} bytes")
-    return bytes(body)
+    try:
+        async for chunk in response.content.iter_any():
+            body += chunk
+            if len(body) > MAX_ANSWER:
+                break
+        else:
+            return bytes(body)
+    finally:
+        body.clear()  # what has been read would live as long as an error's traceback
+    raise UnreadableAnswer(call, f"the answer is larger than {MAX_ANSWER} bytes")
 
 
 class _Sending:
