@@ -50,6 +50,10 @@ class UnmatchedLimits:
             ratio=_limit_of(task, "max_unmatched_ratio", check_ratio),
         )
 
+    def as_given(self) -> dict[str, int | float | None]:
+        """Give the limits by the names that users know them by."""
+        return {"max_unmatched_rows": self.rows, "max_unmatched_ratio": self.ratio}
+
     def judge(self, result: RunResult) -> tuple[list[str], list[str]]:
         """
         Say what is over a limit, and what is missing to tell; the data agree where both are empty.
@@ -85,11 +89,11 @@ class UnmatchedLimits:
         """
         if ending is None:
             return None
-        return {**ending, "max_unmatched_rows": self.rows, "max_unmatched_ratio": self.ratio}
+        return {**ending, **self.as_given()}
 
     def with_verdict(self, result: RunResult, over: Sequence[str], missing: Sequence[str]) -> RunResult:
         """
-        Give a result that says whether the data agree, or as it is where there is no limit.
+        Give a result that says whether the data agree and by which limits, or as it is where there is none.
 
         :param result: the run's ``run_result``
         :param over: what is over a limit
@@ -97,7 +101,8 @@ class UnmatchedLimits:
         """
         if not self.are_set:
             return result
-        return cast("RunResult", {**result, "agreed": False if over else None if missing else True})
+        agreed = False if over else None if missing else True
+        return cast("RunResult", {**result, "agreed": agreed, **self.as_given()})
 
 
 class LimitArgument:

@@ -63,7 +63,8 @@ class RunResult(JobRunResult, total=False):
     The fields are those of :class:`.JobRunResult`, and whose result it is: ``run_id``, ``workspace_id`` and
     ``job_id`` or ``job_group_id``; ``job_name``, ``job_group_name`` and ``workspace_name`` only where
     DataRecs gives them. ``runs`` is there for a job group alone. ``agreed`` is there only where the task has
-    a limit on unmatched rows: whether the data agree, None where nobody can say.
+    a limit on unmatched rows: whether the data agree, None where nobody can say; so are the limits
+    themselves, ``max_unmatched_rows`` and ``max_unmatched_ratio``, of which one may be None.
     """
 
     run_id: str
@@ -75,3 +76,5 @@ class RunResult(JobRunResult, total=False):
     job_group_name: str
     runs: List[RunOfGroup]
     agreed: Optional[bool]
+    max_unmatched_rows: Optional[int]
+    max_unmatched_ratio: Optional[float]

@@ -182,9 +182,11 @@ def test_a_result_says_whether_the_data_agree_where_there_is_a_limit(
     run_id = started(plan)
     with contextlib.nullcontext() if agreed else pytest.raises(DataRecsRunUnsuccessful):
         make(run_id, **limits).execute(context)
-    assert ti.xcoms["run_result"]["agreed"] is agreed
+    result = ti.xcoms["run_result"]
+    assert result["agreed"] is agreed
+    assert (result["max_unmatched_rows"], result["max_unmatched_ratio"]) == (5, None)
     make(run_id).execute(context)
-    assert "agreed" not in ti.xcoms["run_result"]
+    assert not {"agreed", "max_unmatched_rows", "max_unmatched_ratio"} & set(ti.xcoms["run_result"])
 
 
 @ALL
