@@ -14,6 +14,7 @@ HEARTBEAT_INTERVAL = ("heartbeat_interval", 900.0)  # option and default
 WEBHOOKS = ("webhooks", "False")  # the same
 END_FROM_TRIGGER = ("end_from_trigger", False)  # the same
 START_FROM_TRIGGER = ("start_from_trigger", False)  # the same
+RECONCILIATIONS_PAGE = ("reconciliations_page", "True")  # the same
 
 CONN_FIELDS: dict[str, Any] = {
     "tenant": {
@@ -138,6 +139,15 @@ def get_provider_info() -> dict[str, Any]:
                         "type": "boolean",
                         "example": "True",
                         "default": str(START_FROM_TRIGGER[1]),
+                    },
+                    RECONCILIATIONS_PAGE[0]: {
+                        "description": (
+                            "Whether Airflow 3.1 and later show the page Reconciliations, in the menu Browse.\n"
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "boolean",
+                        "example": "False",
+                        "default": RECONCILIATIONS_PAGE[1],
                     },
                 },
             }

@@ -9,7 +9,7 @@ of tasks, ``task_ends`` how a trigger ends them. Importing any of it loads only 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Collection, Mapping
 
 from airflow_provider_datarecs.compat.version import airflow_version
 
@@ -50,6 +50,7 @@ __all__ = [
     "CLEARS_ARE_COUNTED",
     "CONFIG_EXCEPTIONS",
     "KILLED_TASKS_GO_ON",
+    "PAGES_SHOW_VIEWS",
     "SERVER_IS_ASGI",
     "TASKS_MAKE_LINKS",
     "TRIGGERS_ARE_TOLD_OF_KILLS",
@@ -77,6 +78,7 @@ __all__ = [
     "resume_margin",
     "set_outlet_extra",
     "task_state_store",
+    "team_names",
     "xcom_class",
 ]
 
@@ -90,6 +92,8 @@ KILLED_TASKS_GO_ON = AIRFLOW_VERSION >= (3, 0)
 TASKS_MAKE_LINKS = AIRFLOW_VERSION >= (3, 0)
 # 3.x has an API server, which mounts apps of plugins; 2.x a web server, which registers their blueprints.
 SERVER_IS_ASGI = AIRFLOW_VERSION >= (3, 0)
+# From 3.1 on the pages show those of plugins in a frame.
+PAGES_SHOW_VIEWS = AIRFLOW_VERSION >= (3, 1)
 
 
 def is_deferral_timeout(error: BaseException) -> bool:
@@ -184,6 +188,20 @@ def deployment() -> str:
     section = "api" if AIRFLOW_VERSION >= (3, 0) else "webserver"
     url = str(conf.get(section, "base_url", fallback="")).rstrip("/")
     return "" if url == "http://localhost:8080" else url  # 2.x says so where nobody does
+
+
+def team_names(dag_ids: Collection[str], session: Any) -> Mapping[str, str | None]:
+    """
+    Give the teams of DAGs, which an auth manager asks for from Airflow 3.2 on.
+
+    :param dag_ids: the DAGs
+    :param session: of Airflow's database
+    """
+    if AIRFLOW_VERSION < (3, 2):
+        return {}
+    from airflow.models.dag import DagModel
+
+    return DagModel.get_dag_id_to_team_name_mapping(list(dag_ids), session=session)
 
 
 def load_stats() -> Any:

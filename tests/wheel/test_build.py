@@ -60,6 +60,7 @@ def test_the_wheel_is_small_and_holds_no_tests(wheel, content):
     others = {name for name in content.namelist() if not name.endswith(".py")}.difference(metadata)
     assert others == {
         "airflow_provider_datarecs/py.typed",
+        "airflow_provider_datarecs/reconciliations/page.html",
         "airflow_provider_datarecs/simulator/default.json",
     }
 

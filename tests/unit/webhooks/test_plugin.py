@@ -37,7 +37,7 @@ else:
 print(sorted(one.name for one in plugins if "datarecs" in one.name), dict(errors))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "['datarecs_webhooks'] {}"
+    assert done.stdout.splitlines()[-1] == "['datarecs_reconciliations', 'datarecs_webhooks'] {}"
 
 
 def test_loading_it_loads_nothing_of_the_receiver():

@@ -1,0 +1,87 @@
+"""
+Serves the page and its figures, mounted in Airflow's API server.
+
+Airflow checks nothing of what is asked of a mounted app, so that all of it is behind the login here, and the
+figures behind what the auth manager lets the user read.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+from airflow.api_fastapi.app import get_auth_manager
+from airflow.api_fastapi.core_api.security import GetUserDep
+from airflow.utils.session import create_session
+from fastapi import FastAPI, HTTPException, Response
+from fastapi.responses import HTMLResponse, JSONResponse
+
+from airflow_provider_datarecs.reconciliations import lines, reading
+
+PAGE = Path(__file__).with_name("page.html")
+NO_ACCESS = "You may not read the XComs of this DAG, or it has no results"
+UNCHANGED = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
+
+def make_app() -> FastAPI:
+    """Make the application, with the page at its root."""
+    app = FastAPI(openapi_url=None)  # what describes it would be there without a login
+    page = PAGE.read_text("utf-8")
+    headers = {**UNCHANGED, "Content-Security-Policy": policy_of(page)}
+
+    @app.get("/")
+    def show(user: GetUserDep) -> Response:  # noqa: ARG001 - who must be one
+        return HTMLResponse(page, headers=headers)
+
+    @app.get("/results")
+    def results(user: GetUserDep) -> Response:
+        with create_session(scoped=False) as session:
+            found = reading.read_results(_readable(user, session), session)
+        return _json(
+            lines=lines.lines_of(found),
+            days=reading.MOST_DAYS,
+            most=reading.MOST_RESULTS if len(found) == reading.MOST_RESULTS else None,
+        )
+
+    @app.get("/history")
+    def history(user: GetUserDep, dag_id: str, key: str) -> Response:
+        with create_session(scoped=False) as session:
+            if dag_id not in _readable(user, session):
+                raise HTTPException(403, NO_ACCESS)
+            found = reading.read_results([dag_id], session)
+        for line in lines.lines_of(found, lines.MOST_POINTS):
+            if line["key"] == key:
+                return _json(line=line)
+        raise HTTPException(404, "There are no results of this any more")
+
+    return app
+
+
+def policy_of(page: str) -> str:
+    """
+    Give the policy that lets a browser run what is in the page itself, load its figures, and nothing else.
+
+    :param page: the page's HTML, with one ``style`` and one ``script``
+    """
+    hashes = {
+        name: base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        for name, content in re.findall(r"<(style|script)>(.*?)</\1>", page, re.DOTALL)
+    }
+    return (
+        f"default-src 'none'; script-src 'sha256-{hashes['script']}'; style-src 'sha256-{hashes['style']}'; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+    )
+
+
+def _readable(user: Any, session: Any) -> set[str]:
+    try:
+        return reading.readable_dag_ids(get_auth_manager(), user, session)
+    except reading.NotPermitted:
+        raise HTTPException(403, "You may not read the XComs of any DAG") from None
+
+
+def _json(**content: Any) -> Response:
+    return JSONResponse(content, headers=UNCHANGED)

@@ -1,0 +1,144 @@
+"""What the page's app answers, mounted in Airflow's own, and to whom."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from support.restricted import READERS, token_of
+from support.results import result
+
+from airflow_provider_datarecs.reconciliations import PATH, reading
+from airflow_provider_datarecs.reconciliations.app import PAGE
+
+pytestmark = pytest.mark.compat
+
+HOSTILE = '"><img src=x onerror=alert(1)></script><script>alert(2)</script>'
+WAYS = ("/", "/results", "/history?dag_id=mine&key=x")
+
+
+@pytest.fixture(scope="module")
+def airflow_app(results_db):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIRFLOW__CORE__AUTH_MANAGER", "support.restricted.RestrictedAuthManager")
+        patch.setenv("AIRFLOW__API_AUTH__JWT_SECRET", "0123456789abcdef" * 4)
+        readers = {
+            "reader": {"dags": ["mine", "no_xcoms"], "xcoms": ["mine"]},
+            "nobody": {"dags": [], "xcoms": []},
+        }
+        patch.setenv(READERS, json.dumps(readers))
+        from airflow.api_fastapi.app import create_app, purge_cached_app
+
+        purge_cached_app()
+        yield create_app(apps="core")
+        purge_cached_app()
+
+
+@pytest.fixture
+def get(airflow_app):
+    """Ask as a user who has logged in, or as nobody."""
+    from starlette.testclient import TestClient
+
+    def get(path, user=None, **query):
+        client = TestClient(airflow_app, cookies={"_token": token_of(user)} if user else {})
+        return client.get(f"{PATH}{path}", params=query or None)
+
+    return get
+
+
+def lines(answer):
+    assert answer.status_code == 200, answer.text
+    return answer.json()["lines"]
+
+
+@pytest.mark.parametrize("path", WAYS)
+def test_who_has_not_logged_in_gets_nothing(get, path):
+    assert get(path).status_code == 401
+
+
+@pytest.mark.parametrize("path", WAYS)
+def test_who_has_a_forged_login_gets_nothing(airflow_app, path):
+    from starlette.testclient import TestClient
+
+    client = TestClient(airflow_app, cookies={"_token": f"{token_of('reader')[:-9]}AAAAAAAAA"})
+    assert client.get(f"{PATH}{path}").status_code in (401, 403)
+
+
+@pytest.mark.parametrize("path", ["/docs", "/redoc", "/openapi.json", "/page.html"])
+def test_there_is_nothing_else(get, path):
+    assert get(path, "admin").status_code == 404
+
+
+def test_who_may_read_no_xcoms_gets_no_figures(get, store):
+    store.add("mine", result())
+    store.write()
+    for path in WAYS[1:]:
+        answer = get(path, "nobody")
+        assert (answer.status_code, "mine" in answer.text) == (403, False)
+
+
+def test_a_restricted_user_sees_their_own_dags_alone(get, store):
+    for dag_id in ("mine", "no_xcoms", "theirs"):
+        store.add(dag_id, result())
+    store.write()
+    (line,) = lines(get("/results", "reader"))
+    assert line["dag_id"] == "mine"
+    assert {one["dag_id"] for one in lines(get("/results", "viewer"))} == {"mine", "no_xcoms", "theirs"}
+    assert get("/history", "reader", dag_id="mine", key=line["key"]).json()["line"] == line
+    for dag_id in ("no_xcoms", "theirs", "not there"):
+        assert get("/history", "reader", dag_id=dag_id, key=line["key"]).status_code == 403
+
+
+def test_history_of_what_is_gone_is_said_to_be_gone(get, store):
+    store.add("mine", result())
+    store.write()
+    assert get("/history", "reader", dag_id="mine", key="[]").status_code == 404
+
+
+def test_whatever_is_in_a_result_is_data(get, store):
+    names = dict.fromkeys(("job_name", "workspace_name", "job_id", "run_id", "status", "error"), HOSTILE)
+    store.add("mine", result(**names), url=f"javascript:{HOSTILE}", task_id="a")
+    store.add(
+        "mine", result(job_name="half \ud800", error={"message": "\udfff"}, run_id="2"), task_id="b", ago=1
+    )
+    store.add(
+        "mine", result(max_unmatched_ratio=float("nan"), agreed=True, rows_matched=10**30, run_id="3"), ago=2
+    )
+    for number, odd in enumerate(("text", 3, ["list"], None, {}, {"no": "status"}, {"status": {"a": []}})):
+        store.add("mine", odd, task_id=f"odd_{number}")
+    store.write()
+    answer = get("/results", "reader")
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    points = {point["task_id"]: point for line in lines(answer) for point in line["points"]}
+    assert points["a"]["name"] == points["a"]["error"] == HOSTILE
+    assert (points["a"]["url"], points["a"]["state"]) == ("", "missing")
+    assert (points["b"]["name"], points["b"]["error"]) == ("half ?", "?")
+    assert (points["wait"]["limits"]["ratio"], points["wait"]["matched"]) == (None, None)
+    assert sorted(task_id for task_id in points if task_id.startswith("odd")) == ["odd_6"]
+
+
+def test_the_page_runs_what_is_in_it_and_nothing_else(get):
+    answer = get("/", "reader")
+    assert answer.text == PAGE.read_text("utf-8")
+    policy = answer.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; script-src 'sha256-")
+    assert "unsafe" not in policy
+    assert len(PAGE.read_bytes()) < 60_000
+    assert re.findall(r"(?:src|href|url)\s*[=(]\s*[\"']?https?:", answer.text) == []
+
+
+def test_ten_thousand_results_are_told_of_in_short(get, store, monkeypatch):
+    for number in range(10_050):
+        store.add(
+            "mine", result(job_id=f"job_{number % 200}", run_id=str(number)), ago=number, run=f"r{number}"
+        )
+    store.write()
+    answer = get("/results", "reader")
+    assert answer.json()["most"] == reading.MOST_RESULTS == 10_000
+    assert len(lines(answer)) == 200
+    assert {len(line["points"]) for line in lines(answer)} == {30}
+    assert {line["total"] for line in lines(answer)} == {50}
+    (line,) = (line for line in lines(answer) if line["id"] == "job_7")
+    assert len(get("/history", "reader", dag_id="mine", key=line["key"]).json()["line"]["points"]) == 50
