@@ -142,7 +142,7 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     RECONCILIATIONS_PAGE[0]: {
                         "description": (
-                            "Whether Airflow 3.1 and later show the page Reconciliations, in the menu Browse.\n"
+                            "Whether Airflow 3.1 and later show the page Reconciliations, below Browse.\n"
                         ),
                         "version_added": "0.1.0",
                         "type": "boolean",

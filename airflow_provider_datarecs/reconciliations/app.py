@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow.api_fastapi.app import get_auth_manager
-from airflow.api_fastapi.core_api.security import GetUserDep
+from airflow.api_fastapi.core_api.security import GetUserDep  # noqa: TC002 - FastAPI reads it
 from airflow.utils.session import create_session
 from fastapi import FastAPI, HTTPException, Response
 from fastapi.responses import HTMLResponse, JSONResponse
@@ -23,14 +23,14 @@ from airflow_provider_datarecs.reconciliations import lines, reading
 
 PAGE = Path(__file__).with_name("page.html")
 NO_ACCESS = "You may not read the XComs of this DAG, or it has no results"
-UNCHANGED = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
 def make_app() -> FastAPI:
     """Make the application, with the page at its root."""
     app = FastAPI(openapi_url=None)  # what describes it would be there without a login
     page = PAGE.read_text("utf-8")
-    headers = {**UNCHANGED, "Content-Security-Policy": policy_of(page)}
+    headers = {**HEADERS, "Content-Security-Policy": policy_of(page)}
 
     @app.get("/")
     def show(user: GetUserDep) -> Response:  # noqa: ARG001 - who must be one
@@ -84,4 +84,4 @@ def _readable(user: Any, session: Any) -> set[str]:
 
 
 def _json(**content: Any) -> Response:
-    return JSONResponse(content, headers=UNCHANGED)
+    return JSONResponse(content, headers=HEADERS)

@@ -47,7 +47,7 @@ class Store:
         url: Any = None,
         key: str = "run_result",
     ) -> None:
-        """Add a result that a task has pushed some seconds ago, in a DAG run of its own unless that is named."""
+        """Add a result that a task pushed some seconds ago, in a DAG run of its own unless that is named."""
         at = NOW - timedelta(seconds=ago)
         run_id = run or f"run-{len(self._runs)}"
         dag_run_id = self._run(dag_id, run_id, at)

@@ -21,7 +21,10 @@ from support import EXAMPLES, ROOT
 from support.airflow import COMPONENTS, IS_AIRFLOW_3, Airflow, free_port, is_open
 from support.pages import PAGES
 
+from airflow_provider_datarecs.compat import PAGES_SHOW_VIEWS
 from airflow_provider_datarecs.simulator import ApiKey, Plan, Simulator, default_world
+
+collect_ignore = [] if PAGES_SHOW_VIEWS else ["test_reconciliations.py"]
 
 DAG_ID = "reconcile_daily_balances"
 JOB_ID = "job_daily_balance"
@@ -104,10 +107,8 @@ def connections(simulator):
 
 
 @pytest.fixture(scope="session")
-def airflow(simulator, connections, tmp_path_factory):
+def airflow(browser, simulator, connections, tmp_path_factory):
     """Run an Airflow with its pages, with these connections and one run of the first DAG."""
-    if not shutil.which("chromium"):
-        pytest.skip("Chromium is not here; `make services` installs it from Debian, as root")
     folder = tmp_path_factory.mktemp("browser")
     dags = folder / "dags"
     dags.mkdir()
@@ -144,18 +145,36 @@ def airflow(simulator, connections, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def window(airflow):
-    """A browser in which somebody has logged in."""
+def browser():
+    """A browser."""
+    if not shutil.which("chromium"):
+        pytest.skip("Chromium is not here; `make services` installs it from Debian, as root")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
-        window = browser.new_context(
-            viewport={"width": WIDTH, "height": HEIGHT}, locale="en-US", timezone_id="UTC"
-        )
-        window.set_default_timeout(PATIENCE * 1000)
         expect.set_options(PATIENCE * 1000)
-        PAGES(window.new_page(), airflow.url).log_in()
-        yield window
+        yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def open_window(browser):
+    """Open windows of it, each with its own cookies."""
+
+    def open_window(**more):
+        size = {"width": WIDTH, "height": HEIGHT}
+        window = browser.new_context(**{"viewport": size, "locale": "en-US", "timezone_id": "UTC", **more})
+        window.set_default_timeout(PATIENCE * 1000)
+        return window
+
+    return open_window
+
+
+@pytest.fixture(scope="session")
+def window(open_window, airflow):
+    """A window in which somebody has logged in."""
+    window = open_window()
+    PAGES(window.new_page(), airflow.url).log_in()
+    return window
 
 
 @pytest.fixture
@@ -167,19 +186,24 @@ def pages(window, airflow):
 
 
 @pytest.fixture
-def take(pages, request):
-    """Take a picture of what is on the page now, where ``--screenshots`` says."""
+def take_of(request):
+    """Take a picture of what is on a page now, where ``--screenshots`` says."""
     folder = request.config.getoption("--screenshots")
     version = ".".join(airflow_version.split(".")[:2])
 
-    def take(name, height=HEIGHT):
+    def take_of(page, name, height=HEIGHT, width=WIDTH):
         if folder:
-            pages.page.set_viewport_size({"width": WIDTH, "height": height})
-            pages.page.wait_for_load_state("networkidle")
-            path = Path(folder) / f"{version}-{name}.png"
-            pages.page.screenshot(path=path, animations="disabled")
+            page.set_viewport_size({"width": width, "height": height})
+            page.wait_for_load_state("networkidle")
+            page.screenshot(path=Path(folder) / f"{version}-{name}.png", animations="disabled")
 
-    return take
+    return take_of
+
+
+@pytest.fixture
+def take(pages, take_of):
+    """The same, of the page that is open."""
+    return lambda name, height=HEIGHT: take_of(pages.page, name, height)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,287 @@
+"""The page *Reconciliations* inside Airflow's own pages, for users who may read some of it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import secrets
+import urllib.request
+
+import pytest
+from playwright.sync_api import expect
+from sqlalchemy import create_engine
+from sqlalchemy.orm import Session
+from support import ROOT, reconciliations
+from support.airflow import Airflow, is_open
+from support.restricted import READERS
+from support.results import Store, result
+
+from airflow_provider_datarecs.reconciliations import PATH
+
+pytestmark = pytest.mark.browser
+
+HOSTILE = '"><img src=x onerror="top.hacked=1"><script>top.hacked=1</script>'
+CONSOLE = "https://console.invalid/runs/run_1"
+LIMIT = {"max_unmatched_rows": 20, "max_unmatched_ratio": None}
+MINE = ("balances", "hostile", "payments")
+THREE = len(MINE)
+USERS = {
+    "reader": {"dags": [*MINE, "no_xcoms"], "xcoms": MINE},
+    "newcomer": {"dags": ["empty"], "xcoms": ["empty"]},
+    "nobody": {"dags": [], "xcoms": []},
+    "admin": None,  # as Airflow has it
+    "painter": {"dags": reconciliations.DAGS, "xcoms": reconciliations.DAGS},
+}
+PASSWORD = secrets.token_hex(16)
+JOBS = 400  # of the DAG with ten thousand results
+
+
+def fill(store):
+    for number in range(10_000):
+        value = result(job_id=f"many_{number % JOBS}", run_id=f"many_{number}")
+        store.add("many", value, ago=3600 + number, task_id="wait", run=f"many_{number}")
+    for dag_id in ("no_xcoms", "theirs"):
+        store.add(dag_id, result(job_id=dag_id))
+    reconciliations.fill(store)
+    for days in range(3):
+        failed = {"status": "FAILED", "rows_unmatched": None, "error": "=1+1"}
+        agreed = {"agreed": True, **LIMIT}
+        value = result(
+            run_id=f"run_{days}", job_name="Payments", job_id="job_pay", **(failed if days == 1 else agreed)
+        )
+        store.add("payments", value, ago=days * 86_400 + 60, run=f"day_{days}", task_id="wait")
+    value = result(run_id="run_1", job_name="Balances", rows_unmatched=30, agreed=False, **LIMIT)
+    store.add("balances", value, ago=30, run="manual/1?#", task_id="g.result", map_index=2, url=CONSOLE)
+    names = dict.fromkeys(("job_name", "workspace_name", "job_id", "run_id", "error"), HOSTILE)
+    store.add("hostile", result(status="FAILED", **names), ago=90, url=f"javascript:{HOSTILE}")
+    store.write()
+
+
+@pytest.fixture(scope="module")
+def store(airflow):
+    url = airflow.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
+    with Session(create_engine(url, connect_args={"timeout": 30})) as session:
+        store = Store(session)
+        fill(store)
+        yield store
+
+
+@pytest.fixture(scope="module")
+def airflow(browser, tmp_path_factory):
+    """Run the API server of an Airflow in which nothing but results is."""
+    folder = tmp_path_factory.mktemp("reconciliations")
+    (folder / "dags").mkdir()
+    (folder / "passwords.json").write_text(json.dumps(dict.fromkeys(USERS, PASSWORD)))
+    environ = {
+        "PYTHONPATH": str(ROOT / "tests"),
+        READERS: json.dumps(USERS),
+        "AIRFLOW__CORE__AUTH_MANAGER": "support.restricted.RestrictedAuthManager",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "False",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{name}:viewer" for name in USERS),
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(folder / "passwords.json"),
+    }
+    more = {"host": "http://127.0.0.1:1", "api_key": "key", "components": ("api-server",)}
+    with Airflow(folder / "airflow", folder / "dags", environ=environ, **more) as airflow:
+        airflow.wait_until(lambda: is_open(airflow.port), "the pages are served")
+        yield airflow
+
+
+@pytest.fixture
+def log_in(open_window, airflow, store):
+    """Open a window for a user who has logged in, and give a tab of it."""
+    windows = []
+
+    def log_in(user, **more):
+        body = json.dumps({"username": user, "password": PASSWORD}).encode()
+        request = urllib.request.Request(
+            f"{airflow.url}/auth/token", body, {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request) as answer:
+            token = json.load(answer)["access_token"]
+        windows.append(open_window(permissions=["clipboard-read", "clipboard-write"], **more))
+        windows[-1].add_cookies([{"name": "_token", "value": token, "url": airflow.url}])
+        return windows[-1].new_page()
+
+    yield log_in
+    for window in windows:
+        window.close()
+
+
+@pytest.fixture
+def show(log_in, airflow):
+    """Show the page to a user, and give the tab and the frame in it."""
+
+    def show(user="reader", lines=THREE, **more):
+        page = log_in(user, **more)
+        page.goto(f"{airflow.url}/plugin/datarecs-reconciliations")
+        frame = page.frame_locator("iframe[title=Reconciliations]")
+        if lines:
+            expect(frame.locator(".lines > li")).to_have_count(lines)
+        return page, frame
+
+    return show
+
+
+def names(frame):
+    return frame.locator(".lines .name").all_inner_texts()
+
+
+def test_the_menu_leads_to_it(log_in, airflow):
+    page = log_in("reader")
+    page.goto(airflow.url)
+    page.get_by_role("button", name="Browse").click()
+    page.get_by_role("menuitem", name="Reconciliations").click()
+    frame = page.frame_locator("iframe[title=Reconciliations]")
+    expect(frame.get_by_role("heading", name="Reconciliations")).to_be_visible()
+    expect(frame.locator(".lines > li")).to_have_count(len(MINE))
+
+
+def test_each_job_has_a_line_the_newest_first_with_what_came_out(show):
+    _, frame = show()
+    assert names(frame) == ["Balances", "Payments", HOSTILE]
+    first, second, _ = frame.locator(".lines > li").all()
+    for told in ("Disagrees", "30 unmatched", "3%", "limit 20 rows", "balances · g · ws_1"):
+        expect(first).to_contain_text(told)
+    expect(second.locator(".pill")).to_have_text("Agrees")
+    expect(second.locator(".bars")).to_have_attribute("aria-label", "Last 3 results: 2 agrees, 1 failed")
+    expect(second.locator(".bars path.sign.failed")).to_have_count(1)
+
+
+def test_whatever_is_in_a_result_is_shown_as_text(show):
+    page, frame = show()
+    frame.locator(".toggle").last.click()
+    expect(frame.locator("td.error")).to_have_text(HOSTILE)
+    expect(frame.locator(".lines img, .lines script")).to_have_count(0)
+    expect(frame.locator("a[href^=javascript]")).to_have_count(0)
+    assert page.evaluate("window.hacked") is None
+
+
+def test_filters_show_some_of_it(show):
+    _, frame = show()
+    frame.get_by_label("Disagreeing only").check()
+    expect(frame.locator(".lines .name")).to_have_text(["Balances"])
+    frame.get_by_label("DAG", exact=True).select_option("payments")
+    expect(frame.get_by_text("Nothing fits this filter")).to_be_visible()
+    frame.get_by_role("button", name="Show all").click()
+    frame.get_by_label("Job", exact=True).fill("PAYM")
+    expect(frame.locator(".lines .name")).to_have_text(["Payments"])
+
+
+def test_a_line_opens_to_its_history_which_can_be_copied(show):
+    page, frame = show()
+    frame.locator(".toggle").nth(1).click()
+    expect(frame.locator("tbody tr")).to_have_count(3)
+    expect(frame.locator("tbody tr").nth(1)).to_contain_text("Failed")
+    expect(frame.locator(".plot path.limit")).to_have_count(1)
+    frame.get_by_role("button", name="Copy as CSV").click()
+    expect(frame.get_by_role("button", name="Copied")).to_be_visible()
+    rows = list(csv.DictReader(page.evaluate("navigator.clipboard.readText()").splitlines()))
+    assert [(row["run_id"], row["result"], row["rows_unmatched"], row["error"]) for row in rows] == [
+        ("run_0", "agreed", "10", ""),
+        ("run_1", "failed", "", "'=1+1"),  # no formula to a spreadsheet
+        ("run_2", "agreed", "10", ""),
+    ]
+
+
+def test_a_line_leads_to_its_task_in_airflow_and_to_its_run_at_datarecs(show, airflow):
+    page, frame = show()
+    page.context.route("https://console.invalid/**", lambda route: route.fulfill(body="the run"))
+    with page.context.expect_page() as opened:
+        frame.get_by_role("link", name="DataRecs").click()
+    opened.value.wait_for_url(CONSOLE)
+    frame.get_by_role("link", name="Task").first.click()
+    page.wait_for_url(f"{airflow.url}/dags/balances/runs/manual%2F1%3F%23/tasks/g.result/mapped/2**")
+
+
+def test_it_is_used_by_keyboard(show):
+    page, frame = show()
+    frame.locator(".toggle").first.press("/")
+    expect(frame.get_by_label("Job", exact=True)).to_be_focused()
+    frame.locator(".toggle").first.focus()
+    page.keyboard.press("ArrowDown")
+    expect(frame.locator(".toggle").nth(1)).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(frame.locator("tbody tr")).to_have_count(3)
+    page.keyboard.press("Escape")
+    expect(frame.locator(".detail")).to_have_count(0)
+    expect(frame.locator(".toggle").nth(1)).to_be_focused()
+
+
+def test_it_follows_airflow_from_light_to_dark(show):
+    page, frame = show(color_scheme="light")
+    expect(frame.locator("html")).to_have_attribute("data-theme", "light")
+    page.evaluate("document.documentElement.classList.add('dark')")
+    expect(frame.locator("html")).to_have_attribute("data-theme", "dark")
+
+
+def test_it_fits_a_narrow_window(show):
+    _, frame = show(viewport={"width": 400, "height": 800})
+    frame.locator(".toggle").nth(1).click()
+    expect(frame.locator("tbody tr")).to_have_count(3)
+    wide, there = frame.locator("html").evaluate("html => [html.scrollWidth, html.clientWidth]")
+    assert wide <= there
+
+
+def test_a_user_who_may_read_nothing_is_told_so(show):
+    _, frame = show("nobody", lines=0)
+    expect(frame.get_by_role("alert")).to_contain_text("You may not read the XComs of any DAG")
+    expect(frame.locator("#content")).to_be_hidden()
+
+
+def test_who_has_no_results_yet_is_told_what_to_do(show):
+    _, frame = show("newcomer", lines=0)
+    expect(frame.get_by_role("heading", name="No reconciliations yet")).to_be_visible()
+    expect(frame.locator("pre")).to_contain_text("reconcile(")
+
+
+def test_who_has_not_logged_in_gets_nothing(open_window, airflow, store):
+    window = open_window()
+    for path in ("/", "/results"):
+        assert window.request.get(f"{airflow.url}{PATH}{path}").status == 401
+    window.close()
+
+
+def test_whose_login_has_ended_sees_the_results_no_more(show):
+    page, frame = show()
+    page.context.clear_cookies()
+    frame.get_by_role("button", name="Refresh").click()
+    expect(frame.get_by_role("alert")).to_contain_text("You are no longer logged in")
+    expect(frame.locator(".lines > li")).to_have_count(0)
+
+
+def test_ten_thousand_results_are_shown_in_parts(show):
+    _, frame = show("admin", lines=100)
+    expect(frame.locator("#count")).to_contain_text("and 10,000 results")
+    frame.get_by_label("Job", exact=True).fill("many_")
+    expect(frame.locator("#count")).to_contain_text(f"{JOBS} of ")
+    frame.get_by_role("button", name="Show 100 more of 400").click()
+    expect(frame.locator(".lines > li")).to_have_count(200)
+
+
+def test_new_results_come_by_themselves(log_in, airflow, store):
+    page = log_in("reader")
+    page.clock.install()
+    page.goto(f"{airflow.url}/plugin/datarecs-reconciliations")
+    frame = page.frame_locator("iframe[title=Reconciliations]")
+    expect(frame.locator(".lines > li")).to_have_count(len(MINE))
+    frame.locator(".toggle").nth(1).focus()
+    store.add("payments", result(job_id="job_new", job_name="Just in"), ago=-1, run="new")
+    store.write()
+    page.clock.fast_forward(31_000)
+    expect(frame.locator(".lines .name").first).to_have_text("Just in")
+    expect(frame.locator(".toggle").nth(2)).to_be_focused()
+
+
+def test_pictures(show, take_of):
+    lines = len(reconciliations.JOBS)
+    page, frame = show("painter", lines, viewport={"width": 1280, "height": 860})
+    take_of(page, "reconciliations", height=860)
+    frame.locator(".toggle").nth(1).click()
+    expect(frame.locator("tbody tr")).to_have_count(46)
+    frame.locator("li.open").evaluate("item => item.scrollIntoView()")
+    take_of(page, "reconciliations-history", height=860)
+    page.evaluate("document.documentElement.classList.add('dark')")
+    page.evaluate("localStorage.setItem('theme', 'dark')")
+    page.reload()
+    expect(frame.locator(".lines > li")).to_have_count(lines)
+    take_of(page, "reconciliations-dark", height=860)
