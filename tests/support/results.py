@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +54,7 @@ class Store:
         if tuple(task.values()) not in self._tasks:
             self._tasks.add(tuple(task.values()))  # type: ignore[arg-type]
             fields = {"pool": "default_pool", "pool_slots": 1, "try_number": 1, "max_tries": 0}
-            self._row("task_instance", id=uuid.uuid4(), state="success", **task, **fields)
+            self._row("task_instance", state="success", **task, **fields)
         xcom = {**task, "dag_run_id": dag_run_id, "timestamp": at}
         self._row("xcom", **xcom, key=key, value=value)
         if url is not None:
