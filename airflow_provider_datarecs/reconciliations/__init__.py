@@ -2,7 +2,7 @@
 The page *Reconciliations* in Airflow: do the data agree, and since when.
 
 ``reading`` reads the XComs ``run_result`` that a user may see, in one query; ``lines`` makes of them what the
-page shows, a line for each job of a DAG; ``app`` serves both the figures and the page, ``page.html``;
+page shows, a line for each job of a DAG; ``page`` puts the page together, and ``app`` serves both;
 ``plugin`` hands that to Airflow's API server.
 """
 

@@ -7,10 +7,6 @@ figures behind what the auth manager lets the user read.
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import re
-from pathlib import Path
 from typing import Any
 
 from airflow.api_fastapi.app import get_auth_manager
@@ -20,8 +16,8 @@ from fastapi import FastAPI, HTTPException, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 
 from airflow_provider_datarecs.reconciliations import lines, reading
+from airflow_provider_datarecs.reconciliations.page import read_page
 
-PAGE = Path(__file__).with_name("page.html")
 NO_ACCESS = "You may not read the XComs of this DAG, or it has no results"
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
@@ -29,12 +25,12 @@ HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 def make_app() -> FastAPI:
     """Make the application, with the page at its root."""
     app = FastAPI(openapi_url=None)  # what describes it would be there without a login
-    page = PAGE.read_text("utf-8")
-    headers = {**HEADERS, "Content-Security-Policy": policy_of(page)}
+    page = read_page()
+    headers = {**HEADERS, "Content-Security-Policy": page.policy}
 
     @app.get("/")
     def show(user: GetUserDep) -> Response:  # noqa: ARG001 - who must be one
-        return HTMLResponse(page, headers=headers)
+        return HTMLResponse(page.html, headers=headers)
 
     @app.get("/results")
     def results(user: GetUserDep) -> Response:
@@ -58,22 +54,6 @@ def make_app() -> FastAPI:
         raise HTTPException(404, "There are no results of this any more")
 
     return app
-
-
-def policy_of(page: str) -> str:
-    """
-    Give the policy that lets a browser run what is in the page itself, load its figures, and nothing else.
-
-    :param page: the page's HTML, with one ``style`` and one ``script``
-    """
-    hashes = {
-        name: base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
-        for name, content in re.findall(r"<(style|script)>(.*?)</\1>", page, re.DOTALL)
-    }
-    return (
-        f"default-src 'none'; script-src 'sha256-{hashes['script']}'; style-src 'sha256-{hashes['style']}'; "
-        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
-    )
 
 
 def _readable(user: Any, session: Any) -> set[str]:

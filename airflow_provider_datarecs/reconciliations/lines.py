@@ -79,6 +79,7 @@ def _line(key: tuple[str, ...], points: list[Point], most_points: int) -> Line:
         "state": newest["state"],
         "since": points[streak - 1]["at"],
         "is_since_ever": streak == len(points),
+        "agreed_at": next((point["at"] for point in points if point["state"] == AGREED), None),
         "total": len(points),
         "points": points[:most_points],
     }
