@@ -103,7 +103,7 @@ class StartRunOperator(LineageMixin, DataRecsOperator):
         target = self.hook.target(self.kind, ids[self.kind.id_field], ids["workspace_id"])
         if not is_new:
             self.log.info("Started by an earlier try of this task: %s", target.name_run(ids["run_id"]))
-        for key, value in ids.items():
+        for key, value in {**ids, **self._more_xcoms(ids)}.items():
             context["ti"].xcom_push(key=key, value=value)
         self.push_link(context, target, ids["run_id"])
         self.note_run(target, ids["run_id"])
@@ -136,6 +136,10 @@ class StartRunOperator(LineageMixin, DataRecsOperator):
     def _find(self) -> Target:
         """Give the job or job group to run."""
         raise NotImplementedError
+
+    def _more_xcoms(self, ids: dict[str, str]) -> dict[str, Any]:  # noqa: ARG002 - which some need
+        """Give what else is pushed, beside a run's ids."""
+        return {}
 
     def _start_request(self, context: Context, key: str) -> StartRequest:
         from airflow_provider_datarecs.api.start import StartRequest

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Sequence
 from airflow_provider_datarecs.choices import FAIL
 from airflow_provider_datarecs.operators.base import StartRunOperator
 from airflow_provider_datarecs.provider_info import DEFAULT_CONN_ID
+from airflow_provider_datarecs.reconciliations import JOB_KEY
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.targets import Target
@@ -16,7 +17,8 @@ class TriggerJobRunByNameOperator(StartRunOperator):
     """
     Start a run of the job with a name, without waiting for it.
 
-    Pushes the XComs ``run_id``, ``job_id`` and ``workspace_id``, and returns the run's id.
+    Pushes the XComs ``run_id``, ``job_id`` and ``workspace_id``, and the names as ``datarecs_job``, and
+    returns the run's id.
 
     :param workspace_name: the name of the job's workspace, exact and case-sensitive (templated)
     :param job_name: the job's name, exact and case-sensitive (templated)
@@ -65,3 +67,8 @@ class TriggerJobRunByNameOperator(StartRunOperator):
         job = self.hook.target(self.kind, ids["job_id"], ids["workspace_id"])
         self.log.info("Job %r in workspace %r is %s", self.job_name, self.workspace_name, job)
         return job
+
+    def _more_xcoms(self, ids: dict[str, str]) -> dict[str, Any]:
+        # A run's result has names only where DataRecs gives them.
+        names = {"job_name": str(self.job_name), "workspace_name": str(self.workspace_name)}
+        return {JOB_KEY: {"job_id": ids["job_id"], "workspace_id": ids["workspace_id"], **names}}

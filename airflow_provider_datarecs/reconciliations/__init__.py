@@ -9,3 +9,4 @@ page shows, a line for each job of a DAG; ``page`` puts the page together, and `
 from __future__ import annotations
 
 PATH = "/datarecs/reconciliations"
+JOB_KEY = "datarecs_job"  # the XCom with the names of a job that was started by them, and its ids

@@ -35,9 +35,10 @@ def make_app() -> FastAPI:
     @app.get("/results")
     def results(user: GetUserDep) -> Response:
         with create_session(scoped=False) as session:
-            found = reading.read_results(_readable(user, session), session)
+            dag_ids = _readable(user, session)
+            found, jobs = reading.read_results(dag_ids, session), reading.read_jobs(dag_ids, session)
         return _json(
-            lines=lines.lines_of(found),
+            lines=lines.lines_of(found, jobs),
             days=reading.MOST_DAYS,
             most=reading.MOST_RESULTS if len(found) == reading.MOST_RESULTS else None,
         )
@@ -45,10 +46,11 @@ def make_app() -> FastAPI:
     @app.get("/history")
     def history(user: GetUserDep, dag_id: str, key: str) -> Response:
         with create_session(scoped=False) as session:
-            if dag_id not in _readable(user, session):
+            dag_ids = _readable(user, session)
+            if dag_id not in dag_ids:
                 raise HTTPException(403, NO_ACCESS)
-            found = reading.read_results([dag_id], session)
-        for line in lines.lines_of(found, lines.MOST_POINTS):
+            found, jobs = reading.read_results([dag_id], session), reading.read_jobs(dag_ids, session)
+        for line in lines.lines_of(found, jobs, lines.MOST_POINTS):
             if line["key"] == key:
                 return _json(line=line)
         raise HTTPException(404, "There are no results of this any more")

@@ -21,6 +21,7 @@ Line = Dict[str, Any]
 
 AGREED, DISAGREED, UNLIMITED = "agreed", "disagreed", "unlimited"
 FAILED, CANCELLED, MISSING = "failed", "cancelled", "missing"
+JOB, GROUP, TASK = "job", "group", "task"
 POINTS = 30
 """How many points of a line the page shows at first."""
 MOST_POINTS = 500
@@ -30,11 +31,12 @@ MOST_ROWS = 2**63 - 1
 _UNSUCCESSFUL = {contract.FAILED: FAILED, contract.CANCELLED: CANCELLED}
 
 
-def lines_of(results: Iterable[Found], most_points: int = POINTS) -> list[Line]:
+def lines_of(results: Iterable[Found], jobs: Iterable[Any] = (), most_points: int = POINTS) -> list[Line]:
     """
     Make lines, the one with the newest point first.
 
     :param results: the newest first
+    :param jobs: the names of jobs, with their ids, for results that have none; the newest first
     :param most_points: how many points each keeps, the newest
     """
     points: dict[tuple[str, ...], dict[Any, Point]] = {}
@@ -50,7 +52,21 @@ def lines_of(results: Iterable[Found], most_points: int = POINTS) -> list[Line]:
             known[run] = point
         elif "limits" in point and "limits" not in known[run]:
             known[run] = {**point, "at": known[run]["at"]}
-    return [_line(key, list(of_line.values()), most_points) for key, of_line in points.items()]
+    lines = [_line(key, list(of_line.values()), most_points) for key, of_line in points.items()]
+    _name(lines, jobs)
+    return lines
+
+
+def _name(lines: list[Line], jobs: Iterable[Any]) -> None:
+    """Give lines without a name the one by which a task was given the job."""
+    named: dict[tuple[str, str], dict[str, Any]] = {}
+    for job in jobs:
+        if isinstance(job, dict):
+            named.setdefault((_text(job.get("workspace_id")), _text(job.get("job_id"))), job)
+    for line in lines:
+        job = named.get((line["workspace_id"], line["id"]), {}) if line["kind"] == JOB else {}
+        line["name"] = line["name"] or _text(job.get("job_name"))
+        line["workspace"] = line["workspace"] or _text(job.get("workspace_name")) or line["workspace_id"]
 
 
 def _key_of(found: Found, result: dict[str, Any]) -> tuple[str, ...]:
@@ -58,7 +74,7 @@ def _key_of(found: Found, result: dict[str, Any]) -> tuple[str, ...]:
     job_id = _text(result.get("job_id"))
     owner = job_id or _text(result.get("job_group_id"))
     group = found.task_id.rpartition(".")[0]
-    kind = "job" if job_id else "group" if owner else "task"
+    kind = JOB if job_id else GROUP if owner else TASK
     return (found.dag_id, group, kind, _text(result.get("workspace_id")), owner or found.task_id)
 
 
@@ -75,7 +91,8 @@ def _line(key: tuple[str, ...], points: list[Point], most_points: int) -> Line:
         "kind": kind,
         "id": owner,
         "name": next((point["name"] for point in points if point["name"]), ""),
-        "workspace": next((point["workspace"] for point in points if point["workspace"]), workspace_id),
+        "workspace_id": workspace_id,
+        "workspace": next((point["workspace"] for point in points if point["workspace"]), ""),
         "state": newest["state"],
         "since": points[streak - 1]["at"],
         "is_since_ever": streak == len(points),

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Collection, NamedTuple
 
 from airflow.provider.datarecs.links.run import XCOM_KEY
 
+from airflow_provider_datarecs.reconciliations import JOB_KEY
+
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
@@ -15,6 +17,8 @@ MOST_RESULTS = 10_000
 """How many results are read at once, the newest."""
 MOST_DAYS = 90
 """How many days back they are read."""
+MOST_NAMES = 2_000
+"""How many XComs with the names of jobs are read at once, the newest."""
 
 
 class Found(NamedTuple):
@@ -112,6 +116,25 @@ def read_results(dag_ids: Collection[str], session: Session, *, most: int = MOST
         .limit(most)
     )
     return [Found(*row) for row in session.execute(query)]
+
+
+def read_jobs(dag_ids: Collection[str], session: Session) -> list[Any]:
+    """
+    Read what tasks that were given a job by its name have pushed of it, the newest first.
+
+    :param dag_ids: the DAGs
+    :param session: of Airflow's database
+    """
+    from airflow.models.xcom import XComModel
+    from sqlalchemy import select
+
+    query = (
+        select(XComModel.value)
+        .where(XComModel.key == JOB_KEY, XComModel.timestamp >= _oldest(), XComModel.dag_id.in_(dag_ids))
+        .order_by(XComModel.timestamp.desc())
+        .limit(MOST_NAMES)
+    )
+    return list(session.scalars(query))
 
 
 def _oldest() -> datetime:

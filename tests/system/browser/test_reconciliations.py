@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import secrets
 import urllib.request
 
@@ -86,48 +87,72 @@ def airflow(browser, tmp_path_factory):
         yield airflow
 
 
-@pytest.fixture
-def log_in(open_window, airflow, store):
-    """Open a window for a user who has logged in, and give a tab of it."""
-    windows = []
+@pytest.fixture(scope="module")
+def window_of(open_window, airflow, store):
+    """Open a window for each user, who has logged in; Airflow's scripts are loaded once for each."""
+    windows = {}
 
-    def log_in(user, **more):
-        body = json.dumps({"username": user, "password": PASSWORD}).encode()
-        request = urllib.request.Request(
-            f"{airflow.url}/auth/token", body, {"Content-Type": "application/json"}
-        )
-        with urllib.request.urlopen(request) as answer:
-            token = json.load(answer)["access_token"]
-        windows.append(open_window(permissions=["clipboard-read", "clipboard-write"], **more))
-        windows[-1].add_cookies([{"name": "_token", "value": token, "url": airflow.url}])
-        return windows[-1].new_page()
+    def window_of(user):
+        if user not in windows:
+            body = json.dumps({"username": user, "password": PASSWORD}).encode()
+            request = urllib.request.Request(
+                f"{airflow.url}/auth/token", body, {"Content-Type": "application/json"}
+            )
+            with urllib.request.urlopen(request) as answer:
+                token = json.load(answer)["access_token"]
+            windows[user] = open_window(permissions=["clipboard-read", "clipboard-write"])
+            windows[user].add_cookies([{"name": "_token", "value": token, "url": airflow.url}])
+        return windows[user]
 
-    yield log_in
-    for window in windows:
+    yield window_of
+    for window in windows.values():
         window.close()
 
 
 @pytest.fixture
-def show(log_in, airflow):
-    """Show the page to a user, and give the tab and the frame in it."""
+def open_tab(window_of):
+    """Open tabs in the window of a user."""
+    tabs = []
+
+    def open_tab(user="reader", size=(1280, 860)):
+        tabs.append(window_of(user).new_page())
+        tabs[-1].set_viewport_size({"width": size[0], "height": size[1]})
+        return tabs[-1]
+
+    yield open_tab
+    for tab in tabs:
+        tab.close()
+
+
+@pytest.fixture
+def show(open_tab, airflow):
+    """Show the page by itself to a user."""
 
     def show(user="reader", lines=THREE, **more):
-        page = log_in(user, **more)
-        page.goto(f"{airflow.url}/plugin/datarecs-reconciliations")
-        frame = page.frame_locator("iframe[title=Reconciliations]")
-        if lines:
-            expect(frame.locator(".lines > li")).to_have_count(lines)
-        return page, frame
+        page = open_tab(user, **more)
+        page.goto(f"{airflow.url}{PATH}/")
+        expect(page.locator(".lines > li")).to_have_count(lines)
+        return page
 
     return show
 
 
-def names(frame):
-    return frame.locator(".lines .name").all_inner_texts()
+@pytest.fixture
+def show_inside(open_tab, airflow):
+    """Show the page inside Airflow's to a user, and give the tab and the frame in it."""
+
+    def show_inside(user="reader", lines=THREE, **more):
+        page = open_tab(user, **more)
+        page.goto(f"{airflow.url}/plugin/datarecs-reconciliations")
+        frame = page.frame_locator("iframe[title=Reconciliations]")
+        expect(frame.locator(".lines > li")).to_have_count(lines)
+        return page, frame
+
+    return show_inside
 
 
-def test_the_menu_leads_to_it(log_in, airflow):
-    page = log_in("reader")
+def test_the_menu_leads_to_it(open_tab, airflow):
+    page = open_tab()
     page.goto(airflow.url)
     page.get_by_role("button", name="Browse").click()
     page.get_by_role("menuitem", name="Reconciliations").click()
@@ -137,44 +162,64 @@ def test_the_menu_leads_to_it(log_in, airflow):
 
 
 def test_each_job_has_a_line_the_newest_first_with_what_came_out(show):
-    _, frame = show()
-    assert names(frame) == ["Balances", "Payments", HOSTILE]
-    first, second, _ = frame.locator(".lines > li").all()
+    page = show()
+    assert page.locator(".lines .name").all_inner_texts() == ["Balances", "Payments", HOSTILE]
+    first, second, _ = page.locator(".lines > li").all()
     for told in ("Disagrees", "30 unmatched", "3%", "limit 20 rows", "balances · g · ws_1"):
         expect(first).to_contain_text(told)
     expect(second.locator(".pill")).to_have_text("Agrees")
+    expect(second).to_contain_text(re.compile(r"for \d+ minutes?since"))
     expect(second.locator(".bars")).to_have_attribute("aria-label", "Last 3 results: 2 agrees, 1 failed")
     expect(second.locator(".bars path.sign.failed")).to_have_count(1)
 
 
 def test_whatever_is_in_a_result_is_shown_as_text(show):
-    page, frame = show()
-    frame.locator(".toggle").last.click()
-    expect(frame.locator("td.error")).to_have_text(HOSTILE)
-    expect(frame.locator(".lines img, .lines script")).to_have_count(0)
-    expect(frame.locator("a[href^=javascript]")).to_have_count(0)
+    page = show()
+    page.locator(".toggle").last.click()
+    expect(page.locator("td.error")).to_have_text(HOSTILE)
+    expect(page.locator("img, .lines script, a[href^=javascript]")).to_have_count(0)
     assert page.evaluate("window.hacked") is None
 
 
 def test_filters_show_some_of_it(show):
-    _, frame = show()
-    frame.get_by_label("Disagreeing only").check()
-    expect(frame.locator(".lines .name")).to_have_text(["Balances"])
-    frame.get_by_label("DAG", exact=True).select_option("payments")
-    expect(frame.get_by_text("Nothing fits this filter")).to_be_visible()
-    frame.get_by_role("button", name="Show all").click()
-    frame.get_by_label("Job", exact=True).fill("PAYM")
-    expect(frame.locator(".lines .name")).to_have_text(["Payments"])
+    page = show()
+    page.get_by_label("Disagreeing only").check()
+    expect(page.locator(".lines .name")).to_have_text(["Balances"])
+    page.get_by_label("DAG", exact=True).select_option("payments")
+    expect(page.get_by_text("Nothing fits this filter")).to_be_visible()
+    page.get_by_role("button", name="Show all").click()
+    page.get_by_label("Job", exact=True).fill("PAYM")
+    expect(page.locator(".lines .name")).to_have_text(["Payments"])
+    page.get_by_label("Job", exact=True).fill("")
+    page.get_by_role("button", name="1 failed or unknown").click()
+    expect(page.locator(".lines .name")).to_have_text([HOSTILE])
 
 
-def test_a_line_opens_to_its_history_which_can_be_copied(show):
-    page, frame = show()
-    frame.locator(".toggle").nth(1).click()
-    expect(frame.locator("tbody tr")).to_have_count(3)
-    expect(frame.locator("tbody tr").nth(1)).to_contain_text("Failed")
-    expect(frame.locator(".plot path.limit")).to_have_count(1)
-    frame.get_by_role("button", name="Copy as CSV").click()
-    expect(frame.get_by_role("button", name="Copied")).to_be_visible()
+def test_a_line_opens_to_its_history(show):
+    page = show()
+    page.locator(".toggle").nth(1).click()
+    rows = page.locator("tbody tr")
+    expect(rows).to_have_count(3)
+    expect(rows.nth(1)).to_contain_text("Failed")
+    expect(page.locator(".plot path.limit")).to_have_count(1)
+    page.locator(".plot").hover()  # amid which the failed one is
+    expect(page.locator("#tip")).to_contain_text("error: =1+1")
+    expect(rows.nth(1)).to_have_class("hot")
+    axis = page.locator(".plot text")
+    expect(axis.first).to_have_text("0")
+    page.get_by_role("button", name="Share").click()
+    expect(axis.first).to_have_text("0%")
+
+
+@pytest.mark.parametrize("over", ["https", "http"])
+def test_a_history_can_be_copied(show, over):
+    page = show()
+    if over == "http":  # as which a page from another host has no clipboard of its own
+        page.evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+    page.locator(".toggle").nth(1).click()
+    page.get_by_role("button", name="Copy as CSV").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    page.reload()
     rows = list(csv.DictReader(page.evaluate("navigator.clipboard.readText()").splitlines()))
     assert [(row["run_id"], row["result"], row["rows_unmatched"], row["error"]) for row in rows] == [
         ("run_0", "agreed", "10", ""),
@@ -183,55 +228,59 @@ def test_a_line_opens_to_its_history_which_can_be_copied(show):
     ]
 
 
-def test_a_line_leads_to_its_task_in_airflow_and_to_its_run_at_datarecs(show, airflow):
-    page, frame = show()
+def test_a_line_leads_to_its_task_in_airflow_and_to_its_run_at_datarecs(show_inside, airflow):
+    page, frame = show_inside()
     page.context.route("https://console.invalid/**", lambda route: route.fulfill(body="the run"))
     with page.context.expect_page() as opened:
         frame.get_by_role("link", name="DataRecs").click()
     opened.value.wait_for_url(CONSOLE)
+    opened.value.close()
     frame.get_by_role("link", name="Task").first.click()
     page.wait_for_url(f"{airflow.url}/dags/balances/runs/manual%2F1%3F%23/tasks/g.result/mapped/2**")
 
 
 def test_it_is_used_by_keyboard(show):
-    page, frame = show()
-    frame.locator(".toggle").first.press("/")
-    expect(frame.get_by_label("Job", exact=True)).to_be_focused()
-    frame.locator(".toggle").first.focus()
+    page = show()
+    page.keyboard.press("/")
+    expect(page.get_by_label("Job", exact=True)).to_be_focused()
+    page.locator(".toggle").first.focus()
     page.keyboard.press("ArrowDown")
-    expect(frame.locator(".toggle").nth(1)).to_be_focused()
+    expect(page.locator(".toggle").nth(1)).to_be_focused()
     page.keyboard.press("Enter")
-    expect(frame.locator("tbody tr")).to_have_count(3)
+    expect(page.locator("tbody tr")).to_have_count(3)
+    page.keyboard.press("Tab")  # to the link of the task
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Share")).to_be_focused()
     page.keyboard.press("Escape")
-    expect(frame.locator(".detail")).to_have_count(0)
-    expect(frame.locator(".toggle").nth(1)).to_be_focused()
+    expect(page.locator(".detail")).to_have_count(0)
+    expect(page.locator(".toggle").nth(1)).to_be_focused()
 
 
-def test_it_follows_airflow_from_light_to_dark(show):
-    page, frame = show(color_scheme="light")
+def test_it_follows_airflow_from_light_to_dark(show_inside):
+    page, frame = show_inside()
     expect(frame.locator("html")).to_have_attribute("data-theme", "light")
     page.evaluate("document.documentElement.classList.add('dark')")
     expect(frame.locator("html")).to_have_attribute("data-theme", "dark")
 
 
 def test_it_fits_a_narrow_window(show):
-    _, frame = show(viewport={"width": 400, "height": 800})
-    frame.locator(".toggle").nth(1).click()
-    expect(frame.locator("tbody tr")).to_have_count(3)
-    wide, there = frame.locator("html").evaluate("html => [html.scrollWidth, html.clientWidth]")
+    page = show(size=(360, 800))
+    page.locator(".toggle").nth(1).click()
+    expect(page.locator("tbody tr")).to_have_count(3)
+    wide, there = page.locator("html").evaluate("html => [html.scrollWidth, html.clientWidth]")
     assert wide <= there
 
 
 def test_a_user_who_may_read_nothing_is_told_so(show):
-    _, frame = show("nobody", lines=0)
-    expect(frame.get_by_role("alert")).to_contain_text("You may not read the XComs of any DAG")
-    expect(frame.locator("#content")).to_be_hidden()
+    page = show("nobody", lines=0)
+    expect(page.get_by_role("alert")).to_contain_text("You may not read the XComs of any DAG")
+    expect(page.locator("#content")).to_be_hidden()
 
 
 def test_who_has_no_results_yet_is_told_what_to_do(show):
-    _, frame = show("newcomer", lines=0)
-    expect(frame.get_by_role("heading", name="No reconciliations yet")).to_be_visible()
-    expect(frame.locator("pre")).to_contain_text("reconcile(")
+    page = show("newcomer", lines=0)
+    expect(page.get_by_role("heading", name="No reconciliations yet")).to_be_visible()
+    expect(page.locator("pre")).to_contain_text("reconcile(")
 
 
 def test_who_has_not_logged_in_gets_nothing(open_window, airflow, store):
@@ -242,46 +291,72 @@ def test_who_has_not_logged_in_gets_nothing(open_window, airflow, store):
 
 
 def test_whose_login_has_ended_sees_the_results_no_more(show):
-    page, frame = show()
+    page = show()
+    cookies = page.context.cookies()
     page.context.clear_cookies()
-    frame.get_by_role("button", name="Refresh").click()
-    expect(frame.get_by_role("alert")).to_contain_text("You are no longer logged in")
-    expect(frame.locator(".lines > li")).to_have_count(0)
+    page.get_by_role("button", name="Refresh").click()
+    expect(page.get_by_role("alert")).to_contain_text("You are no longer logged in")
+    expect(page.locator(".lines > li")).to_have_count(0)
+    page.context.add_cookies(cookies)
+    page.get_by_role("button", name="Refresh").click()
+    expect(page.locator(".lines > li")).to_have_count(THREE)
+    expect(page.get_by_role("alert")).to_be_hidden()
+
+
+def test_what_cannot_be_read_for_a_while_stays_and_is_said_to_be_old(show):
+    page = show()
+    page.route("**/results", lambda route: route.fulfill(status=503, body="a proxy's page"))
+    page.get_by_role("button", name="Refresh").click()
+    expect(page.get_by_role("alert")).to_contain_text("Airflow answers 503")
+    expect(page.locator(".lines > li")).to_have_count(THREE)
 
 
 def test_ten_thousand_results_are_shown_in_parts(show):
-    _, frame = show("admin", lines=100)
-    expect(frame.locator("#count")).to_contain_text("and 10,000 results")
-    frame.get_by_label("Job", exact=True).fill("many_")
-    expect(frame.locator("#count")).to_contain_text(f"{JOBS} of ")
-    frame.get_by_role("button", name="Show 100 more of 400").click()
-    expect(frame.locator(".lines > li")).to_have_count(200)
+    page = show("admin", lines=100)
+    expect(page.locator("#count")).to_contain_text("and 10,000 results")
+    page.get_by_label("Job", exact=True).fill("many_")
+    expect(page.locator("#count")).to_contain_text(f"{JOBS} of ")
+    page.get_by_role("button", name="Show 100 more of 400").click()
+    expect(page.locator(".lines > li")).to_have_count(200)
 
 
-def test_new_results_come_by_themselves(log_in, airflow, store):
-    page = log_in("reader")
+def test_new_results_come_by_themselves_and_leave_what_is_open(open_tab, airflow, store):
+    page = open_tab()
     page.clock.install()
-    page.goto(f"{airflow.url}/plugin/datarecs-reconciliations")
-    frame = page.frame_locator("iframe[title=Reconciliations]")
-    expect(frame.locator(".lines > li")).to_have_count(len(MINE))
-    frame.locator(".toggle").nth(1).focus()
+    page.goto(f"{airflow.url}{PATH}/")
+    payments = page.locator("li").filter(has=page.locator(".name", has_text="Payments"))
+    payments.locator(".toggle").click()
+    rows = payments.locator("tbody tr")
+    expect(rows).to_have_count(3)
+    payments.get_by_role("button", name="Share").click()
+    payments.locator(".toggle").focus()
     store.add("payments", result(job_id="job_new", job_name="Just in"), ago=-1, run="new")
+    failed = result(
+        run_id="run_9", job_name="Payments", job_id="job_pay", status="FAILED", rows_unmatched=None
+    )
+    store.add("payments", failed, ago=-2, run="day_9")
     store.write()
     page.clock.fast_forward(31_000)
-    expect(frame.locator(".lines .name").first).to_have_text("Just in")
-    expect(frame.locator(".toggle").nth(2)).to_be_focused()
+    expect(rows).to_have_count(4)
+    expect(page.locator(".lines .name")).to_have_text(["Payments", "Just in", "Balances", HOSTILE])
+    expect(payments.locator(".pill").first).to_have_text("Failed")
+    expect(payments.locator(".toggle")).to_be_focused()
+    expect(payments.get_by_role("button", name="Share")).to_have_attribute("aria-pressed", "true")
 
 
-def test_pictures(show, take_of):
+def test_pictures(request, show, show_inside, take_of):
+    if not request.config.getoption("--screenshots"):
+        pytest.skip("no pictures are asked for")
     lines = len(reconciliations.JOBS)
-    page, frame = show("painter", lines, viewport={"width": 1280, "height": 860})
+    page, frame = show_inside("painter", lines)
     take_of(page, "reconciliations", height=860)
     frame.locator(".toggle").nth(1).click()
     expect(frame.locator("tbody tr")).to_have_count(46)
     frame.locator("li.open").evaluate("item => item.scrollIntoView()")
     take_of(page, "reconciliations-history", height=860)
-    page.evaluate("document.documentElement.classList.add('dark')")
     page.evaluate("localStorage.setItem('theme', 'dark')")
     page.reload()
+    expect(frame.locator("html")).to_have_attribute("data-theme", "dark")
     expect(frame.locator(".lines > li")).to_have_count(lines)
     take_of(page, "reconciliations-dark", height=860)
+    take_of(show("newcomer", lines=0), "reconciliations-empty", height=560, width=960)

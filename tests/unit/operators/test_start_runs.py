@@ -10,6 +10,7 @@ from airflow_provider_datarecs.compat import AirflowException, AirflowFailExcept
 from airflow_provider_datarecs.operators.trigger_job_group_run import TriggerJobGroupRunOperator
 from airflow_provider_datarecs.operators.trigger_job_run import TriggerJobRunOperator
 from airflow_provider_datarecs.operators.trigger_job_run_by_name import TriggerJobRunByNameOperator
+from airflow_provider_datarecs.reconciliations import JOB_KEY
 
 pytestmark = pytest.mark.compat
 
@@ -52,8 +53,17 @@ def test_a_run_is_started_and_its_ids_are_pushed(simulator, context, ti, caplog,
     posted = simulator.requests[-1]
     assert (posted.method, posted.path, posted.query) == ("POST", path, {"workspace_id": "ws_production"})
     assert json.loads(posted.body) == {"run_label": "nightly-1"}
-    assert ti.xcoms == {"run_id": run_id, "workspace_id": "ws_production", **ids}
+    pushed = {"run_id": run_id, "workspace_id": "ws_production", **ids}
+    assert {key: ti.xcoms[key] for key in ti.xcoms if key != JOB_KEY} == pushed
     assert run_id.startswith("run_")
+
+
+def test_a_job_that_was_found_by_its_name_has_it_pushed(simulator, context, ti):
+    by_ids().execute(context)
+    assert JOB_KEY not in ti.xcoms
+    by_names().execute(context)
+    names = {"workspace_name": "Production", "job_name": "ledger-vs-warehouse"}
+    assert ti.xcoms[JOB_KEY] == {"workspace_id": "ws_production", "job_id": "job_ledger", **names}
 
 
 @ALL

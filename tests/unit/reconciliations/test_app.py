@@ -9,8 +9,8 @@ import pytest
 from support.restricted import READERS, token_of
 from support.results import result
 
-from airflow_provider_datarecs.reconciliations import PATH, reading
-from airflow_provider_datarecs.reconciliations.app import PAGE
+from airflow_provider_datarecs.reconciliations import JOB_KEY, PATH, reading
+from airflow_provider_datarecs.reconciliations.page import PARTS, read_page
 
 pytestmark = pytest.mark.compat
 
@@ -121,12 +121,36 @@ def test_whatever_is_in_a_result_is_data(get, store):
 
 def test_the_page_runs_what_is_in_it_and_nothing_else(get):
     answer = get("/", "reader")
-    assert answer.text == PAGE.read_text("utf-8")
+    assert answer.text == read_page().html
     policy = answer.headers["content-security-policy"]
     assert policy.startswith("default-src 'none'; script-src 'sha256-")
     assert "unsafe" not in policy
-    assert len(PAGE.read_bytes()) < 60_000
+    assert len(answer.content) < 60_000
     assert re.findall(r"(?:src|href|url)\s*[=(]\s*[\"']?https?:", answer.text) == []
+
+
+def test_the_page_is_put_together_of_all_its_parts():
+    html = read_page().html
+    for part in PARTS.iterdir():
+        if part.name != "page.html":
+            assert html.count(part.read_text("utf-8")) == 1, part.name
+    for tag in ("style", "script"):
+        assert html.count(f"<{tag}>") == html.count(f"</{tag}>") == 1
+
+
+def test_a_job_is_named_as_it_was_started(get, store):
+    store.add("mine", result(), task_id="wait")
+    names = {
+        "workspace_id": "ws_1",
+        "job_id": "job_1",
+        "job_name": "Balances",
+        "workspace_name": "Production",
+    }
+    store.add("mine", names, task_id="trigger", key=JOB_KEY)
+    store.write()
+    (line,) = lines(get("/results", "reader"))
+    assert (line["name"], line["workspace"]) == ("Balances", "Production")
+    assert get("/history", "reader", dag_id="mine", key=line["key"]).json()["line"] == line
 
 
 def test_ten_thousand_results_are_told_of_in_short(get, store, monkeypatch):

@@ -120,6 +120,34 @@ def test_a_line_has_the_newest_name_that_a_result_gives():
     assert (line["name"], line["workspace"]) == ("balances", "Production")
 
 
+NAMED = {"workspace_id": "ws_1", "job_id": "job_1", "job_name": "balances", "workspace_name": "Production"}
+
+
+@pytest.mark.parametrize(
+    ("more", "jobs", "names"),
+    [
+        ({}, [NAMED, {**NAMED, "job_name": "before"}], ("balances", "Production")),
+        ({"job_name": "given"}, [NAMED], ("given", "Production")),
+        ({"workspace_name": "Given"}, [NAMED], ("balances", "Given")),
+        ({}, [{**NAMED, "workspace_id": "ws_2"}, {**NAMED, "job_id": "job_2"}], ("", "ws_1")),
+        ({"job_id": None, "job_group_id": "job_1"}, [NAMED], ("", "ws_1")),
+        ({}, ["text", None, {}, {**NAMED, "job_name": ["a"], "workspace_name": None}], ("", "ws_1")),
+    ],
+)
+def test_a_job_without_a_name_has_that_by_which_it_was_started(more, jobs, names):
+    (line,) = lines_of([found(result(**more))], jobs)
+    assert (line["name"], line["workspace"]) == names
+
+
+@pytest.mark.parametrize(
+    ("results", "days"),
+    [([AGREED, DISAGREED], 0), ([DISAGREED, {"status": "FAILED"}, AGREED, AGREED], 2), ([DISAGREED], None)],
+)
+def test_a_line_says_when_the_data_agreed_last(results, days):
+    agreed_at = None if days is None else (NOW - timedelta(days=days)).isoformat()
+    assert only(history(*results))["agreed_at"] == agreed_at
+
+
 def test_a_point_has_what_was_found_and_by_which_limit():
     (point,) = only([found(result(**DISAGREED), url="https://console.example/1")])["points"]
     counts = (point["processed"], point["matched"], point["unmatched"], point["limits"])

@@ -6,7 +6,7 @@ import pytest
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
 from support.results import result
 
-from airflow_provider_datarecs.reconciliations import reading
+from airflow_provider_datarecs.reconciliations import JOB_KEY, reading
 
 DAY = 86_400
 URL = "https://console.example/runs/1"
@@ -57,6 +57,14 @@ def test_nothing_is_read_of_other_dags_and_other_xcoms(store, session):
     store.write()
     assert read(["a"], session) == [("a", "mine")]
     assert read([], session) == []
+
+
+def test_the_names_of_jobs_are_read_of_the_same_dags_the_newest_first(store, session):
+    for ago, (dag_id, name) in enumerate([("a", "new"), ("b", "theirs"), ("a", "old")]):
+        store.add(dag_id, {"job_name": name}, ago=ago, key=JOB_KEY)
+    store.add("a", {"job_name": "too old"}, ago=(reading.MOST_DAYS + 1) * DAY, key=JOB_KEY)
+    store.write()
+    assert reading.read_jobs(["a"], session) == [{"job_name": "new"}, {"job_name": "old"}]
 
 
 def test_what_is_read_is_bounded_in_days_and_number(store, session):
