@@ -82,6 +82,11 @@ function time(iso, style = { dateStyle: "medium", timeStyle: "short" }) {
   if (!formats.has(key)) formats.set(key, new Intl.DateTimeFormat("en-GB", options));
   return formats.get(key).format(new Date(iso));
 }
+/* The same, without the year where it is this one. */
+function moment(iso) {
+  const isOld = new Date(iso).getFullYear() !== new Date().getFullYear();
+  return isOld ? time(iso) : time(iso, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+}
 function ago(iso) {
   const minutes = Math.max(0, (Date.now() - new Date(iso)) / 60000);
   for (const [unit, length] of [["day", 1440], ["hour", 60], ["minute", 1]]) {

@@ -29,7 +29,7 @@ class Row {
     const { line } = this, [point] = line.points, name = nameOf(line);
     const where = [line.dag_id, line.group, line.workspace].filter(Boolean).join(" · ");
     this.since = make("span", { class: "since", title: `${STATES[line.state].says}; the newest result is of ${time(point.at)}` },
-      make("div", { class: "cut" }), make("div", { class: "soft small cut" }, `since ${time(line.since)}`));
+      make("div", { class: "cut" }), make("div", { class: "soft small cut" }, `since ${moment(line.since)}`));
     this.item.className = `alarm-${line.state}`;
     this.item.classList.toggle("open", Boolean(this.history));
     this.toggle.replaceChildren(

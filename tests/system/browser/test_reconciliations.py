@@ -263,6 +263,17 @@ def test_it_follows_airflow_from_light_to_dark(show_inside):
     expect(frame.locator("html")).to_have_attribute("data-theme", "dark")
 
 
+def test_times_are_in_the_zone_that_the_user_has_chosen_in_airflow(show):
+    page = show()
+    told = page.locator(".since").last
+    before = told.inner_text()
+    page.evaluate("""localStorage.setItem("timezone", '"Asia/Kathmandu"')""")  # as Airflow keeps it
+    page.reload()
+    expect(told).to_contain_text("since")
+    assert told.inner_text() != before
+    page.evaluate("localStorage.removeItem('timezone')")
+
+
 def test_it_fits_a_narrow_window(show):
     page = show(size=(360, 800))
     page.locator(".toggle").nth(1).click()

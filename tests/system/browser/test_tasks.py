@@ -8,6 +8,9 @@ from collections import Counter
 import pytest
 from playwright.sync_api import expect
 
+from airflow_provider_datarecs.compat import PAGES_SHOW_VIEWS
+from airflow_provider_datarecs.reconciliations import PATH
+
 pytestmark = pytest.mark.browser
 
 DAG_ID = "reconcile_daily_balances"
@@ -72,6 +75,21 @@ def test_the_log_of_a_finished_wait_tells_what_came_out(pages, take, finished, r
 def test_a_finished_task_keeps_its_link(pages, finished, run_url, task_id):
     pages.open_task(DAG_ID, finished, task_id, "details")
     expect(pages.link(LINK)).to_have_attribute("href", run_url)
+
+
+if PAGES_SHOW_VIEWS:
+
+    def test_the_page_of_reconciliations_has_the_result_and_the_name_of_the_job(
+        pages, airflow, finished, run_id
+    ):
+        pages.page.goto(f"{airflow.url}{PATH}/")
+        lines = pages.page.locator(".lines > li")
+        expect(lines.locator(".name")).to_have_text(["daily-balance-check"])
+        for told in (f"{DAG_ID} · Production", "No limit", "12 unmatched", "of 120,000"):
+            expect(lines).to_contain_text(told)
+        lines.locator(".toggle").click()
+        expect(lines.locator("tbody tr")).to_have_count(1)  # though two tasks tell of that run
+        expect(lines.locator("tbody")).to_contain_text(run_id)
 
 
 def words(line):
