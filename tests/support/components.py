@@ -18,7 +18,8 @@ HELPERS = {
     "form",
 }  # modules of what components share
 WATCHED = {"run_ended"}  # the triggers that DAG files give to an AssetWatcher
-INNER = {"api", "compat", "mixins", "polling", "simulator", "webhooks"}  # folders of no components
+# Folders of no components.
+INNER = {"api", "compat", "mixins", "polling", "reconciliations", "simulator", "webhooks"}
 
 
 @dataclass(frozen=True)
