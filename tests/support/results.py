@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4
+
+from airflow_provider_datarecs.compat import AIRFLOW_VERSION
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 NOW = datetime.now(timezone.utc)
 BUNDLE = "tests"
+OF_ATTEMPTS = AIRFLOW_VERSION >= (3, 4)  # an XCom is that of an attempt of a task
 
 
 def result(**more: Any) -> dict[str, Any]:
@@ -18,6 +22,15 @@ def result(**more: Any) -> dict[str, Any]:
     ids = {"run_id": "run_1", "job_id": "job_1", "workspace_id": "ws_1"}
     times = {"started_at": None, "completed_at": None, "error": None}
     return {**ids, "status": "COMPLETED", **counts, **times, **more}
+
+
+def models() -> list[Any]:
+    """Give the tables that results are in, each after those that it needs."""
+    from airflow.models import DagModel, DagRun, TaskInstance, xcom
+    from airflow.models.dagbundle import DagBundleModel
+
+    written = xcom.XComModelV2 if OF_ATTEMPTS else xcom.XComModel
+    return [DagBundleModel, DagModel, DagRun, TaskInstance, written]
 
 
 class Store:
@@ -30,7 +43,7 @@ class Store:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._runs: dict[tuple[str, str], int] = {}
-        self._tasks: set[tuple[str, str, str, int]] = set()
+        self._attempts: dict[tuple[Any, ...], UUID] = {}  # of each task
         self._dags: set[str] = set()
         self._rows: dict[str, list[dict[str, Any]]] = {}
 
@@ -51,24 +64,24 @@ class Store:
         run_id = run or f"run-{len(self._runs)}"
         dag_run_id = self._run(dag_id, run_id, at)
         task = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id, "map_index": map_index}
-        if tuple(task.values()) not in self._tasks:
-            self._tasks.add(tuple(task.values()))  # type: ignore[arg-type]
+        attempt = self._attempts.get(tuple(task.values()))
+        if attempt is None:
+            attempt = self._attempts[tuple(task.values())] = uuid4()
             fields = {"pool": "default_pool", "pool_slots": 1, "try_number": 1, "max_tries": 0}
-            self._row("task_instance", state="success", **task, **fields)
-        xcom = {**task, "dag_run_id": dag_run_id, "timestamp": at}
+            index = {"id": attempt, "region_index": map_index} if OF_ATTEMPTS else {}
+            self._row("task_instance", state="success", **task, **fields, **index)
+        of_task = {"task_instance_id": attempt} if OF_ATTEMPTS else {**task, "dag_run_id": dag_run_id}
+        xcom = {**of_task, "timestamp": at}
         self._row("xcom", **xcom, key=key, value=value)
         if url is not None:
             self._row("xcom", **xcom, key="datarecs_run_url", value=url)
 
     def write(self) -> None:
         """Write what was added."""
-        from airflow.models import DagModel, DagRun, TaskInstance
-        from airflow.models.dagbundle import DagBundleModel
-        from airflow.models.xcom import XComModel
         from sqlalchemy import insert
 
-        for model in (DagBundleModel, DagModel, DagRun, TaskInstance, XComModel):
-            rows = self._rows.pop(model.__tablename__, [])
+        for model in models():
+            rows = self._rows.pop(model.__tablename__.partition("_v2")[0], [])
             if rows:
                 self._session.execute(insert(model.__table__), rows)
         self._session.commit()

@@ -19,15 +19,13 @@ def results_db():
 @pytest.fixture
 def session(results_db):
     """A session of a database without results."""
-    from airflow.models import DagModel, DagRun, TaskInstance
-    from airflow.models.dagbundle import DagBundleModel
-    from airflow.models.xcom import XComModel
     from airflow.utils.session import create_session
+    from support.results import models
 
     with create_session(scoped=False) as session:
         yield session
         session.rollback()
-        for model in (XComModel, TaskInstance, DagRun, DagModel, DagBundleModel):
+        for model in reversed(models()):
             session.query(model).delete()
 
 
