@@ -2,49 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 import pytest
-from support.restricted import READERS, token_of
+from support.restricted import token_of
 from support.results import result
 
-from airflow_provider_datarecs.reconciliations import JOB_KEY, PATH, reading
+from airflow_provider_datarecs.reconciliations import JOB_KEY, PATH
 from airflow_provider_datarecs.reconciliations.page import PARTS, read_page
 
 pytestmark = pytest.mark.compat
 
 HOSTILE = '"><img src=x onerror=alert(1)></script><script>alert(2)</script>'
 WAYS = ("/", "/results", "/history?dag_id=mine&key=x")
-
-
-@pytest.fixture(scope="module")
-def airflow_app(results_db):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AIRFLOW__CORE__AUTH_MANAGER", "support.restricted.RestrictedAuthManager")
-        patch.setenv("AIRFLOW__API_AUTH__JWT_SECRET", "0123456789abcdef" * 4)
-        readers = {
-            "reader": {"dags": ["mine", "no_xcoms"], "xcoms": ["mine"]},
-            "nobody": {"dags": [], "xcoms": []},
-        }
-        patch.setenv(READERS, json.dumps(readers))
-        from airflow.api_fastapi.app import create_app, purge_cached_app
-
-        purge_cached_app()
-        yield create_app(apps="core")
-        purge_cached_app()
-
-
-@pytest.fixture
-def get(airflow_app):
-    """Ask as a user who has logged in, or as nobody."""
-    from starlette.testclient import TestClient
-
-    def get(path, user=None, **query):
-        client = TestClient(airflow_app, cookies={"_token": token_of(user)} if user else {})
-        return client.get(f"{PATH}{path}", params=query or None)
-
-    return get
 
 
 def lines(answer):
@@ -151,18 +121,3 @@ def test_a_job_is_named_as_it_was_started(get, store):
     (line,) = lines(get("/results", "reader"))
     assert (line["name"], line["workspace"]) == ("Balances", "Production")
     assert get("/history", "reader", dag_id="mine", key=line["key"]).json()["line"] == line
-
-
-def test_ten_thousand_results_are_told_of_in_short(get, store, monkeypatch):
-    for number in range(10_050):
-        store.add(
-            "mine", result(job_id=f"job_{number % 200}", run_id=str(number)), ago=number, run=f"r{number}"
-        )
-    store.write()
-    answer = get("/results", "reader")
-    assert answer.json()["most"] == reading.MOST_RESULTS == 10_000
-    assert len(lines(answer)) == 200
-    assert {len(line["points"]) for line in lines(answer)} == {30}
-    assert {line["total"] for line in lines(answer)} == {50}
-    (line,) = (line for line in lines(answer) if line["id"] == "job_7")
-    assert len(get("/history", "reader", dag_id="mine", key=line["key"]).json()["line"]["points"]) == 50
