@@ -99,7 +99,8 @@ function niceAbove(value) {
   return [1, 2, 2.5, 5, 10].map((one) => one * power).find((one) => one >= value * .999);
 }
 function plotOf(points, inRows, width) {
-  const slot = (width - LEFT - RIGHT) / points.length, values = points.map((point) => (inRows ? point.unmatched : shareOf(point)));
+  const slot = (width - LEFT - RIGHT) / points.length;
+  const values = points.map((point) => (inRows ? point.unmatched : shareOf(point)));
   const limits = points.map((point) => limitIn(point, inRows)), peak = peakOf(values, limits, inRows);
   const y = (value) => FLOOR - Math.min(1, value / peak) * (FLOOR - CEILING);
   const compact = new Intl.NumberFormat("en-US", { notation: peak >= 1e5 ? "compact" : "standard", maximumFractionDigits: 1 });
@@ -110,7 +111,8 @@ function plotOf(points, inRows, width) {
       make("text", { x: LEFT - 8, y: y(value) + 4, "text-anchor": "end" }, label),
     ];
   });
-  return { slot, drawn: [...grid, ...columnsOf(points, values, slot, y), ...limitLine(limits, peak, slot, y), ...datesOf(points, slot, width)] };
+  const columns = columnsOf(points, values, slot, y), line = limitLine(limits, peak, slot, y);
+  return { slot, drawn: [...grid, ...columns, ...line, ...datesOf(points, slot, width)] };
 }
 function columnsOf(points, values, slot, y) {
   const paths = new Paths(), bar = Math.max(1, Math.min(28, slot * .72));
@@ -121,7 +123,8 @@ function columnsOf(points, values, slot, y) {
       return drawUncounted(paths, state, middle - wide / 2, wide, FLOOR - 34, 34);
     }
     const top = Math.min(y(values[i]), FLOOR - 2);
-    paths.add(values[i] ? `cap ${point.state}` : point.state, boxOf(middle - bar / 2, top, bar, FLOOR - top, Math.min(3, bar / 3)));
+    const name = values[i] ? `cap ${point.state}` : point.state;
+    paths.add(name, boxOf(middle - bar / 2, top, bar, FLOOR - top, Math.min(3, bar / 3)));
     if (point.state === "disagreed") paths.add("flag", flagOf(middle, top - 8));
   });
   return paths.made();
@@ -175,14 +178,14 @@ function csvOf(line) {
     return /[",\n\r]/.test(words) ? `"${words.replaceAll('"', '""')}"` : words;
   };
   const heads = [
-    "at", "dag_id", "dag_run_id", "task_id", "map_index", "job", "run_id", "status", "result", "rows_processed", "rows_matched",
-    "rows_unmatched", "max_unmatched_rows", "max_unmatched_ratio", "error", "url",
+    "at", "dag_id", "dag_run_id", "task_id", "map_index", "job", "run_id", "status", "result", "rows_processed",
+    "rows_matched", "rows_unmatched", "max_unmatched_rows", "max_unmatched_ratio", "error", "url",
   ];
   const rows = line.points.map((point) => {
     const { rows: most, ratio } = point.limits || { rows: null, ratio: null };
     return [
-      point.at, line.dag_id, point.dag_run_id, point.task_id, point.map_index, nameOf(line), point.run_id, point.status, point.state,
-      point.processed, point.matched, point.unmatched, most, ratio, point.error, point.url,
+      point.at, line.dag_id, point.dag_run_id, point.task_id, point.map_index, nameOf(line), point.run_id, point.status,
+      point.state, point.processed, point.matched, point.unmatched, most, ratio, point.error, point.url,
     ];
   });
   return [heads, ...rows].map((cells) => `${cells.map(cell).join(",")}\r\n`).join("");

@@ -56,7 +56,9 @@ class Row {
   }
 }
 function latestOf(point) {
-  const told = (first, second) => [make("div", { class: "num cut" }, ...first), make("div", { class: "soft small num cut" }, second)];
+  const told = (first, second) => [
+    make("div", { class: "num cut" }, ...first), make("div", { class: "soft small num cut" }, second),
+  ];
   if (point.unmatched === null || point.error) {
     return told([point.error || "no counts"], point.status || "the wait ended first");
   }
@@ -71,7 +73,8 @@ function latestOf(point) {
 function named() {
   const dag = $("dag").value, words = $("job").value.trim().toLowerCase();
   return data.lines.filter((line) => (!dag || line.dag_id === dag)
-    && [nameOf(line), line.id, line.group, line.workspace, line.points[0].task_id].some((one) => one.toLowerCase().includes(words)));
+    && [nameOf(line), line.id, line.group, line.workspace, line.points[0].task_id]
+      .some((one) => one.toLowerCase().includes(words)));
 }
 function show() {
   const all = named(), found = states ? all.filter((line) => states.includes(line.state)) : all;
@@ -87,13 +90,17 @@ function show() {
   if (!data.lines.length) $("empty").replaceChildren(...welcome());
   else if (!found.length) $("empty").replaceChildren(...nothingFits());
 }
+function tiles() {
+  return TILES.map(([name, label, those]) => make("button",
+    { class: `tile to-${name}`, type: "button", onclick: () => choose(states === those ? null : those) },
+    make("span", { class: `badge is-${name}` }, signOf(name)), make("span", {}, make("b", { class: "num" }), label)));
+}
 function showTiles(all) {
-  $("tiles").replaceChildren(...TILES.map(([name, label, those], i) => {
-    const press = () => { choose(states === those ? null : those); $("tiles").children[i].focus(); };
-    return make("button", { class: `tile to-${name}`, type: "button", "aria-pressed": String(states === those), onclick: press },
-      make("span", { class: `badge is-${name}` }, signOf(name)),
-      make("span", {}, make("b", { class: "num" }, number(all.filter((line) => those.includes(line.state)).length)), label));
-  }));
+  TILES.forEach(([, , those], i) => {
+    const tile = $("tiles").children[i];
+    tile.setAttribute("aria-pressed", String(states === those));
+    tile.querySelector("b").textContent = number(all.filter((line) => those.includes(line.state)).length);
+  });
 }
 function showLines(those) {
   const keys = new Set(those.map((line) => line.key)), list = $("lines"), active = document.activeElement;
@@ -110,8 +117,10 @@ function showLines(those) {
 }
 function choose(those) { states = those; shown = SHOWN; show(); }
 function showDags() {
-  const select = $("dag"), { value } = select, ids = [...new Set(data.lines.map((line) => line.dag_id))].sort();
-  select.replaceChildren(make("option", { value: "" }, "All DAGs"), ...ids.map((id) => make("option", { value: id }, id)));
+  const select = $("dag"), { value } = select, ids = ["", ...[...new Set(data.lines.map((line) => line.dag_id))].sort()];
+  const shownIds = [...select.options].map((option) => option.value);
+  if (ids.length === shownIds.length && ids.every((id, i) => id === shownIds[i])) return; // it may be open
+  select.replaceChildren(...ids.map((id) => make("option", { value: id }, id || "All DAGs")));
   select.value = ids.includes(value) ? value : "";
 }
 function nothingFits() {
@@ -145,7 +154,8 @@ async function ask(path) {
   const answer = await fetch(path, { credentials: "same-origin", headers: { Accept: "application/json" } });
   if (answer.ok) return answer.json();
   const { detail } = await answer.json().catch(() => ({}));
-  throw Object.assign(new Error(typeof detail === "string" ? detail : `Airflow answers ${answer.status}`), { status: answer.status });
+  const words = typeof detail === "string" ? detail : `Airflow answers ${answer.status}`;
+  throw Object.assign(new Error(words), { status: answer.status });
 }
 const REFUSED = {
   401: "You are no longer logged in. Log in to Airflow, then open this page again.",
@@ -209,6 +219,7 @@ document.addEventListener("keydown", press);
 document.addEventListener("visibilitychange", () => { if (document.hidden) clearTimeout(timer); else refresh(); });
 addEventListener("resize", () => rows.forEach(({ history }) => history && history.draw()));
 $("legend").replaceChildren(...legend());
+$("tiles").replaceChildren(...tiles());
 $("refresh").addEventListener("click", refresh);
 $("dag").addEventListener("change", () => choose(states));
 $("job").addEventListener("input", () => choose(states));

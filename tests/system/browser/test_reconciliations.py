@@ -34,6 +34,7 @@ USERS = {
     "painter": {"dags": reconciliations.DAGS, "xcoms": reconciliations.DAGS},
 }
 PASSWORD = secrets.token_hex(16)
+BELOW = "/below/this"  # where a proxy may have Airflow's pages
 JOBS = 400  # of the DAG with ten thousand results
 
 
@@ -82,26 +83,32 @@ def airflow(browser, tmp_path_factory):
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(folder / "passwords.json"),
     }
     more = {"host": "http://127.0.0.1:1", "api_key": "key", "components": ("api-server",)}
-    with Airflow(folder / "airflow", folder / "dags", environ=environ, **more) as airflow:
+    airflow = Airflow(folder / "airflow", folder / "dags", environ=environ, **more)
+    airflow.environ["AIRFLOW__API__BASE_URL"] += BELOW
+    with airflow:
         airflow.wait_until(lambda: is_open(airflow.port), "the pages are served")
         yield airflow
 
 
 @pytest.fixture(scope="module")
-def window_of(open_window, airflow, store):
+def site(airflow, store):
+    """Where its pages are, once there are results."""
+    return f"{airflow.url}{BELOW}"
+
+
+@pytest.fixture(scope="module")
+def window_of(open_window, site):
     """Open a window for each user, who has logged in; Airflow's scripts are loaded once for each."""
     windows = {}
 
     def window_of(user):
         if user not in windows:
             body = json.dumps({"username": user, "password": PASSWORD}).encode()
-            request = urllib.request.Request(
-                f"{airflow.url}/auth/token", body, {"Content-Type": "application/json"}
-            )
+            request = urllib.request.Request(f"{site}/auth/token", body, {"Content-Type": "application/json"})
             with urllib.request.urlopen(request) as answer:
                 token = json.load(answer)["access_token"]
             windows[user] = open_window(permissions=["clipboard-read", "clipboard-write"])
-            windows[user].add_cookies([{"name": "_token", "value": token, "url": airflow.url}])
+            windows[user].add_cookies([{"name": "_token", "value": token, "url": site}])
         return windows[user]
 
     yield window_of
@@ -125,12 +132,12 @@ def open_tab(window_of):
 
 
 @pytest.fixture
-def show(open_tab, airflow):
+def show(open_tab, site):
     """Show the page by itself to a user."""
 
     def show(user="reader", lines=THREE, **more):
         page = open_tab(user, **more)
-        page.goto(f"{airflow.url}{PATH}/")
+        page.goto(f"{site}{PATH}/")
         expect(page.locator(".lines > li")).to_have_count(lines)
         return page
 
@@ -138,12 +145,12 @@ def show(open_tab, airflow):
 
 
 @pytest.fixture
-def show_inside(open_tab, airflow):
+def show_inside(open_tab, site):
     """Show the page inside Airflow's to a user, and give the tab and the frame in it."""
 
     def show_inside(user="reader", lines=THREE, **more):
         page = open_tab(user, **more)
-        page.goto(f"{airflow.url}/plugin/datarecs-reconciliations")
+        page.goto(f"{site}/plugin/datarecs-reconciliations")
         frame = page.frame_locator("iframe[title=Reconciliations]")
         expect(frame.locator(".lines > li")).to_have_count(lines)
         return page, frame
@@ -151,9 +158,9 @@ def show_inside(open_tab, airflow):
     return show_inside
 
 
-def test_the_menu_leads_to_it(open_tab, airflow):
+def test_the_menu_leads_to_it(open_tab, site):
     page = open_tab()
-    page.goto(airflow.url)
+    page.goto(site)
     page.get_by_role("button", name="Browse").click()
     page.get_by_role("menuitem", name="Reconciliations").click()
     frame = page.frame_locator("iframe[title=Reconciliations]")
@@ -228,7 +235,7 @@ def test_a_history_can_be_copied(show, over):
     ]
 
 
-def test_a_line_leads_to_its_task_in_airflow_and_to_its_run_at_datarecs(show_inside, airflow):
+def test_a_line_leads_to_its_task_in_airflow_and_to_its_run_at_datarecs(show_inside, site):
     page, frame = show_inside()
     page.context.route("https://console.invalid/**", lambda route: route.fulfill(body="the run"))
     with page.context.expect_page() as opened:
@@ -236,7 +243,7 @@ def test_a_line_leads_to_its_task_in_airflow_and_to_its_run_at_datarecs(show_ins
     opened.value.wait_for_url(CONSOLE)
     opened.value.close()
     frame.get_by_role("link", name="Task").first.click()
-    page.wait_for_url(f"{airflow.url}/dags/balances/runs/manual%2F1%3F%23/tasks/g.result/mapped/2**")
+    page.wait_for_url(f"{site}/dags/balances/runs/manual%2F1%3F%23/tasks/g.result/mapped/2**")
 
 
 def test_it_is_used_by_keyboard(show):
@@ -294,10 +301,10 @@ def test_who_has_no_results_yet_is_told_what_to_do(show):
     expect(page.locator("pre")).to_contain_text("reconcile(")
 
 
-def test_who_has_not_logged_in_gets_nothing(open_window, airflow, store):
+def test_who_has_not_logged_in_gets_nothing(open_window, site):
     window = open_window()
     for path in ("/", "/results"):
-        assert window.request.get(f"{airflow.url}{PATH}{path}").status == 401
+        assert window.request.get(f"{site}{PATH}{path}").status == 401
     window.close()
 
 
@@ -331,10 +338,10 @@ def test_ten_thousand_results_are_shown_in_parts(show):
     expect(page.locator(".lines > li")).to_have_count(200)
 
 
-def test_new_results_come_by_themselves_and_leave_what_is_open(open_tab, airflow, store):
+def test_new_results_come_by_themselves_and_leave_what_is_open(open_tab, site, store):
     page = open_tab()
     page.clock.install()
-    page.goto(f"{airflow.url}{PATH}/")
+    page.goto(f"{site}{PATH}/")
     payments = page.locator("li").filter(has=page.locator(".name", has_text="Payments"))
     payments.locator(".toggle").click()
     rows = payments.locator("tbody tr")
