@@ -26,8 +26,8 @@ MARKS = "<!-- measured -->\n", "<!-- end -->\n"
 JOBS, DAGS, SPAN = 400, 20, 60 * 86_400
 ROUNDS = 7
 HEAD = (
-    "| results in the database | the page reads | its query | the whole answer | its size |\n"
-    "| --- | ---: | ---: | ---: | ---: |\n"
+    "| results in the database | the page reads | its query | the whole answer |\n"
+    "| --- | ---: | ---: | ---: |\n"
 )
 
 
@@ -67,8 +67,7 @@ def measure(name: str, count: int) -> str:
     if len(answer.json()["lines"]) != JOBS:
         raise SystemExit(f"Not {JOBS} lines: {len(answer.json()['lines'])}")
     whole = _seconds(lambda: client.get(f"{PATH}/results"))
-    sent = len(answer.content) / 1e6
-    return f"| {count:,}, {name} | {read:,} | {query:.2f} s | {whole:.2f} s | {sent:.1f} MB |\n"
+    return f"| {count:,}, {name} | {read:,} | {query:.2f} s | {whole:.2f} s |\n"
 
 
 def _seconds(call: Callable[[], Any]) -> float:
