@@ -362,7 +362,7 @@ def test_new_results_come_by_themselves_and_leave_what_is_open(open_tab, site, s
     expect(payments.get_by_role("button", name="Share")).to_have_attribute("aria-pressed", "true")
 
 
-def test_pictures(request, show, show_inside, take_of):
+def test_pictures(request, show_inside, take_of):
     if not request.config.getoption("--screenshots"):
         pytest.skip("no pictures are asked for")
     lines = len(reconciliations.JOBS)
@@ -377,4 +377,3 @@ def test_pictures(request, show, show_inside, take_of):
     expect(frame.locator("html")).to_have_attribute("data-theme", "dark")
     expect(frame.locator(".lines > li")).to_have_count(lines)
     take_of(page, "reconciliations-dark", height=860)
-    take_of(show("newcomer", lines=0), "reconciliations-empty", height=560, width=960)
