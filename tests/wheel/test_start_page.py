@@ -48,7 +48,7 @@ def clone(tmp_path):
 
 @pytest.fixture
 def environ():
-    """The environment of a new terminal, in which only the ports that Airflow serves on are others."""
+    """That of a new terminal, but for the ports that Airflow serves on, and its patience on a busy machine."""
     port = free_port()
     ours = ("AIRFLOW", "PYTEST", "PYTHON", "TOX", "VIRTUAL_ENV", "MAKE", "MFLAGS", "COV")
     return {
@@ -56,6 +56,7 @@ def environ():
         "PATH": os.pathsep.join([str(Path(sys.base_prefix) / "bin"), os.environ["PATH"]]),
         "AIRFLOW__API__PORT": str(port),
         "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{port}",
+        "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
         "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{port}/execution/",
         "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
