@@ -48,7 +48,7 @@ def clone(tmp_path):
 
 @pytest.fixture
 def environ():
-    """That of a new terminal, but for the ports that Airflow serves on, and its patience on a busy machine."""
+    """That of a new terminal, but for the ports that Airflow serves on, and its patience."""
     port = free_port()
     ours = ("AIRFLOW", "PYTEST", "PYTHON", "TOX", "VIRTUAL_ENV", "MAKE", "MFLAGS", "COV")
     return {
