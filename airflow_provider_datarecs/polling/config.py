@@ -19,7 +19,7 @@ class PollingConfig:
     the task. Spread, so that a restarted triggerer does not burst."""
     slow_exit: float = 2.0
     """The same at least, as a multiple of the time that the worker took from the task's start to its
-    deferral: on a busy machine the report came up to 1.6 times as long after."""
+    deferral. On a busy machine, reports that took more than 8 s took up to 1.6 times as long as that."""
     slowest_exit: float = 60.0
     """Which that is at most."""
     min_poke_interval: float = 1.0

@@ -38,10 +38,8 @@ class RequestPlan:
         self.requests: Dict[PollRequest, Subject] = {}
         self._by_subject: Dict[Subject, PollRequest] = {}
         self._lookup = lookup
-        self._asks_singly, self._asks_lists = (
-            False,
-            True,
-        )  # rather than for several runs at once; even for one
+        self._asks_singly = False  # rather than for several runs at once
+        self._asks_lists = True  # even for one run
         self._pages_asked: set[ListPage] = set()
         self._changed: Dict[Subject, None] = {}
         self._ended: list[PollRequest] = []

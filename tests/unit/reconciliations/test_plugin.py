@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-
 import pytest
+from support.loading import loaded_by
 
 from airflow_provider_datarecs.compat import PAGES_SHOW_VIEWS
 from airflow_provider_datarecs.reconciliations import PATH
@@ -23,15 +20,7 @@ def given():
 
 
 def test_loading_it_loads_nothing_of_the_page():
-    code = """
-import json, sys
-import airflow.plugins_manager
-before = set(sys.modules)
-import airflow_provider_datarecs.reconciliations.plugin
-print(json.dumps(sorted(set(sys.modules) - before)))
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert set(json.loads(done.stdout.splitlines()[-1])) <= {
+    assert loaded_by("airflow_provider_datarecs.reconciliations.plugin") <= {
         "airflow_provider_datarecs",
         "airflow_provider_datarecs.reconciliations",
         "airflow_provider_datarecs.reconciliations.plugin",

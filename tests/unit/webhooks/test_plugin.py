@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 
 import pytest
 from airflow.plugins_manager import AirflowPlugin
+from support.loading import loaded_by
 
 from airflow_provider_datarecs import compat
 from airflow_provider_datarecs.webhooks import __main__ as command
@@ -41,15 +41,7 @@ print(sorted(one.name for one in plugins if "datarecs" in one.name), dict(errors
 
 
 def test_loading_it_loads_nothing_of_the_receiver():
-    code = """
-import json, sys
-import airflow.plugins_manager
-before = set(sys.modules)
-import airflow_provider_datarecs.webhooks.plugin
-print(json.dumps(sorted(set(sys.modules) - before)))
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert set(json.loads(done.stdout.splitlines()[-1])) <= {
+    assert loaded_by("airflow_provider_datarecs.webhooks.plugin") <= {
         "airflow_provider_datarecs",
         "airflow_provider_datarecs.webhooks",
         "airflow_provider_datarecs.webhooks.plugin",
