@@ -55,21 +55,22 @@ def test_a_deferred_wait_holds_no_process_and_survives_a_killed_triggerer(airflo
     airflow.wait_until(polls, "the trigger has looked")
     (start,) = (seen for seen in live_simulator.requests if seen.path == "/jobs/job_slow/run")
     assert polls()[0].at - start.at > 4.0 + 8.0  # unlike in dag.test(), an executor takes part
+    running = "RUNNING: run '"
+    told = lambda: airflow.task_log(DAG_ID, "wait").count(running)  # noqa: E731
+    airflow.wait_until(told, "the log has what it saw")  # only then is it killed
     metrics = {"airflow.datarecs.requests", "airflow.datarecs.waits", "airflow.datarecs.budget_used"}
     airflow.wait_until(lambda: metrics <= statsd.names(), "the triggerer has sent its metrics")
     airflow.stop("triggerer", signal.SIGKILL)
     airflow.start("triggerer")
-    running = "RUNNING: run '"
-    told_twice = lambda: airflow.task_log(DAG_ID, "wait").count(running) == 2  # noqa: E731
-    airflow.wait_until(told_twice, "the new triggerer has looked")
+    airflow.wait_until(lambda: told() == 2, "the new triggerer has looked")
     world.finish_runs("job_slow")
     airflow.wait_until(lambda: airflow.tasks(DAG_ID, "slow")["wait"]["state"] == "success", "wait has ended")
     assert [seen for seen in live_simulator.requests if seen.path == "/jobs/job_slow/run"] == [start]
     log = airflow.task_log(DAG_ID, "wait")
-    told = {
+    counts = {
         "Waiting on the triggerer for run '": 1,
         "A triggerer has taken up the wait for run '": 2,
         running: 2,  # once by each triggerer
         " rows unmatched: run '": 1,
     }
-    assert {words: log.count(words) for words in told} == told, log
+    assert {words: log.count(words) for words in counts} == counts, log
