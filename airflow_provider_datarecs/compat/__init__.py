@@ -214,6 +214,18 @@ def load_stats() -> Any:
     return Stats
 
 
+def may_have_earlier_xcoms(context: Context) -> bool:
+    """
+    Say whether to look for what a task has pushed in an earlier run of its DAG.
+
+    Where there is none, Airflow 3 logs an error, which a task that is well should not: so only where a run of
+    the DAG has succeeded before. Airflow 2 logs nothing.
+
+    :param context: the task's context
+    """
+    return AIRFLOW_VERSION < (3, 0) or bool(context.get("prev_start_date_success"))
+
+
 def first_reschedule(task: BaseSensorOperator, context: Context) -> float | None:
     """
     Give the epoch seconds at which a sensor in reschedule mode polled first, None if it has not polled

@@ -7,22 +7,27 @@ from typing import TYPE_CHECKING, Any, Mapping
 from airflow_provider_datarecs.api import contract
 from airflow_provider_datarecs.api.contract import COMPLETED_AT, STARTED_AT, STATUS
 from airflow_provider_datarecs.api.times import epoch_seconds
+from airflow_provider_datarecs.compat import may_have_earlier_xcoms
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.targets import Target
+    from airflow_provider_datarecs.compat import Context
     from airflow_provider_datarecs.polling.durations import KnownRun
 
 
-def last_run_of(ti: Any, target: Target) -> KnownRun | None:
+def last_run_of(context: Context, target: Target) -> KnownRun | None:
     """
     Give the COMPLETED run that a task has waited for before, None where none is known.
 
     A triggerer that starts anew knows by it when to look, before it has read the job's history.
 
-    :param ti: the task instance
+    :param context: the task's context
     :param target: the job or job group whose run it is to be
     """
+    ti: Any = context["ti"]
     try:
+        if not may_have_earlier_xcoms(context):
+            return None
         result = ti.xcom_pull(
             task_ids=ti.task_id, key="run_result", map_indexes=ti.map_index, include_prior_dates=True
         )

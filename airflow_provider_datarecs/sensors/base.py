@@ -285,7 +285,7 @@ class RunSensor(LineageMixin, BeginningMixin, ArgumentsMixin, RerunMixin, BaseSe
                 rerun_delay=self.rerun_delay if len(run_ids) <= self.reruns else None,
                 ending=self.read_limits().add_to(ending),
                 worker_took=worker_took,
-                last_run=last_run_of(context["ti"], target) if is_first else None,
+                last_run=last_run_of(context, target) if is_first else None,
             ),
             method_name="execute_complete",
             timeout=timedelta(seconds=self.timeout - (now - began)) + BACKSTOP,

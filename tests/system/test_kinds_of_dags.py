@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from support.airflow import IS_AIRFLOW_3
 
@@ -54,11 +56,17 @@ ASYNC = """
     in_async_code()
 """
 BACKFILL = """
+class Told(JobRunSensor):
+    def defer(self, *, trigger, **kwargs):
+        print("the run before:", (trigger.last_run or {}).get("run_id"))
+        super().defer(trigger=trigger, **kwargs)
+
 with DAG(
     dag_id="each_day", schedule="@daily", start_date=datetime(2024, 1, 1), end_date=datetime(2024, 1, 2),
     catchup=False, default_args={"depends_on_past": True},
 ):
-    reconcile("job", **JOB)
+    job = reconcile("job", **JOB)
+    job >> Told(task_id="told", run_id="{{ ti.xcom_pull('job.trigger', key='run_id') }}", **JOB)
 """
 TASKS_ARE_ASYNC = AIRFLOW_VERSION >= (3, 2)
 
@@ -133,9 +141,12 @@ def test_a_backfill_of_days_that_depend_on_each_other(airflow, differs):
     assert [day for day, run_id in zip(days, ids) if f"backfill__{day}" in run_id] == days
     airflow.wait_until(lambda: all(is_over(airflow, "each_day", one) for one in ids), "both are over", 240)
     tasks = [airflow.tasks("each_day", run_id) for run_id in ids]
-    names = {"job.trigger", "job.wait", "job.result"}
+    names = {"job.trigger", "job.wait", "job.result", "told"}
     assert [{name: task["state"] for name, task in day.items()} for day in tasks] == [
         dict.fromkeys(names, "success")
     ] * 2
     assert all(str(tasks[0][name]["end_date"]) <= str(tasks[1][name]["start_date"]) for name in names)
-    assert len({airflow.xcom("each_day", run_id, "job.trigger", "run_id") for run_id in ids}) == 2
+    first, second = (airflow.xcom("each_day", run_id, "job.trigger", "run_id") for run_id in ids)
+    assert first != second
+    told = re.findall("the run before: (\w+)", airflow.task_log("each_day", "told"))
+    assert sorted(told) == sorted(["None", first]), told

@@ -127,9 +127,15 @@ LAST = {
 }
 
 
-def test_the_trigger_is_told_how_long_the_run_before_took(simulator, context, ti):
+@pytest.fixture
+def context_of_later(context):
+    """The context of a task in a DAG of which a run has succeeded before."""
+    return {**context, "prev_start_date_success": datetime.now(timezone.utc)}
+
+
+def test_the_trigger_is_told_how_long_the_run_before_took(simulator, context_of_later, ti):
     ti.earlier["run_result"] = LAST
-    trigger = deferral(job_sensor(), context).trigger
+    trigger = deferral(job_sensor(), context_of_later).trigger
     assert trigger.last_run == {"run_id": "before", "ended": 1767226200.0, "seconds": 600.0}
     _, arguments = trigger.serialize()
     assert json.loads(json.dumps(arguments))["last_run"] == trigger.last_run
@@ -147,14 +153,21 @@ def test_the_trigger_is_told_how_long_the_run_before_took(simulator, context, ti
     ],
     ids=str,
 )
-def test_nothing_is_made_of_a_result_that_tells_no_time_of_this_job(simulator, context, ti, earlier):
+def test_nothing_is_made_of_a_result_that_tells_no_time_of_this_job(simulator, context_of_later, ti, earlier):
     ti.earlier["run_result"] = earlier
-    assert deferral(job_sensor(), context).trigger.last_run is None
+    assert deferral(job_sensor(), context_of_later).trigger.last_run is None
 
 
-def test_a_sensor_defers_although_its_xcoms_cannot_be_had(simulator, context, ti):
+def test_a_sensor_defers_although_its_xcoms_cannot_be_had(simulator, context_of_later, ti):
     ti.xcom_pull = lambda **_: 1 / 0
-    assert deferral(job_sensor(), context).trigger.last_run is None
+    assert deferral(job_sensor(), context_of_later).trigger.last_run is None
+
+
+@pytest.mark.skipif(AIRFLOW_VERSION < (3, 0), reason="Airflow 2 logs no error for an XCom that is not there")
+@pytest.mark.parametrize("succeeded", [{}, {"prev_start_date_success": None}], ids=["unknown", "never"])
+def test_nothing_is_asked_for_where_no_run_of_the_dag_has_succeeded(simulator, context, ti, succeeded):
+    ti.earlier["run_result"] = LAST
+    assert deferral(job_sensor(), {**context, **succeeded}).trigger.last_run is None
 
 
 def test_times_that_a_policy_sets_later_may_be_spans(simulator, context):
