@@ -17,7 +17,7 @@ PARALLEL = matrix() { mkdir -p .tox; $(TOX) run-parallel "$$@" 2>&1 | tee .tox/m
 	grep -h ': skipped because' .tox/matrix.log; return $$ended; }; matrix
 SHELL = bash
 
-.PHONY: test demo lint docs matrix next semantics browser stories benchmark push distributed upgrade screenshots wheel services pins clean
+.PHONY: test demo lint docs matrix next semantics browser stories benchmark push triggerer distributed upgrade screenshots wheel services pins clean
 
 # All tests that need no running Airflow, and one short real run, on the newest Airflow; COVERAGE=1 measures what they cover.
 test: $(TOX)
@@ -68,6 +68,11 @@ benchmark: $(TOX)
 # What webhooks do to waits, on two servers and two triggerers, into docs/; takes hours.
 push: $(TOX) services
 	@$(TOX) run -e push3.3,push2.11
+
+# 1,000 to 10,000 waits on Airflow's own triggerer, which is killed, into docs/; takes hours.
+triggerer: $(TOX) services
+	@$(TOX) run -e triggerer3.3,triggerer2.11
+	@$(TOX) run -e triggerer3.3,triggerer2.11 -- --waits 10000 --kinds datarecs --kill
 
 # 200 waits through several triggerers and workers, of which one each is killed; takes about half an hour.
 distributed: $(TOX) services

@@ -21,6 +21,7 @@ COMPONENTS = (
     f"{SERVER}.1", f"{SERVER}.2", *(["dag-processor"] if IS_AIRFLOW_3 else []),
     "triggerer.1", "triggerer.2", "scheduler",
 )  # fmt: skip
+TRIGGER = "airflow_provider_datarecs.triggers.job_run.JobRunTrigger"
 PATH = "/datarecs/events"
 HEALTH = "/api/v2/monitor/health" if IS_AIRFLOW_3 else "/health"
 STARTING = 60.0  # seconds that servers get
@@ -98,7 +99,7 @@ class Deployment(Airflow):
             for number in range(waits)
         ]  # fmt: skip
         subprocess.run(
-            [sys.executable, str(HERE / "defer.py"), name, "run"],
+            [sys.executable, str(HERE.parent / "defer.py"), name, "run", TRIGGER],
             input=json.dumps(arguments), text=True, env=self.environ, check=True, capture_output=True,
         )  # fmt: skip
         self.cli("dags", "unpause", name)

@@ -28,6 +28,7 @@ from typing import Any, Iterator
 from airflow import __version__ as airflow_version
 from deployment import COMPONENTS, DAG, HERE, PATH, Deployment, HealthWatch, Receivers, settings
 from figures import figures_of, page
+from rows import Rows, say
 from support.airflow import RigError
 from support.debian import Services
 
@@ -205,21 +206,6 @@ def posting_junk(rate: float, urls: tuple[str, ...]) -> Iterator[dict[str, Any]]
         told.update(json.loads(process.communicate("")[0]))
 
 
-def say(what: str) -> None:
-    print(time.strftime("%H:%M:%S"), what, file=sys.stderr, flush=True)
-
-
-def commit() -> str:
-    """Name the commit that is measured, and say whether anything but the figures differs from it."""
-
-    def git(*arguments: str) -> str:
-        command = ["git", *arguments]
-        return subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=True).stdout.strip()
-
-    differs = git("status", "--porcelain", "--", ":/", ":(top,exclude)docs/push.*")
-    return git("rev-parse", "--short", "HEAD") + ("-dirty" if differs else "")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--waits", type=int, default=1000)
@@ -228,10 +214,8 @@ def main() -> None:
     parser.add_argument("--free", type=float, default=0.2, help="share_left_free of the connections")
     parser.add_argument("--out", type=Path, default=DOCS)
     options = parser.parse_args()
-    options.out.mkdir(exist_ok=True)
-    file = options.out / "push.json"
-    rows = json.loads(file.read_text()) if file.exists() else []
-    measured, is_right = commit(), True  # before a table is written, which is in the repository
+    rows = Rows(options.out / "push.json", page, ("airflow", "case", "waits", "minutes", "free"))
+    is_right = True
     with Services() as services, tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         world = World(api_keys=[], rate_limit=RateLimit(LIMIT, sliding=True))
         world.add_workspace("ws_production", "Production")
@@ -254,13 +238,10 @@ def main() -> None:
             row = {
                 "airflow": airflow_version, "case": name, "title": CASES[name].title, "waits": options.waits,
                 "minutes": options.minutes, "free": options.free, "cores": os.cpu_count(),
-                "commit": measured, **bench.measure(name),
+                **bench.measure(name),
             }  # fmt: skip
             print(json.dumps(row), flush=True)
-            which = ("airflow", "case", "waits", "minutes", "free")
-            rows = [one for one in rows if any(one[part] != row[part] for part in which)] + [row]
-            file.write_text(json.dumps(rows, indent=1) + "\n")
-            (options.out / "push.md").write_text(page(rows))
+            rows.put(row)
             bad = [part for part in ("wrong", "lost", "refused", "airflow_failed") if row[part]]
             if bad or row["most_in_a_minute"] > LIMIT:
                 say(f"{name} went wrong: {', '.join(f'{row[part]} {part}' for part in bad)}")

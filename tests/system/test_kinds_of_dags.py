@@ -148,5 +148,5 @@ def test_a_backfill_of_days_that_depend_on_each_other(airflow, differs):
     assert all(str(tasks[0][name]["end_date"]) <= str(tasks[1][name]["start_date"]) for name in names)
     first, second = (airflow.xcom("each_day", run_id, "job.trigger", "run_id") for run_id in ids)
     assert first != second
-    told = re.findall("the run before: (\w+)", airflow.task_log("each_day", "told"))
+    told = re.findall(r"the run before: (\w+)", airflow.task_log("each_day", "told"))
     assert sorted(told) == sorted(["None", first]), told
