@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections import OrderedDict
+from collections import deque
 from heapq import heapify, heappop, heappush
-from typing import Generic, Tuple, TypeVar
+from typing import Dict, Generic, Tuple, TypeVar
 
 T = TypeVar("T")
 
@@ -16,7 +16,7 @@ class Agenda(Generic[T]):
     __slots__ = ("_entries", "_heap", "_order")
 
     def __init__(self) -> None:
-        self._entries: OrderedDict[T, Tuple[float, int, T]] = OrderedDict()  # put last, last
+        self._entries: Dict[T, Tuple[float, int, T]] = {}
         # Has outdated entries as well: to find one in it would take longer than to meet it at the front.
         self._heap: list[Tuple[float, int, T]] = []
         self._order = itertools.count()  # of two with the same time, that which was put first comes first
@@ -34,9 +34,7 @@ class Agenda(Generic[T]):
         :param thing: it
         :param time: its time
         """
-        entry = (time, next(self._order), thing)
-        self._entries[thing] = entry
-        self._entries.move_to_end(thing)
+        entry = self._entries[thing] = (time, next(self._order), thing)
         heappush(self._heap, entry)
         if len(self._heap) > 4 * len(self._entries):
             self._heap = list(self._entries.values())
@@ -64,6 +62,28 @@ class Agenda(Generic[T]):
         """Give what has the earliest time, if that has come."""
         return self.first() if self.first_time() <= now else None
 
+
+class OrderedAgenda(Agenda[T]):
+    """An agenda that knows as well what was put before what."""
+
+    __slots__ = ("_puts",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._puts: deque[Tuple[float, int, T]] = deque()  # the last one last, with outdated entries as well
+
+    def put(self, thing: T, time: float) -> None:
+        """
+        Take something up, or give it another time.
+
+        :param thing: it
+        :param time: its time
+        """
+        super().put(thing, time)
+        self._puts.append(self._entries[thing])
+        if len(self._puts) > 4 * len(self._entries):
+            self._puts = deque(sorted(self._entries.values(), key=lambda entry: entry[1]))
+
     def mark(self) -> int:
         """Give a mark that tells what is put before from what is put after it."""
         return next(self._order)
@@ -74,5 +94,9 @@ class Agenda(Generic[T]):
 
         :param before: a mark before which it must have been put, default any time
         """
-        _, order, thing = next(iter(self._entries.values()), (0.0, 0, None))
-        return thing if order < before else None
+        while self._puts:
+            entry = self._puts[0]
+            if self._entries.get(entry[2]) is entry:
+                return entry[2] if entry[1] < before else None
+            self._puts.popleft()
+        return None

@@ -27,6 +27,9 @@ FINAL = (Unauthorized, Forbidden, NotFound, Rejected, InvalidInput)
 CONNECTION_IS_REFUSED = (Unauthorized, InvalidSettings)
 
 
+NEVER = float("-inf")
+
+
 class Confirmation:
     """
     Count the polls in a row that have met the same error; ``since`` is when the last of them did.
@@ -43,7 +46,7 @@ class Confirmation:
         """Forget what was met."""
         self._kind: type[DataRecsError] | None = None
         self._polls = 0
-        self._first = self.since = float("-inf")
+        self._first = self.since = NEVER
 
     @property
     def is_pending(self) -> bool:

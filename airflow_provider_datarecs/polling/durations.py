@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_right
 from typing import Tuple, TypedDict
 
 from airflow_provider_datarecs.polling import config
@@ -24,12 +26,14 @@ class KnownRun(TypedDict):
 class RunDurations:
     """Hold how long the newest finished runs of one job or job group took."""
 
-    __slots__ = ("_oldest", "_runs", "_seconds")
+    # Of each run how long it took, the shortest first, when it ended and its id's hash. There may be tens of
+    # thousands of jobs, whose runs' ids would take twice as much.
+    __slots__ = ("_ends", "_hashes", "_seconds")
 
     def __init__(self) -> None:
-        self._runs: dict[str, tuple[float, float]] = {}
-        self._seconds: list[float] = []
-        self._oldest = float("-inf")
+        self._seconds = array("d")
+        self._ends = array("d")
+        self._hashes = array("q")
 
     def learn(self, run_id: str, *, ended: float, seconds: float) -> None:
         """
@@ -39,15 +43,19 @@ class RunDurations:
         :param ended: when it ended, in seconds of any clock
         :param seconds: how long it took
         """
-        if run_id in self._runs or ended <= self._oldest or seconds < 0:
+        if hash(run_id) in self._hashes or seconds < 0:
             return
-        self._runs[run_id] = (ended, seconds)
-        kept = config.current().durations_kept
-        if len(self._runs) > kept:
-            del self._runs[min(self._runs, key=lambda known: self._runs[known])]
-        if len(self._runs) == kept:
-            self._oldest = min(ended for ended, _ in self._runs.values())
-        self._seconds = sorted(seconds for _, seconds in self._runs.values())
+        if len(self._hashes) >= config.current().durations_kept:
+            oldest = min(self._ends)
+            if ended <= oldest:
+                return
+            place = self._ends.index(oldest)
+            for column in (self._hashes, self._ends, self._seconds):
+                del column[place]
+        place = bisect_right(self._seconds, seconds)
+        self._seconds.insert(place, seconds)
+        self._ends.insert(place, ended)
+        self._hashes.insert(place, hash(run_id))
 
     def spans(self, started: float, seen: float, most: int | None = None) -> list[Span]:
         """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from array import array
 from typing import TYPE_CHECKING, List, Sequence, Tuple, Union
 
 from airflow_provider_datarecs.api.errors import (
@@ -57,7 +58,7 @@ class RunLookup:
         """Forget what the list has shown, since it was another service's."""
         self._list.forget()
         self._durations: RunDurations | None = None  # until a page of the list has been read
-        self._known_ends: set[str] = set()  # the runs that the last page showed as finished
+        self._known_ends = array("q")  # the hashes of the runs that the last page showed as finished
         for run in self.runs.values():
             run.forget_list()
 
@@ -99,7 +100,7 @@ class RunLookup:
     @property
     def requests(self) -> list[PollRequest]:
         """The requests that wait for their turn."""
-        return [*self._plan.requests]
+        return self._plan.requests
 
     def note_change(self, run: TrackedRun) -> None:
         """Note that a run is new or gone, or that the waits for it have changed."""
@@ -196,16 +197,17 @@ class RunLookup:
         """Learn how long the runs took that are finished, once of each."""
         self._durations = self._durations or RunDurations()
         most = config.current().learnt_from
-        finished = set()
+        finished = array("q")
+        known = frozenset(self._known_ends)
         for item in [*page.items[:most], *page.items[most:][-most:]]:
-            ids = run_ids(item)
-            if not self._known_ends.isdisjoint(ids):
-                finished.update(ids)
+            ids = [*map(hash, run_ids(item))]
+            if not known.isdisjoint(ids):
+                finished.extend(ids)
                 continue
             run = run_from(item, self.target)
             if run is None or not run.is_finished:
                 continue
-            finished.update(ids)
+            finished.extend(ids)
             started, ended = (
                 epoch_seconds(run.result["started_at"]),
                 epoch_seconds(run.result["completed_at"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_right
 from itertools import accumulate
 from typing import TYPE_CHECKING, Iterable
@@ -32,11 +33,12 @@ class LossCurve:
             density = weight * chance / width
             changes[low] = changes.get(low, 0.0) + density
             changes[low + width] = changes.get(low + width, 0.0) - density
-        # At each time: the density of the probability from there on, its sum and the loss until there.
-        self._times = sorted(changes)
-        self._densities = [*accumulate(map(changes.__getitem__, self._times))]
-        self._chances: list[float] = []
-        self._losses: list[float] = []
+        # At each time: the density of the probability from there on, its sum and the loss until there. There
+        # may be tens of thousands of curves.
+        self._times = array("d", sorted(changes))
+        self._densities = array("f", accumulate(map(changes.__getitem__, self._times)))
+        self._chances = array("f")
+        self._losses = array("f")
         last = density = chance = loss = 0.0
         for time, next_density in zip(self._times, self._densities):
             passed = time - last

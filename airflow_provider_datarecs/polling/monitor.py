@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_provider_datarecs.api import contract
 from airflow_provider_datarecs.api.errors import DataRecsError, NotFound, RateLimited
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
     from airflow_provider_datarecs.polling.progress import NextPoll
 
 
-@dataclass(frozen=True)
-class WaitSpec:
+class WaitSpec(NamedTuple):
     """
     What a task waits for, and for how long.
 

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Dict, Iterable, Union
+from typing import TYPE_CHECKING, Dict, Iterable
 
 from airflow_provider_datarecs.polling.list_state import ListState
-from airflow_provider_datarecs.polling.request import FIRST_PAGE, ListPage, PollRequest, TrackedRun
+from airflow_provider_datarecs.polling.request import FIRST_PAGE, ListPage, PollRequest, Subject, TrackedRun
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.polling.lookup import RunLookup
-
-# What a request is to tell of: the runs on a page of the list, or one run.
-Subject = Union[ListPage, TrackedRun]
 
 
 class RequestPlan:
     """
     Hold the requests about one job, and look only at what has changed: it may have thousands of runs.
-
-    ``requests`` are those that wait for their turn, each with its subject.
 
     :param lookup: has the runs, and the watches over their list
     """
@@ -31,18 +26,21 @@ class RequestPlan:
         "_ended",
         "_lookup",
         "_pages_asked",
-        "requests",
     )
 
     def __init__(self, lookup: RunLookup) -> None:
-        self.requests: Dict[PollRequest, Subject] = {}
-        self._by_subject: Dict[Subject, PollRequest] = {}
+        self._by_subject: Dict[Subject, PollRequest] = {}  # those that wait for their turn
         self._lookup = lookup
         self._asks_singly = False  # rather than for several runs at once
         self._asks_lists = True  # even for one run
-        self._pages_asked: set[ListPage] = set()
+        self._pages_asked: list[ListPage] = []  # few, and an empty set takes four times the memory
         self._changed: Dict[Subject, None] = {}
         self._ended: list[PollRequest] = []
+
+    @property
+    def requests(self) -> list[PollRequest]:
+        """The requests that wait for their turn."""
+        return [*self._by_subject.values()]
 
     def note_change(self, subject: Subject) -> None:
         """Note that a run is new or gone, that others wait for it, or that more is known of it."""
@@ -50,7 +48,7 @@ class RequestPlan:
 
     def start_over(self) -> list[PollRequest]:
         """Let go of all requests that wait for their turn, and give them; all are planned anew."""
-        gone = [*self.requests]
+        gone = self.requests
         for request in gone:
             self._let_go(request)
         self._changed.update(dict.fromkeys(self._lookup.runs.values()))
@@ -72,7 +70,7 @@ class RequestPlan:
         free: Dict[TrackedRun, None] = {}
         for subject in changed:
             request = subject.request if isinstance(subject, TrackedRun) else self._by_subject.get(subject)
-            if request in self.requests:
+            if request is not None and self._by_subject.get(request.subject) is request:
                 gone.append(request)
                 self._let_go(request)
                 free.update(dict.fromkeys(request.runs))
@@ -93,9 +91,9 @@ class RequestPlan:
 
     def begin(self, request: PollRequest) -> None:
         """Note that a request is sent."""
-        del self._by_subject[self.requests.pop(request)]
+        del self._by_subject[request.subject]
         if request.page is not None:
-            self._pages_asked.add(request.page)
+            self._pages_asked.append(request.page)
 
     def end(self, request: PollRequest) -> None:
         """Note that a request has been answered, or will not be."""
@@ -107,7 +105,7 @@ class RequestPlan:
             self.note_change(run)
 
     def _let_go(self, request: PollRequest) -> None:
-        del self._by_subject[self.requests.pop(request)]
+        del self._by_subject[request.subject]
         for run in request.runs:
             run.request = None
 
@@ -122,9 +120,8 @@ class RequestPlan:
         return groups
 
     def _make(self, subject: Subject, runs: list[TrackedRun]) -> PollRequest:
-        watches = [*self._lookup.watches] if subject == FIRST_PAGE else []
-        as_list = watches or len(runs) > 1 or self._asks_lists
+        is_watched = subject == FIRST_PAGE and bool(self._lookup.watches)
+        as_list = is_watched or len(runs) > 1 or self._asks_lists
         page = subject if as_list and isinstance(subject, ListPage) else None
-        request = PollRequest(self._lookup, runs, page, watches)
-        self.requests[request], self._by_subject[subject] = subject, request
+        request = self._by_subject[subject] = PollRequest(self._lookup, subject, runs, page)
         return request

@@ -10,9 +10,8 @@ import asyncio
 import contextvars
 import logging
 import time
-from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, AsyncIterator, Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Awaitable, Callable
 from weakref import WeakKeyDictionary
 
 from airflow_provider_datarecs.api.errors import RateLimited, Unforeseen
@@ -61,24 +60,41 @@ async def wait_for(monitor: RunMonitor, interval: Callable[[int], float], pause:
             poller.waits.remove(wait)
 
 
-@asynccontextmanager
-async def poller_of(conn_id: str) -> AsyncIterator[Poller]:
+def poller_of(conn_id: str) -> PollerUse:
     """
     Give the poller of a connection in this event loop; it closes when nobody needs it any more.
 
     :param conn_id: the connection's id
     """
-    pollers = _by_loop.setdefault(asyncio.get_running_loop(), {})
-    poller = pollers.get(conn_id)
-    if poller is None:
-        poller = pollers[conn_id] = Poller(conn_id)
-    poller.users += 1
-    try:
-        yield poller
-    finally:
+    return PollerUse(conn_id)
+
+
+class PollerUse:
+    """
+    The use of a poller by somebody, as a context manager; of contextlib, one would take half a kilobyte.
+
+    :param conn_id: the connection's id
+    """
+
+    __slots__ = ("_conn_id",)
+
+    def __init__(self, conn_id: str) -> None:
+        self._conn_id = conn_id
+
+    async def __aenter__(self) -> Poller:
+        pollers = _by_loop.setdefault(asyncio.get_running_loop(), {})
+        poller = pollers.get(self._conn_id)
+        if poller is None:
+            poller = pollers[self._conn_id] = Poller(self._conn_id)
+        poller.users += 1
+        return poller
+
+    async def __aexit__(self, *_: object) -> None:
+        pollers = _by_loop[asyncio.get_running_loop()]
+        poller = pollers[self._conn_id]
         poller.users -= 1
         if not poller.users:
-            del pollers[conn_id]
+            del pollers[self._conn_id]
             await asyncio.shield(poller.close())  # Airflow cancels a trigger twice
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Sequence, Union
 
 from airflow_provider_datarecs.api.errors import DataRecsError
 from airflow_provider_datarecs.api.times import epoch_seconds
@@ -88,6 +88,10 @@ class TrackedRun:
                 self.started = to_monotonic(started, now)
 
 
+# What a request is to tell of: the runs on a page of the list, or one run.
+Subject = Union[ListPage, TrackedRun]
+
+
 class PollRequest:
     """
     A request that polls some runs of a job: for a page of its list, or for one run.
@@ -96,9 +100,9 @@ class PollRequest:
     where they change, another request takes its place.
 
     :param lookup: plans and reads the requests for the job
+    :param subject: what it is to tell of
     :param runs: those that it polls
     :param page: the page of the list that it asks for, None where it asks for its only run by itself
-    :param watches: those who want to see that page, default nobody
     """
 
     __slots__ = (
@@ -111,23 +115,24 @@ class PollRequest:
         "max_rounds",
         "page",
         "runs",
-        "watches",
+        "subject",
     )
 
     def __init__(
         self,
         lookup: RunLookup,
+        subject: Subject,
         runs: list[TrackedRun],
         page: ListPage | None = None,
-        watches: Sequence[RunsWatch] = (),
     ) -> None:
+        self.lookup = lookup
+        self.subject = subject
+        self.runs = runs
+        self.page = page
+        watches = self.watches
         waits = [wait for run in runs for wait in run.waits]
         asked: list[TrackedRun | RunsWatch] = [*runs, *watches]
         wanted: list[Wait | RunsWatch] = [*waits, *watches]
-        self.lookup = lookup
-        self.runs = runs
-        self.page = page
-        self.watches = watches
         self.asked_at = min(one.asked_at for one in asked)
         self.due = min(one.due for one in wanted)
         self.interval = min(one.interval for one in wanted)
@@ -136,6 +141,11 @@ class PollRequest:
         self.max_rounds = draw_max_rounds()
         for run in runs:
             run.request = self
+
+    @property
+    def watches(self) -> Sequence[RunsWatch]:
+        """Those who want to see the page that it asks for."""
+        return self.lookup.watches if self.page == FIRST_PAGE else ()
 
     @property
     def read_since(self) -> float:

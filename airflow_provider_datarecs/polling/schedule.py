@@ -7,7 +7,7 @@ from math import log
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from airflow_provider_datarecs.polling import config
-from airflow_provider_datarecs.polling.agenda import Agenda
+from airflow_provider_datarecs.polling.agenda import Agenda, OrderedAgenda
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.polling.losses import LossCurve
@@ -67,7 +67,7 @@ class Schedule(Generic[C]):
     def __init__(self) -> None:
         self._later: Agenda[C] = Agenda()  # by when they are due
         self._urgent: Agenda[C] = Agenda()  # the same, of those that come before all others
-        self._rising: Agenda[C] = Agenda()  # those that are due, by when they reach the level
+        self._rising: OrderedAgenda[C] = OrderedAgenda()  # those that are due, by when they reach the level
         self._high: dict[C, None] = {}  # those that have reached it
         self._patience: Agenda[C] = Agenda()  # both of these, by when they are overdue
         self._level = self._highest_level = LOWEST  # now, and since all of those that rise were placed anew

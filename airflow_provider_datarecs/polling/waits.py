@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Callable
 
 from airflow_provider_datarecs.api.errors import DataRecsError, Unforeseen
 from airflow_provider_datarecs.polling import config
-from airflow_provider_datarecs.polling.confirmation import Confirmation
+from airflow_provider_datarecs.polling.confirmation import NEVER, Confirmation
 
 if TYPE_CHECKING:
     import asyncio
@@ -55,7 +55,7 @@ class Wait:
         self.event = event
         self.due = now
         self.is_urgent = self.is_past_deadline = False
-        self.hinted_at = float("-inf")
+        self.hinted_at = NEVER
         self.context = contextvars.copy_context()  # by it Airflow tells whose log a line belongs to
         self._interval = interval
         self._polls = 0
@@ -64,7 +64,7 @@ class Wait:
     @property
     def was_hinted(self) -> bool:
         """Say whether an event has said that the run has ended."""
-        return self.hinted_at > float("-inf")
+        return self.hinted_at > NEVER
 
     @property
     def interval(self) -> float:

@@ -133,7 +133,8 @@ class RunTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and fire the one event that the wait ends with."""
         try:
-            event = await self._wait()
+            # Nothing of what begins the wait is kept while it lasts: there may be ten thousand.
+            event = await (await self._begin())
         except asyncio.CancelledError:
             if not TRIGGERS_ARE_TOLD_OF_KILLS:
                 await self._cancel_run_if_killed()
@@ -173,7 +174,8 @@ class RunTrigger(BaseTrigger):
             log=self.log,
         )
 
-    async def _wait(self) -> Event:
+    async def _begin(self) -> Awaitable[Event]:
+        """Give the wait, which goes on as it is awaited."""
         # Off the event loop: the first wait of a triggerer imports aiohttp and the hook here, which
         # takes tenths of a second and reads files. Not at the top, since a worker that defers needs none
         # of it. Not from sys.modules either, where it is before it is whole.
@@ -197,7 +199,7 @@ class RunTrigger(BaseTrigger):
             last_run=self.last_run,
         )
         monitor = RunMonitor(wait, first_poll=time.time() + pause)
-        return await RunTrigger._wait_for(monitor, self._interval, pause)
+        return RunTrigger._wait_for(monitor, self._interval, pause)
 
     async def _hold(self, event: Event) -> None:
         """Keep the event of a run that FAILED until the next one is to be started."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Awaitable
 
 from asgiref.sync import sync_to_async
 
@@ -38,7 +38,10 @@ class JobNextRunTrigger(JobRunTrigger):
         # Once the run is found, the deferring that its end could race is long over.
         return 0.0 if self.run_id else super()._until_first_poll()
 
-    async def _wait(self) -> Event:
+    async def _begin(self) -> Awaitable[Event]:
+        return self._wait_for_both()
+
+    async def _wait_for_both(self) -> Event:
         next_run_class = await sync_to_async(_load_next_run)()
         next_run = next_run_class(self._target, self.after, self.log)
         await asyncio.sleep(max(0.0, min(self._until_first_poll(), self.deadline - time.time())))
@@ -46,7 +49,7 @@ class JobNextRunTrigger(JobRunTrigger):
         if run_id is not None:
             self.log.info("Begun, and waited for: %s", self._target.name_run(run_id))
             self.run_id = run_id
-            return await super()._wait()
+            return await (await super()._begin())
         if next_run.is_refused and next_run.problem is not None:
             return events.refused(self._target, "", next_run.problem, self.conn_id)
         message, is_seen = next_run.timeout_message(self.since), next_run.problem is None

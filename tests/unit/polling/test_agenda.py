@@ -6,11 +6,11 @@ import random
 
 import pytest
 
-from airflow_provider_datarecs.polling.agenda import Agenda
+from airflow_provider_datarecs.polling.agenda import OrderedAgenda
 
 
 def test_an_empty_one_has_nothing():
-    agenda = Agenda()
+    agenda = OrderedAgenda()
     assert agenda.first() is None
     assert agenda.first_by(float("inf")) is None
     assert agenda.put_longest_ago() is None
@@ -18,7 +18,7 @@ def test_an_empty_one_has_nothing():
 
 
 def test_of_two_with_the_same_time_the_one_that_was_put_first_comes_first():
-    agenda = Agenda()
+    agenda = OrderedAgenda()
     for thing in "ba":
         agenda.put(thing, 1.0)
     assert agenda.first() == "b"
@@ -27,14 +27,14 @@ def test_of_two_with_the_same_time_the_one_that_was_put_first_comes_first():
 
 
 def test_nothing_comes_before_its_time():
-    agenda = Agenda()
+    agenda = OrderedAgenda()
     agenda.put("a", 5.0)
     assert agenda.first_by(4.9) is None
     assert agenda.first_by(5.0) == "a"
 
 
 def test_what_had_its_time_for_longest_is_known():
-    agenda = Agenda()
+    agenda = OrderedAgenda()
     for thing, time in (("a", 3.0), ("b", 1.0), ("a", 2.0)):
         agenda.put(thing, time)
     assert agenda.put_longest_ago() == "b"
@@ -43,7 +43,7 @@ def test_what_had_its_time_for_longest_is_known():
 
 
 def test_a_mark_tells_what_was_put_before_it():
-    agenda = Agenda()
+    agenda = OrderedAgenda()
     agenda.put("a", 1.0)
     mark = agenda.mark()
     assert agenda.put_longest_ago(before=mark) == "a"
@@ -54,7 +54,7 @@ def test_a_mark_tells_what_was_put_before_it():
 
 @pytest.mark.parametrize("seed", range(20))
 def test_it_is_as_if_all_were_looked_at_each_time(seed):
-    chance, agenda, times = random.Random(seed), Agenda(), {}
+    chance, agenda, times = random.Random(seed), OrderedAgenda(), {}
     for _ in range(2000):
         thing = chance.randrange(50)
         if chance.random() < 0.3:
@@ -70,7 +70,7 @@ def test_it_is_as_if_all_were_looked_at_each_time(seed):
 
 
 def test_outdated_entries_are_dropped():
-    agenda = Agenda()
+    agenda = OrderedAgenda()
     for time in range(10_000):
         agenda.put("a", float(time))
     assert agenda.first_time() == 9_999.0
