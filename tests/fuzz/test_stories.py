@@ -7,7 +7,7 @@ from support.stories import telling
 from support.stories.story import FAULTS
 from support.stories.verdict import LAGGED, OUTCOMES, RUNS, STARTS, WAITS
 
-pytestmark = pytest.mark.stories
+pytestmark = [pytest.mark.stories, pytest.mark.timeout(0)]  # there may be any number
 
 
 def test_stories(pytestconfig, capsys):

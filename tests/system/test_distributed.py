@@ -85,6 +85,7 @@ class Deployment(Airflow):
         return {task_id: str(task["state"]) for task_id, task in self.tasks(DAG_ID, "run").items()}
 
 
+@pytest.mark.timeout(3600)
 @pytest.mark.distributed
 def test_every_wait_ends_right_and_every_run_is_started_once(tmp_path, capsys):
     dags = tmp_path / "dags"

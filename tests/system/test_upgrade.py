@@ -21,7 +21,7 @@ from support.upgrade import DAG_ID, JOBS
 from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.simulator import ApiKey, Plan, Simulator, default_world
 
-pytestmark = pytest.mark.upgrade
+pytestmark = [pytest.mark.upgrade, pytest.mark.timeout(3600)]
 
 OLD = ROOT / ".tox" / "distributed2.11" / "bin" / "python"
 DAG = f"""
