@@ -52,19 +52,28 @@ class RefreshingClient:
         self._failures = 0
 
     @classmethod
-    def for_triggerer(cls, conn_id: str, *, on_change: Callable[[], None] = lambda: None) -> RefreshingClient:
+    def for_triggerer(
+        cls, conn_id: str, *, known: int | None = None, on_change: Callable[[], None] = lambda: None
+    ) -> RefreshingClient:
         """
         Make a client that never reads the connection on the event loop.
 
         :param conn_id: the connection's id
+        :param known: the service that something is known of already, default None
         :param on_change: called when it has become another, default nothing
         """
-        return cls(ConnectionReader(DataRecsHook(conn_id=conn_id), in_thread=True), on_change=on_change)
+        reader = ConnectionReader(DataRecsHook(conn_id=conn_id), in_thread=True, known=known)
+        return cls(reader, on_change=on_change)
 
     @property
     def settings(self) -> ClientSettings | None:
         """The connection as it was read last, None before the first request."""
         return self._reader.settings
+
+    @property
+    def service(self) -> int | None:
+        """What tells the service and key of the connection from others, None where nobody knows."""
+        return self._reader.service
 
     async def send(
         self, call: Callable[[DataRecsClient], Awaitable[T]], *, read_since: float = float("-inf")
@@ -154,8 +163,12 @@ class RefreshingClient:
 
     async def _read(self) -> None:
         """Read the connection, and take up what has changed."""
+        is_first = self.settings is None
         if await self._reader.read():
-            log.info("Connection %s has changed; its waits go on with what it is now", self._reader.conn_id)
+            if not is_first:
+                log.info(
+                    "Connection %s has changed; its waits go on with what it is now", self._reader.conn_id
+                )
             self.changes += 1
             self.rate_limit_state = RateLimitState()
             self._on_change()

@@ -23,13 +23,16 @@ class ConnectionReader:
     Read a connection, and tell whether it has become that of another service or key.
 
     ``settings`` and ``tls`` are what was read last, None before; ``read_at`` is when, and ``tried_at`` when
-    it was last tried, by ``time.monotonic``.
+    it was last tried, by ``time.monotonic``. ``service`` tells the service and key from others, without being
+    either.
 
     :param hook: the hook on the connection
     :param in_thread: read it in another thread than that of the event loop, which must not block
+    :param known: the ``service`` of an earlier reader, default None
     """
 
-    def __init__(self, hook: DataRecsHook, *, in_thread: bool) -> None:
+    def __init__(self, hook: DataRecsHook, *, in_thread: bool, known: int | None = None) -> None:
+        self.service = known
         self.settings: ClientSettings | None = None
         self.tls: ssl.SSLContext | None = None
         self.read_at = self.tried_at = float("-inf")
@@ -58,9 +61,11 @@ class ConnectionReader:
         # asgiref's thread is the only way to a connection that no Airflow from 2.7 to 3.3 crashes or
         # deadlocks on. The sensor has seen it; where it cannot be had, the next poll tries again.
         settings, tls = await sync_to_async(self._read)(anew) if self._in_thread else self._read(anew)
-        known, known_tls = self.settings, self.tls
+        is_first, known, known_tls = self.settings is None, self.service, self.tls
         self.settings, self.tls, self.read_at = settings, tls, began
-        return known is not None and (tls is not known_tls or _service(settings) != _service(known))
+        self.service = hash(_service(settings))
+        has_other_tls = tls is not known_tls and not is_first
+        return has_other_tls or known not in (None, self.service)
 
     def _read(self, anew: bool) -> tuple[ClientSettings, ssl.SSLContext | None]:
         # At first, what the hook has just read will do.

@@ -35,6 +35,9 @@ class RunDurations:
         self._ends = array("d")
         self._hashes = array("q")
 
+    def __len__(self) -> int:
+        return len(self._seconds)
+
     def learn(self, run_id: str, *, ended: float, seconds: float) -> None:
         """
         Take a finished run into account, unless it is known or older than all that count.

@@ -42,22 +42,24 @@ class RunLookup:
 
     :param target: the job or job group
     :param service: takes down what the lists of all jobs on the connection are worth
+    :param durations: how long its runs took, default None, until a page of the list has been read
     """
 
-    __slots__ = ("_durations", "_known_ends", "_list", "_plan", "runs", "target", "watches")
+    __slots__ = ("_known_ends", "_list", "_plan", "durations", "runs", "target", "watches")
 
-    def __init__(self, target: Target, service: ServiceLists) -> None:
+    def __init__(self, target: Target, service: ServiceLists, durations: RunDurations | None = None) -> None:
         self.target = target
         self.runs: dict[str, TrackedRun] = {}
         self.watches: list[RunsWatch] = []
         self._plan = RequestPlan(self)
         self._list = JobList(target, service)
         self.forget_list()
+        self.durations: RunDurations | None = durations
 
     def forget_list(self) -> None:
         """Forget what the list has shown, since it was another service's."""
         self._list.forget()
-        self._durations: RunDurations | None = None  # until a page of the list has been read
+        self.durations = None
         self._known_ends = array("q")  # the hashes of the runs that the last page showed as finished
         for run in self.runs.values():
             run.forget_list()
@@ -69,7 +71,7 @@ class RunLookup:
         :param runs: some of those that somebody waits for
         :param watches: who wants to see the page that they are on
         """
-        if self._durations is None or not runs:
+        if self.durations is None or not runs:
             # As likely as not that they have ended, or that there is something to see.
             asked: list[TrackedRun | RunsWatch] = [*runs, *watches]
             return LossCurve([(one.asked_at, one.asked_at, 0.5) for one in asked])
@@ -83,7 +85,7 @@ class RunLookup:
             else:
                 # As if asked about since it began, where nobody has seen it yet: it may be over for long.
                 seen_at = run.seen_at if run.was_going else run.started
-                spans += self._durations.spans(run.started, seen_at, most)
+                spans += self.durations.spans(run.started, seen_at, most)
         return LossCurve(spans, len(runs) / len(some))
 
     def learn(self, run: KnownRun) -> None:
@@ -92,8 +94,8 @@ class RunLookup:
 
         :param run: the run
         """
-        self._durations = self._durations or RunDurations()
-        self._durations.learn(run["run_id"], ended=run["ended"], seconds=run["seconds"])
+        self.durations = self.durations or RunDurations()
+        self.durations.learn(run["run_id"], ended=run["ended"], seconds=run["seconds"])
 
     # --- planning ---
 
@@ -195,7 +197,7 @@ class RunLookup:
 
     def _learn_durations(self, page: Page) -> None:
         """Learn how long the runs took that are finished, once of each."""
-        self._durations = self._durations or RunDurations()
+        self.durations = self.durations or RunDurations()
         most = config.current().learnt_from
         finished = array("q")
         known = frozenset(self._known_ends)
@@ -213,5 +215,5 @@ class RunLookup:
                 epoch_seconds(run.result["completed_at"]),
             )
             if started is not None and ended is not None:
-                self._durations.learn(run.id, ended=ended, seconds=ended - started)
+                self.durations.learn(run.id, ended=ended, seconds=ended - started)
         self._known_ends = finished

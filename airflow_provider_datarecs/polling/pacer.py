@@ -95,10 +95,12 @@ class RequestPacer:
     ``pauses`` are the seconds from the last request to the next, ``usual_pause`` what they are of late.
 
     :param state: what the answers say of the limit
+    :param estimates: what is known of the limit, by what the user says of it; default nothing
     """
 
-    def __init__(self, state: RateLimitState) -> None:
+    def __init__(self, state: RateLimitState, estimates: dict[float, LimitEstimate] | None = None) -> None:
         self.state = state
+        self._estimates = {} if estimates is None else estimates
         self._closed_until = float("-inf")
         self._unanswered = 0
         self._slowdown = 1.0
@@ -112,7 +114,8 @@ class RequestPacer:
         :param rate_limit: as read from the connection
         """
         self.config = rate_limit
-        self._estimate = LimitEstimate(rate_limit.requests_per_minute)
+        said = rate_limit.requests_per_minute
+        self._estimate = self._estimates.setdefault(said, LimitEstimate(said))
         self.usual_pause = self._even_pause()
         self.pauses = self._first_pauses()
         self._last = self._last._replace(pauses=self.pauses)

@@ -20,6 +20,7 @@ from airflow_provider_datarecs.api.times import epoch_seconds
 from airflow_provider_datarecs.polling import config
 from airflow_provider_datarecs.polling.confirmation import CONNECTION_IS_REFUSED, Confirmation
 from airflow_provider_datarecs.polling.hints import HintListener
+from airflow_provider_datarecs.polling.learned import learned_of
 from airflow_provider_datarecs.polling.metrics import Load, PollerMetrics
 from airflow_provider_datarecs.polling.queue import RequestQueue
 from airflow_provider_datarecs.polling.registry import WaitRegistry
@@ -107,11 +108,12 @@ class Poller:
 
     def __init__(self, conn_id: str) -> None:
         self.users = 0
-        self.waits = WaitRegistry(conn_id)
+        learned = learned_of(conn_id)
+        self.waits = WaitRegistry(learned)
         self._conn_id = conn_id
         self._confirmation = Confirmation()  # of what would end all waits
         self._metrics = PollerMetrics(conn_id)
-        self._sender = RequestSender(conn_id, self._metrics, self._forget_service)
+        self._sender = RequestSender(conn_id, self._metrics, self._forget_service, learned)
         self._queue = RequestQueue()
         self._queue_had_turn = False  # the last one
         self._hints = HintListener(conn_id, self.waits, self._metrics)
@@ -155,6 +157,7 @@ class Poller:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.waits.close()
         await self._sender.close()
 
     # --- sending ---

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Callable
 
 from airflow_provider_datarecs.polling.clock import to_monotonic
 from airflow_provider_datarecs.polling.deadlines import Deadlines
-from airflow_provider_datarecs.polling.list_state import ServiceLists
 from airflow_provider_datarecs.polling.lookup import RunLookup
 from airflow_provider_datarecs.polling.request import TrackedRun
 from airflow_provider_datarecs.polling.schedule import Schedule
@@ -19,6 +18,7 @@ from airflow_provider_datarecs.polling.watches import RunsWatch
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.contract import TargetKind
     from airflow_provider_datarecs.api.targets import Target
+    from airflow_provider_datarecs.polling.learned import Learned
     from airflow_provider_datarecs.polling.monitor import RunMonitor
     from airflow_provider_datarecs.polling.request import PollRequest
 
@@ -31,13 +31,13 @@ class WaitRegistry:
     ``wanted`` is how many requests it takes to poll all runs once, by the kind of their targets and the
     interval in which they are wanted.
 
-    :param conn_id: the connection's id
+    :param learned: what earlier waits have shown of the service, and what these show
     """
 
-    def __init__(self, conn_id: str) -> None:
+    def __init__(self, learned: Learned) -> None:
         self.size = 0
         self.changed = asyncio.Event()
-        self._service = ServiceLists(conn_id)
+        self._learned = learned
         self._deadlines = Deadlines(self._deadline_reached)
         self._schedule: Schedule[PollRequest] = Schedule()
         self.wanted: Counter[tuple[TargetKind, float]] = Counter()
@@ -157,10 +157,15 @@ class WaitRegistry:
 
     def forget_lists(self) -> None:
         """Forget what lists have shown, since they were another service's."""
-        self._service.forget()
+        self._learned.forget()
         for lookup in self._lookups.values():
             lookup.forget_list()
         self.start_over()
+
+    def close(self) -> None:
+        """Keep what was learned of the jobs that are left."""
+        for lookup in self._lookups.values():
+            self._learned.keep(lookup.target, lookup.durations)
 
     async def plan(self) -> None:
         """Plan the requests anew about all jobs of which something has changed."""
@@ -174,7 +179,7 @@ class WaitRegistry:
                 self._schedule.add(request)
                 self._count(request, 1)
             if not lookup.runs and not lookup.watches and self._lookups.get(lookup.target) is lookup:
-                del self._lookups[lookup.target]
+                self._learned.keep(lookup.target, self._lookups.pop(lookup.target).durations)
             if self._changed_lookups:
                 await asyncio.sleep(0)
 
@@ -209,7 +214,8 @@ class WaitRegistry:
     def _lookup_of(self, target: Target) -> RunLookup:
         lookup = self._lookups.get(target)
         if lookup is None:
-            lookup = self._lookups[target] = RunLookup(target, self._service)
+            durations = self._learned.recall(target)
+            lookup = self._lookups[target] = RunLookup(target, self._learned.lists, durations)
         return lookup
 
     def _hint_watches(self, job_id: str, now: float) -> bool:

@@ -14,6 +14,7 @@ from airflow_provider_datarecs.polling.pacer import RequestPacer
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.client import DataRecsClient
     from airflow_provider_datarecs.api.errors import DataRecsError
+    from airflow_provider_datarecs.polling.learned import Learned
     from airflow_provider_datarecs.polling.metrics import PollerMetrics
 
 T = TypeVar("T")
@@ -28,12 +29,18 @@ class RequestSender:
     :param conn_id: the connection's id
     :param metrics: counts the requests
     :param on_change: called when the connection has become that of another service or key
+    :param learned: what is known of the service
     """
 
-    def __init__(self, conn_id: str, metrics: PollerMetrics, on_change: Callable[[], None]) -> None:
+    def __init__(
+        self, conn_id: str, metrics: PollerMetrics, on_change: Callable[[], None], learned: Learned
+    ) -> None:
         self.changed = asyncio.Event()
-        self.client = RefreshingClient.for_triggerer(conn_id, on_change=self._connection_changed)
-        self.pacer = RequestPacer(self.client.rate_limit_state)
+        self.client = RefreshingClient.for_triggerer(
+            conn_id, known=learned.service, on_change=self._connection_changed
+        )
+        self._learned = learned
+        self.pacer = RequestPacer(self.client.rate_limit_state, learned.limits)
         self._metrics = metrics
         self._on_change = on_change
         self._in_flight: set[asyncio.Task[None]] = set()
@@ -95,8 +102,9 @@ class RequestSender:
         for request in self._in_flight:
             request.cancel()
         await asyncio.gather(*self._in_flight, return_exceptions=True)
+        self._learned.service = self.client.service
         await self.client.close()
 
     def _connection_changed(self) -> None:
-        self.pacer = RequestPacer(self.client.rate_limit_state)
         self._on_change()
+        self.pacer = RequestPacer(self.client.rate_limit_state, self._learned.limits)

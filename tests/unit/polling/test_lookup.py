@@ -189,12 +189,12 @@ def test_a_group_item_is_taken_only_with_its_job_runs(service):
 
 def test_a_list_teaches_how_long_runs_take(waits):
     waits.answer(page({"a": RUNNING, "b": RUNNING}))
-    before = waits.lookup._durations.spans(0.0, 0.0)
+    before = waits.lookup.durations.spans(0.0, 0.0)
     waits.answer(page({"older": WHOLE, "a": RUNNING, "b": RUNNING}))
-    after = waits.lookup._durations.spans(0.0, 0.0)
+    after = waits.lookup.durations.spans(0.0, 0.0)
     assert after != before
     waits.answer(page({"older": WHOLE, "a": RUNNING, "b": RUNNING}))
-    assert waits.lookup._durations.spans(0.0, 0.0) == after
+    assert waits.lookup.durations.spans(0.0, 0.0) == after
 
 
 @pytest.mark.parametrize("names", [("id", "run_id"), ("run_id", "id"), ("runId", "id")])
@@ -434,8 +434,8 @@ def test_the_last_run_says_which_is_likely_to_be_over(waits):
 
 def test_the_last_run_counts_once_where_the_list_has_it_too(waits):
     waits.lookup.learn({"run_id": "before", "ended": 0.0, "seconds": 600.0})
-    known = waits.lookup._durations.spans(0.0, 0.0)
+    known = waits.lookup.durations.spans(0.0, 0.0)
     times = {"started_at": "2026-01-01T00:00:00Z", "completed_at": "2026-01-01T00:10:00Z"}
     ended = {"status": "COMPLETED", **times}
     waits.answer(page({"before": ended, "a": {"status": "RUNNING"}, "b": {"status": "RUNNING"}}))
-    assert waits.lookup._durations.spans(0.0, 0.0) == known
+    assert waits.lookup.durations.spans(0.0, 0.0) == known
