@@ -109,7 +109,11 @@ class Services:
         for process in self._running:
             process.send_signal(signal.SIGINT)  # PostgreSQL waits for no client then
         for process in self._running:
-            process.wait()
+            try:
+                process.wait(STARTING)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _start(self, *command: object) -> None:
