@@ -12,6 +12,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -109,11 +110,10 @@ class Services:
         for process in self._running:
             process.send_signal(signal.SIGINT)  # PostgreSQL waits for no client then
         for process in self._running:
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 process.wait(STARTING)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            process.kill()  # nothing happens to what has ended
+            process.wait()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _start(self, *command: object) -> None:
