@@ -58,7 +58,7 @@ class PollingConfig:
     durations_kept: int = 20
     """The newest run times that count: a page of a run history has at least as many."""
     jobs_kept: int = 10_000
-    """Jobs whose run times are kept while nobody waits for a run of theirs: at most 10 MB in all."""
+    """Jobs whose run times are kept while nobody waits for a run of theirs, on each connection."""
     unknown_duration: float = 600.0
     """How long runs usually take, where nothing is known."""
     duration_margin: float = 0.01

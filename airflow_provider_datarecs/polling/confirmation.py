@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 FINAL = (Unauthorized, Forbidden, NotFound, Rejected, InvalidInput)
 # What would meet every other wait on the connection as well.
 CONNECTION_IS_REFUSED = (Unauthorized, InvalidSettings)
-
-
 NEVER = float("-inf")
 
 

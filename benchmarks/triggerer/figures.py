@@ -14,8 +14,8 @@ has no limit. The tasks were deferred by Airflow's own code, without a worker ea
 meanwhile, which would start a worker for each wait that is over.
 
 - *taken up*: the seconds from the triggerer's start until Airflow has assigned it all waits; it begins them
-  one after the other, some 20 to 50 a second;
-- *MB*: of all its processes, two minutes after that, when with 10,000 waits it has not begun all of them;
+  one after the other;
+- *MB*: of all its processes, two minutes after that, when it need not have begun all of them;
   *CPU*: of a core, in the minute before, and in the minutes in which all runs end;
 - *blocked*: how often Airflow itself found that its event loop had stood still for more than 0.2 s, and the
   longest of these times;

@@ -75,3 +75,4 @@ def test_outdated_entries_are_dropped():
         agenda.put("a", float(time))
     assert agenda.first_time() == 9_999.0
     assert len(agenda._heap) <= 5
+    assert len(agenda._puts) <= 5
