@@ -9,6 +9,7 @@ of tasks, ``task_ends`` how a trigger ends them. Importing any of it loads only 
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, Collection, Mapping
 
 from airflow_provider_datarecs.compat.version import airflow_version
@@ -72,6 +73,7 @@ __all__ = [
     "first_reschedule",
     "get_xcom",
     "is_deferral_timeout",
+    "is_in_supervised_process",
     "is_mapped_argument",
     "is_unmapped",
     "load_stats",
@@ -212,6 +214,12 @@ def load_stats() -> Any:
     else:
         from airflow.stats import Stats  # type: ignore[assignment]
     return Stats
+
+
+def is_in_supervised_process() -> bool:
+    """Say whether this process writes its log to one that supervises it, as triggerers of Airflow 3 do."""
+    task_runner = sys.modules.get("airflow.sdk.execution_time.task_runner")
+    return getattr(task_runner, "SUPERVISOR_COMMS", None) is not None
 
 
 def may_have_earlier_xcoms(context: Context) -> bool:

@@ -27,7 +27,7 @@ class WaitSpec(NamedTuple):
     :param target: the job or job group
     :param run_id: the run's id
     :param conn_id: the connection's id
-    :param log: the task's logger: a standard one on Airflow 2, a structured one on Airflow 3
+    :param log: the trigger's, a :class:`.TriggerLog`
     :param since: epoch seconds at which the wait began
     :param deadline: epoch seconds at which it ends, after one last poll
     :param limit: which of the task's limits the deadline comes from

@@ -18,6 +18,7 @@ from airflow_provider_datarecs.polling.events import TIMEOUT
 from airflow_provider_datarecs.polling.monitor import RunMonitor, WaitSpec
 from airflow_provider_datarecs.polling.progress import heartbeat_interval
 from airflow_provider_datarecs.triggers.ending import end_task
+from airflow_provider_datarecs.triggers.log import LogMixin, log_written
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.contract import TargetKind
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 _at_work: set[asyncio.Task[None]] = set()  # the event loop alone keeps no task alive
 
 
-class RunTrigger(BaseTrigger):
+class RunTrigger(LogMixin, BaseTrigger):
     """
     Wait for a run on the triggerer, and fire once: when it ends, when the time is over, or when DataRecs
     refuses.
@@ -146,6 +147,7 @@ class RunTrigger(BaseTrigger):
             ended = await end_task(
                 event, self._target, self.run_id, self.ending, ti=self.task_instance, log=self.log
             )
+        await log_written()
         yield ended or TriggerEvent(event)  # type: ignore[no-untyped-call]
 
     async def on_kill(self) -> None:
@@ -173,6 +175,7 @@ class RunTrigger(BaseTrigger):
             trigger_id=self.trigger_id,
             log=self.log,
         )
+        await log_written()
 
     async def _begin(self) -> Awaitable[Event]:
         """Give the wait, which goes on as it is awaited."""

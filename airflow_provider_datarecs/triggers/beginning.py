@@ -20,12 +20,13 @@ from airflow_provider_datarecs.compat.task_starts import CannotBegin
 from airflow_provider_datarecs.mixins.beginning import BACKSTOP, TRIGGER
 from airflow_provider_datarecs.mixins.ending import tell_why_on_worker
 from airflow_provider_datarecs.polling import config, events
+from airflow_provider_datarecs.triggers.log import LogMixin
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.triggers.base import RunTrigger
 
 
-class BeginningTrigger(BaseTrigger):
+class BeginningTrigger(LogMixin, BaseTrigger):
     """
     Render the templates of a task that no worker has begun, and be the trigger of its wait.
 

@@ -16,6 +16,7 @@ from airflow_provider_datarecs.api.targets import Target, check_choice
 from airflow_provider_datarecs.compat.event_triggers import BaseEventTrigger, asset_state
 from airflow_provider_datarecs.polling import config
 from airflow_provider_datarecs.provider_info import DEFAULT_CONN_ID
+from airflow_provider_datarecs.triggers.log import LogMixin
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.runs import Run
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 STATE_KEY = "datarecs_runs"
 
 
-class DataRecsRunTrigger(BaseEventTrigger):
+class DataRecsRunTrigger(LogMixin, BaseEventTrigger):
     """
     Fire each time that a run of a job or job group has ended: the trigger of an ``AssetWatcher``, from
     Airflow 3.0 on. On 2.x, :class:`.JobNextRunSensor` waits for the next run.

@@ -13,10 +13,10 @@ that it asks, over TLS. Each wait is for the run of a job of its own, and is pol
 has no limit. The tasks were deferred by Airflow's own code, without a worker each, and no scheduler runs
 meanwhile, which would start a worker for each wait that is over.
 
-- *taken up*: the seconds from the triggerer's start until Airflow has assigned it all waits; it begins them
-  one after the other;
-- *MB*: of all its processes, two minutes after that, when it need not have begun all of them;
-  *CPU*: of a core, in the minute before, and in the minutes in which all runs end;
+- *taken up*: the seconds from the triggerer's start until Airflow has assigned it all waits; *begun*: until
+  each has written its first line, within 5 s;
+- *MB*: of all its processes, two minutes after that; *CPU*: of a core, in the minute before, and in the
+  minutes in which all runs end;
 - *blocked*: how often Airflow itself found that its event loop had stood still for more than 0.2 s, and the
   longest of these times;
 - *noted after*: the seconds from a run's end until Airflow has noted that its task is to go on. With a poll
@@ -41,6 +41,7 @@ COLUMNS: dict[str, Show] = {
     "trigger": lambda row: row["title"],
     "Airflow's settings": lambda row: ", ".join(f"`{one}`" for one in row["settings"]) or "-",
     "taken up, s": lambda row: f"{row['taken_up']:.0f}",
+    "begun, s": lambda row: f"{row['begun']:.0f}",
     "MB": lambda row: f"{row['memory']:.0f}",
     "CPU": lambda row: f"{row['cpu']:.0%}",
     "while runs end": lambda row: f"{row['cpu_ending']:.0%}, {row['ends_in']:g} min",

@@ -1,0 +1,93 @@
+"""
+Where the lines of triggers go.
+
+On Airflow 3 a triggerer writes each line to a pipe, which its other process empties 4 KB at a time, between
+queries to the database. Thousands of waits fill it as they begin. Who writes to a full pipe stops, and on the
+event loop all triggers stop with it; for good, if the other process is about to write to this one. So the
+lines are written in a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Callable, cast
+
+from airflow_provider_datarecs.compat import is_in_supervised_process
+
+if TYPE_CHECKING:
+    import logging
+
+# One thread, which keeps the order. It begins with the first line.
+_writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="datarecs-log")
+
+
+class TriggerLog:
+    """
+    Write the lines of a class of triggers without holding up the event loop.
+
+    :param log: where the lines go
+    """
+
+    def __init__(self, log: logging.Logger) -> None:
+        self._log = log
+
+    def info(self, message: str, *args: Any) -> None:
+        """
+        Write a line.
+
+        :param message: with ``%s`` for each argument
+        :param args: the arguments, which are not changed from here on
+        """
+        _write(self._log.info, message, *args)
+
+    def warning(self, message: str, *args: Any) -> None:
+        """Write a warning, as :meth:`info`."""
+        _write(self._log.warning, message, *args)
+
+    def error(self, message: str, *args: Any) -> None:
+        """Write an error, as :meth:`info`."""
+        _write(self._log.error, message, *args)
+
+    def exception(self, message: str, *args: Any) -> None:
+        """Write an error with the exception that is being handled, as :meth:`info`."""
+        _write(self._log.error, message, *args, exc_info=sys.exc_info())
+
+    def __getattr__(self, name: str) -> Any:
+        """Give whatever else a logger has."""
+        return getattr(self._log, name)
+
+
+class LogMixin:
+    """Gives a trigger a log that does not hold up the event loop. All of a class share it, to save memory."""
+
+    @property
+    def log(self) -> TriggerLog:
+        """Give the log of this trigger's class; which task a line belongs to is in the context."""
+        return _log_of(cast("Any", type(self)))
+
+
+async def log_written() -> None:
+    """Return when all lines until now are written: Airflow closes the log of a trigger that is over."""
+    if is_in_supervised_process():
+        await asyncio.wrap_future(_writer.submit(int))
+
+
+@lru_cache(maxsize=None)
+def _log_of(trigger_class: Any) -> TriggerLog:
+    return TriggerLog(trigger_class.logger())
+
+
+def _write(write: Callable[..., None], *args: Any, **more: Any) -> None:
+    if is_in_supervised_process():
+        _writer.submit(contextvars.copy_context().run, _call, write, *args, **more)
+    else:
+        write(*args, **more)
+
+
+def _call(write: Callable[..., None], *args: Any, **more: Any) -> None:
+    """Write a line here, so that its source is this file and not one of Python's."""
+    write(*args, **more)
