@@ -60,7 +60,8 @@ class Agenda(Generic[T]):
 
     def first_by(self, now: float) -> T | None:
         """Give what has the earliest time, if that has come."""
-        return self.first() if self.first_time() <= now else None
+        thing = self.first()
+        return thing if thing is not None and self._heap[0][0] <= now else None
 
 
 class OrderedAgenda(Agenda[T]):
