@@ -11,6 +11,7 @@ HOOK_NAME = "DataRecs"
 DEFAULT_CONN_ID = "datarecs_default"
 CONFIG_SECTION = "datarecs"  # of airflow.cfg
 HEARTBEAT_INTERVAL = ("heartbeat_interval", 900.0)  # option and default
+FREEZE_WAITS = ("freeze_waits", 0.0)  # the same
 WEBHOOKS = ("webhooks", "False")  # the same
 END_FROM_TRIGGER = ("end_from_trigger", False)  # the same
 START_FROM_TRIGGER = ("start_from_trigger", False)  # the same
@@ -109,6 +110,17 @@ def get_provider_info() -> dict[str, Any]:
                         "type": "float",
                         "example": "300.0",
                         "default": str(HEARTBEAT_INTERVAL[1]),
+                    },
+                    FREEZE_WAITS[0]: {
+                        "description": (
+                            "Where a triggerer has thousands of waits: by how many their number rises or "
+                            "falls until it\ncalls gc.freeze() anew, so that Python's garbage collector "
+                            "holds it up for less long; 0 for never.\n"
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "integer",
+                        "example": "1000",
+                        "default": "0",
                     },
                     WEBHOOKS[0]: {
                         "description": (

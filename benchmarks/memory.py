@@ -24,7 +24,7 @@ from types import SimpleNamespace
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-CASES = ("sleeping", "datarecs")
+CASES = ("sleeping", "datarecs", "datarecs, freeze_waits=1000")
 LIMIT = 60_000  # requests a minute
 PATIENCE = 600.0  # seconds
 
@@ -104,6 +104,8 @@ def run(case: str, count: int) -> None:
             "extra": {"requests_per_minute": LIMIT},
         }
     )  # fmt: skip
+    if "freeze_waits" in case:
+        os.environ["AIRFLOW__DATARECS__FREEZE_WAITS"] = "1000"
     logging.disable(logging.CRITICAL)
     with open(os.devnull, "w") as nowhere:
         told, sys.stdout = sys.stdout, nowhere

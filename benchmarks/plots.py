@@ -21,10 +21,9 @@ Row = dict[str, Any]
 
 INTRODUCTION = """# Benchmark
 
-Made by `make benchmark`: the triggers of this provider, of dbt Cloud's and of Databricks's (their
-releases are in `dev/pins/benchmark.txt`), each in a process of its own on one machine, against a
-simulated service over TLS, all with `poke_interval=30`. Whether the peers' runs belong to 50 jobs or
-more makes no difference to them.
+Made by `make benchmark` at commit {commit}: the triggers of this provider, of dbt Cloud's and of Databricks's
+({releases}), each in a process of its own on one machine, against a simulated service over TLS, all with
+`poke_interval=30`. Whether the peers' runs belong to 50 jobs or more makes no difference to them.
 """
 
 UNLIMITED = """
@@ -54,12 +53,14 @@ drawings (`python benchmarks/scheduling.py`):
 """
 
 
-def table(everything: dict[str, list[Row]]) -> str:
+def table(everything: dict[str, Any]) -> str:
     """Give all figures as Markdown."""
     cases = everything["cases"]
     unlimited = [case for case in cases if not case["limit"]]
     limited = [case for case in cases if case["limit"]]
-    parts = [INTRODUCTION, UNLIMITED, _markdown(unlimited, UNLIMITED_COLUMNS)]
+    releases = ", ".join(f"{name} {release}" for name, release in everything["releases"].items())
+    introduction = INTRODUCTION.format(commit=everything["commit"], releases=releases)
+    parts = [introduction, UNLIMITED, _markdown(unlimited, UNLIMITED_COLUMNS)]
     parts += [_ratios(unlimited), LIMITED, _markdown(limited, LIMITED_COLUMNS)]
     parts += ["\n![Requests a minute](requests.svg) ![Time to notice](notice.svg)\n"]
     parts += [SCHEDULE, _markdown(everything["schedule"], SCHEDULE_COLUMNS)]

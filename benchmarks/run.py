@@ -18,15 +18,18 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import plots
 import scheduling
-import trustme
+from certificates import make_certificates
+from rows import commit
 
 HERE = Path(__file__).resolve().parent
 DOCS = HERE.parent / "docs"
+MEASURED = ("apache-airflow", "apache-airflow-providers-dbt-cloud", "apache-airflow-providers-databricks")
 POKE_INTERVAL = 30.0
 LIMIT = 100
 WARM_UP, SETTLE, MEASURE = 5.0, 35.0, 60.0  # seconds of a case without a limit
@@ -178,9 +181,7 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        authority = trustme.CA()
-        authority.cert_pem.write_to_path(folder / "ca.pem")
-        authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(folder / "service.pem")
+        make_certificates(folder)
         rushes = [case for case in limited if case.provider != "datarecs" and case.waits > CALM]
         for case in rushes:
             run(case, folder)
@@ -191,7 +192,12 @@ def main() -> None:
         for case in unlimited:
             run(case, folder)
     options.out.mkdir(exist_ok=True)
-    everything = {"cases": [asdict(case) for case in limited + unlimited], "schedule": scheduling.study()}
+    everything = {
+        "commit": commit(options.out / "benchmark.json"),
+        "releases": {name: version(name) for name in MEASURED},
+        "cases": [asdict(case) for case in limited + unlimited],
+        "schedule": scheduling.study(),
+    }
     (options.out / "benchmark.json").write_text(json.dumps(everything, indent=1) + "\n")
     text = plots.table(everything)
     (options.out / "benchmark.md").write_text(text)

@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any, Iterator
 
 import psutil
-import trustme
 from airflow import __version__ as airflow_version
+from certificates import make_certificates
 from support.airflow import Airflow, RigError
 from support.debian import Services
 from support.noted_states import note_states
@@ -270,9 +270,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # so that Airflow is stopped, too
     with tempfile.TemporaryDirectory() as name, Services() as services:
         folder = Path(name)
-        authority = trustme.CA()
-        authority.cert_pem.write_to_path(folder / "ca.pem")
-        authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(folder / "service.pem")
+        make_certificates(folder)
         dags = folder / "dags"
         dags.mkdir()
         database = services.new_database("slots")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any, Dict, Final, List, Optional, TypedDict
 
+RESULT_KEY: Final = "run_result"  # of the XCom
 UNREADABLE: Final = "unreadable"  # in a result: the counts that are no whole numbers, and what they came as
 
 

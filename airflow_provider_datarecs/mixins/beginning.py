@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Callable, ClassVar, Mapping
 
 from airflow.provider.datarecs.links.run import XCOM_KEY
 
+from airflow_provider_datarecs.api.results import RESULT_KEY
 from airflow_provider_datarecs.constants import LIMITS
 from airflow_provider_datarecs.mixins.ending import EndingMixin, default_of, why_own_class
 from airflow_provider_datarecs.provider_info import START_FROM_TRIGGER
@@ -99,7 +100,7 @@ class BeginningMixin(EndingMixin):
             return
         ids = (self.kind.id_field, "workspace_id", "run_id", "run_ids")
         links = (XCOM_KEY, *(link.xcom_key for link in self.operator_extra_links))
-        delete_xcoms(context["ti"], ("run_result", "return_value", *ids, *links))
+        delete_xcoms(context["ti"], (RESULT_KEY, "return_value", *ids, *links))
 
     def _starts_from_trigger(self) -> bool:
         if self.starts_from_trigger is None:

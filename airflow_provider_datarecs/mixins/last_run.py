@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Mapping
 
 from airflow_provider_datarecs.api import contract
 from airflow_provider_datarecs.api.contract import COMPLETED_AT, STARTED_AT, STATUS
+from airflow_provider_datarecs.api.results import RESULT_KEY
 from airflow_provider_datarecs.api.times import epoch_seconds
 from airflow_provider_datarecs.compat import may_have_earlier_xcoms
 
@@ -29,7 +30,7 @@ def last_run_of(context: Context, target: Target) -> KnownRun | None:
         if not may_have_earlier_xcoms(context):
             return None
         result = ti.xcom_pull(
-            task_ids=ti.task_id, key="run_result", map_indexes=ti.map_index, include_prior_dates=True
+            task_ids=ti.task_id, key=RESULT_KEY, map_indexes=ti.map_index, include_prior_dates=True
         )
     except Exception:  # noqa: BLE001 - an XCom that cannot be had only makes polls less apt
         return None

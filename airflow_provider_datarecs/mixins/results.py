@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Sequence
 from airflow_provider_datarecs.agreement import LimitArgument, UnmatchedLimits
 from airflow_provider_datarecs.api import contract
 from airflow_provider_datarecs.api.errors import InvalidInput
+from airflow_provider_datarecs.api.results import RESULT_KEY
 from airflow_provider_datarecs.api.targets import check_choice
 from airflow_provider_datarecs.choices import FAIL, ON_UNMATCHED, SKIP
 from airflow_provider_datarecs.compat import AirflowSkipException, AirflowTaskTimeout, set_outlet_extra
@@ -97,7 +98,7 @@ class ResultMixin(HookMixin):
         :param context: the task's context
         :param result: the run's result, or what is known of the run
         """
-        context["ti"].xcom_push(key="run_result", value=result)
+        context["ti"].xcom_push(key=RESULT_KEY, value=result)
 
     def check_completed(
         self,

@@ -19,6 +19,7 @@ from airflow_provider_datarecs.api.runs import Run
 from airflow_provider_datarecs.api.times import epoch_seconds
 from airflow_provider_datarecs.polling import config
 from airflow_provider_datarecs.polling.confirmation import CONNECTION_IS_REFUSED, Confirmation
+from airflow_provider_datarecs.polling.freezing import wait_freezer
 from airflow_provider_datarecs.polling.hints import HintListener
 from airflow_provider_datarecs.polling.learned import learned_of
 from airflow_provider_datarecs.polling.metrics import Load, PollerMetrics
@@ -55,10 +56,12 @@ async def wait_for(monitor: RunMonitor, interval: Callable[[int], float], pause:
         poller.refresh_soon()
         await asyncio.sleep(pause)
         wait = poller.add(monitor, interval)
+        wait_freezer().joined()
         try:
             return await wait.event
         finally:
             poller.waits.remove(wait)
+            wait_freezer().left()
 
 
 def poller_of(conn_id: str) -> PollerUse:

@@ -2,56 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import timedelta
-from functools import lru_cache
 from typing import TYPE_CHECKING, Optional, Tuple
 
 from airflow_provider_datarecs.api import contract
 from airflow_provider_datarecs.api.errors import DataRecsError, NameUnresolved, Unforeseen
 from airflow_provider_datarecs.api.times import iso_utc
-from airflow_provider_datarecs.compat import CONFIG_EXCEPTIONS
 from airflow_provider_datarecs.polling import events
-from airflow_provider_datarecs.provider_info import CONFIG_SECTION, HEARTBEAT_INTERVAL
+from airflow_provider_datarecs.polling.settings import heartbeat_interval
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.runs import Run
     from airflow_provider_datarecs.polling.clock import EpochClock
     from airflow_provider_datarecs.polling.monitor import WaitSpec
 
-log = logging.getLogger(__name__)
-
 # Seconds until the next poll may come, and in which it comes at the latest; None where nobody knows.
 NextPoll = Optional[Tuple[float, float]]
-
-
-@lru_cache(maxsize=None)
-def heartbeat_interval() -> float:
-    """
-    Give the seconds between two log lines of a wait while nothing changes, as airflow.cfg has them.
-
-    They are read once, which may read files. A value that cannot be right is no reason to end a wait.
-    """
-    from airflow.configuration import conf
-
-    option, default = HEARTBEAT_INTERVAL
-    try:
-        seconds = conf.getfloat(CONFIG_SECTION, option, fallback=default)
-        problem = "" if seconds >= 0 else f"{seconds} is no number of seconds"
-    except CONFIG_EXCEPTIONS as error:
-        problem = str(error)
-    if not problem:
-        return seconds
-    log.warning(
-        "[%s] %s in airflow.cfg, or AIRFLOW__%s__%s: %s. Going on with the default, %.0f s",
-        CONFIG_SECTION,
-        option,
-        CONFIG_SECTION.upper(),
-        option.upper(),
-        problem,
-        default,
-    )
-    return default
 
 
 class Progress:

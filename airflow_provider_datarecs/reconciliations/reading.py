@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Collection, NamedTuple
 
 from airflow.provider.datarecs.links.run import XCOM_KEY
 
+from airflow_provider_datarecs.api.results import RESULT_KEY
 from airflow_provider_datarecs.reconciliations import JOB_KEY
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-RESULT_KEY = "run_result"
 MOST_RESULTS = 10_000
 """How many results are read at once, the newest."""
 MOST_DAYS = 90

@@ -16,7 +16,7 @@ from airflow_provider_datarecs.compat import TRIGGERS_ARE_TOLD_OF_KILLS
 from airflow_provider_datarecs.polling import config, reruns
 from airflow_provider_datarecs.polling.events import TIMEOUT
 from airflow_provider_datarecs.polling.monitor import RunMonitor, WaitSpec
-from airflow_provider_datarecs.polling.progress import heartbeat_interval
+from airflow_provider_datarecs.polling.settings import freeze_waits, heartbeat_interval
 from airflow_provider_datarecs.triggers.ending import end_task
 from airflow_provider_datarecs.triggers.log import LogMixin, log_written
 
@@ -237,7 +237,7 @@ class RunTrigger(LogMixin, BaseTrigger):
 
 
 def _load_wait_for() -> WaitFor:
-    heartbeat_interval()  # read from files, and kept
+    heartbeat_interval(), freeze_waits()  # read from files, and kept
     from airflow_provider_datarecs.polling.poller import wait_for
 
     return wait_for

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Callable, Mapping
 from asgiref.sync import sync_to_async
 
 from airflow_provider_datarecs.agreement import UnmatchedLimits
+from airflow_provider_datarecs.api.results import RESULT_KEY
 from airflow_provider_datarecs.polling import config, events, reruns
 
 if TYPE_CHECKING:
@@ -51,9 +52,9 @@ async def end_task(
 
 
 def _tell(xcoms: Mapping[str, Any], name: str, log: Any) -> None:
-    log.info("%s", events.describe(xcoms["run_result"], name))
-    if "agreed" in xcoms["run_result"]:
-        log.info("The data agree, with %s: %s", events.share_unmatched(xcoms["run_result"]), name)
+    log.info("%s", events.describe(xcoms[RESULT_KEY], name))
+    if "agreed" in xcoms[RESULT_KEY]:
+        log.info("The data agree, with %s: %s", events.share_unmatched(xcoms[RESULT_KEY]), name)
     log.info("Ending the task here, without a worker: %s", name)
 
 
@@ -65,7 +66,7 @@ def _xcoms_of(event: Event, target: Target, run_id: str, ending: Mapping[str, An
     if over or missing:
         return None
     result = limits.with_verdict(result, over, missing)
-    xcoms: dict[str, Any] = {"run_result": result}
+    xcoms: dict[str, Any] = {RESULT_KEY: result}
     if ending["returns"]:
         xcoms["return_value"] = result
     if ending["reruns"]:

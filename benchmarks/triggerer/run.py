@@ -25,9 +25,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
-import trustme
 from airflow import __version__ as airflow_version
 from answering import end_of
+from certificates import make_certificates
 from figures import page
 from processes import Service, Usage
 from rows import Rows, say
@@ -261,9 +261,7 @@ def main() -> None:
     rows = Rows(options.out / "triggerer.json", page, ("airflow", "kind", "waits", "killed", "settings"))
     with tempfile.TemporaryDirectory() as name, Services() as services:
         folder = Path(name)
-        authority = trustme.CA()
-        authority.cert_pem.write_to_path(folder / "ca.pem")
-        authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(folder / "service.pem")
+        make_certificates(folder)
         os.environ["SSL_CERT_FILE"] = os.environ["REQUESTS_CA_BUNDLE"] = str(folder / "ca.pem")
         (folder / "dags").mkdir()
         database = services.new_database("triggerer")

@@ -16,7 +16,7 @@ from airflow_provider_datarecs.polling import clock as clock_module
 from airflow_provider_datarecs.polling import events
 from airflow_provider_datarecs.polling import monitor as monitor_module
 from airflow_provider_datarecs.polling.monitor import RunMonitor, WaitSpec
-from airflow_provider_datarecs.polling.progress import heartbeat_interval
+from airflow_provider_datarecs.polling.settings import heartbeat_interval
 
 JOB = Target(TargetKind.JOB, "j", "w")
 AWAY = errors.NeverArrived("GET /x", "no connection")
@@ -449,7 +449,7 @@ def test_an_interval_that_cannot_be_right_is_told_and_the_default_taken(set_inte
     assert heartbeat_interval() == heartbeat_interval() == 900.0
     (line,) = lines()
     assert "[datarecs] heartbeat_interval in airflow.cfg, or AIRFLOW__DATARECS__HEARTBEAT_INTERVAL: " in line
-    assert line.endswith("Going on with the default, 900 s")
+    assert line.endswith("Going on with the default, 900")
 
 
 @pytest.mark.parametrize("kind", [errors.ForeignAnswer, errors.Redirected])

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import pytest
+from support.logs import Log
+
+from airflow_provider_datarecs.sensors.base import RunSensor
 
 
 @pytest.fixture(autouse=True)
@@ -9,3 +12,11 @@ def impatient(polling_config):
     polling_config(confirm_after=0.01)
     polling_config(last_poll_again=0.01)
     polling_config(last_poll_within=0.1)
+
+
+@pytest.fixture
+def lines(monkeypatch):
+    """What sensors log."""
+    lines = Log()
+    monkeypatch.setattr(RunSensor, "log", lines)
+    return lines

@@ -8,10 +8,8 @@ from types import SimpleNamespace
 import pytest
 from airflow.models.dag import DAG
 from support.fakes import FakeTaskInstance
-from support.logs import Log
 
 from airflow_provider_datarecs.compat import AIRFLOW_VERSION, task_starts
-from airflow_provider_datarecs.sensors.base import RunSensor
 from airflow_provider_datarecs.sensors.job_next_run import JobNextRunSensor
 from airflow_provider_datarecs.sensors.job_run import JobRunSensor
 from airflow_provider_datarecs.task_groups.reconcile import reconcile
@@ -46,14 +44,6 @@ def a_dag(**more):
 def _listeners(simulator):
     yield
     get_listener_manager().clear()
-
-
-@pytest.fixture
-def lines(monkeypatch):
-    """What sensors log."""
-    lines = Log()
-    monkeypatch.setattr(RunSensor, "log", lines)
-    return lines
 
 
 def a_wait(**more):

@@ -8,11 +8,9 @@ from types import SimpleNamespace
 import pytest
 from airflow.models.dag import DAG
 from support.fakes import FakeTaskInstance
-from support.logs import Log
 
 from airflow_provider_datarecs.api import contract
 from airflow_provider_datarecs.compat import AIRFLOW_VERSION, task_ends
-from airflow_provider_datarecs.sensors.base import RunSensor
 from airflow_provider_datarecs.sensors.job_group_run import JobGroupRunSensor
 from airflow_provider_datarecs.sensors.job_next_run import JobNextRunSensor
 from airflow_provider_datarecs.sensors.job_run import JobRunSensor
@@ -45,14 +43,6 @@ def _listeners(simulator):
 def dag():
     with DAG(dag_id="dag", schedule=None, start_date=datetime(2024, 1, 1, tzinfo=timezone.utc)) as dag:
         yield dag
-
-
-@pytest.fixture
-def lines(monkeypatch):
-    """What sensors log."""
-    lines = Log()
-    monkeypatch.setattr(RunSensor, "log", lines)
-    return lines
 
 
 @pytest.fixture
