@@ -23,17 +23,26 @@ class KnownRun(TypedDict):
     seconds: float
 
 
+def short_hash(run_id: str) -> int:
+    """
+    Give the hash of a run's id in 32 bits: where two of a job's newest runs share it, one counts for both.
+
+    :param run_id: the id
+    """
+    return hash(run_id) & 0xFFFF_FFFF
+
+
 class RunDurations:
     """Hold how long the newest finished runs of one job or job group took."""
 
     # Of each run how long it took, the shortest first, when it ended and its id's hash. There may be tens of
-    # thousands of jobs, whose runs' ids would take twice as much.
+    # thousands of jobs, whose runs' ids would take many times as much.
     __slots__ = ("_ends", "_hashes", "_seconds")
 
     def __init__(self) -> None:
-        self._seconds = array("d")
+        self._seconds = array("f")
         self._ends = array("d")
-        self._hashes = array("q")
+        self._hashes = array("I")
 
     def __len__(self) -> int:
         return len(self._seconds)
@@ -46,7 +55,8 @@ class RunDurations:
         :param ended: when it ended, in seconds of any clock
         :param seconds: how long it took
         """
-        if hash(run_id) in self._hashes or seconds < 0:
+        hashed = short_hash(run_id)
+        if hashed in self._hashes or seconds < 0:
             return
         if len(self._hashes) >= config.current().durations_kept:
             oldest = min(self._ends)
@@ -58,7 +68,7 @@ class RunDurations:
         place = bisect_right(self._seconds, seconds)
         self._seconds.insert(place, seconds)
         self._ends.insert(place, ended)
-        self._hashes.insert(place, hash(run_id))
+        self._hashes.insert(place, hashed)
 
     def spans(self, started: float, seen: float, most: int | None = None) -> list[Span]:
         """

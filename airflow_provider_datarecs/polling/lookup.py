@@ -19,7 +19,7 @@ from airflow_provider_datarecs.api.runs import Run, run_from
 from airflow_provider_datarecs.api.times import epoch_seconds
 from airflow_provider_datarecs.polling import config
 from airflow_provider_datarecs.polling.clock import to_monotonic
-from airflow_provider_datarecs.polling.durations import KnownRun, RunDurations
+from airflow_provider_datarecs.polling.durations import KnownRun, RunDurations, short_hash
 from airflow_provider_datarecs.polling.list_state import JobList, Response, ServiceLists
 from airflow_provider_datarecs.polling.losses import LossCurve
 from airflow_provider_datarecs.polling.plan import RequestPlan
@@ -60,7 +60,7 @@ class RunLookup:
         """Forget what the list has shown, since it was another service's."""
         self._list.forget()
         self.durations = None
-        self._known_ends = array("q")  # the hashes of the runs that the last page showed as finished
+        self._known_ends = array("I")  # the hashes of the runs that the last page showed as finished
         for run in self.runs.values():
             run.forget_list()
 
@@ -199,10 +199,10 @@ class RunLookup:
         """Learn how long the runs took that are finished, once of each."""
         self.durations = self.durations or RunDurations()
         most = config.current().learnt_from
-        finished = array("q")
+        finished: list[int] = []
         known = frozenset(self._known_ends)
         for item in [*page.items[:most], *page.items[most:][-most:]]:
-            ids = [*map(hash, run_ids(item))]
+            ids = [*map(short_hash, run_ids(item))]
             if not known.isdisjoint(ids):
                 finished.extend(ids)
                 continue
@@ -216,4 +216,4 @@ class RunLookup:
             )
             if started is not None and ended is not None:
                 self.durations.learn(run.id, ended=ended, seconds=ended - started)
-        self._known_ends = finished
+        self._known_ends = array("I", finished)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from itertools import accumulate
 from typing import TYPE_CHECKING, Iterable
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ class LossCurve:
     :param weight: how many runs each of them stands for, default 1
     """
 
-    __slots__ = ("_chances", "_densities", "_losses", "_times")
+    __slots__ = ("_sums", "_times")
 
     def __init__(self, spans: Iterable[Span], weight: float = 1.0) -> None:
         changes: dict[float, float] = {}  # of the density, by time
@@ -33,20 +32,19 @@ class LossCurve:
             density = weight * chance / width
             changes[low] = changes.get(low, 0.0) + density
             changes[low + width] = changes.get(low + width, 0.0) - density
-        # At each time: the density of the probability from there on, its sum and the loss until there. There
-        # may be tens of thousands of curves.
-        self._times = array("d", sorted(changes))
-        self._densities = array("f", accumulate(map(changes.__getitem__, self._times)))
-        self._chances = array("f")
-        self._losses = array("f")
+        times, sums = sorted(changes), []
         last = density = chance = loss = 0.0
-        for time, next_density in zip(self._times, self._densities):
+        for time in times:
             passed = time - last
             loss += (chance + density * passed / 2) * passed
             chance += density * passed
-            self._chances.append(chance)
-            self._losses.append(loss)
-            last, density = time, next_density
+            density += changes[time]
+            sums += (density, chance, loss)
+            last = time
+        # For each time: the density of the probability from there on, its sum and the loss until there. There
+        # may be tens of thousands of curves, and each array takes 80 bytes more than what is in it.
+        self._times = array("d", times)
+        self._sums = array("f", sums)
 
     def loss(self, now: float) -> float:
         """Give what it has cost not to ask until now, in seconds."""
@@ -54,4 +52,5 @@ class LossCurve:
         if place < 0:
             return 0.0
         passed = now - self._times[place]
-        return self._losses[place] + (self._chances[place] + self._densities[place] * passed / 2) * passed
+        density, chance, loss = self._sums[3 * place : 3 * place + 3]
+        return loss + (chance + density * passed / 2) * passed
