@@ -17,8 +17,8 @@ meanwhile, which would start a worker for each wait that is over.
   each has written its first line, within 5 s;
 - *MB*: of all its processes, two minutes after that; *CPU*: of a core, in the minute before, and in the
   minutes in which all runs end;
-- *blocked*: how often Airflow itself found that its event loop had stood still for more than 0.2 s, and the
-  longest of these times;
+- *blocked*: how often Airflow itself found that its event loop had stood still for more than 0.2 s, until all
+  had begun and then until the last run's end, each with the longest time in seconds;
 - *noted after*: the seconds from a run's end until Airflow has noted that its task is to go on. With a poll
   each minute, half a minute is the least that a median can be. A trigger that sleeps knows the end
   beforehand, so what it takes is Airflow's own part;
@@ -36,6 +36,10 @@ def _spread(row: dict[str, Any]) -> str:
     return " / ".join(f"{seconds:.1f}" for seconds in row["event"]) or "-"
 
 
+def _blocked(seconds: list[float]) -> str:
+    return f"{len(seconds)}, {max(seconds, default=0.0):.2f}"
+
+
 COLUMNS: dict[str, Show] = {
     "waits": lambda row: f"{row['waits']:,}",
     "trigger": lambda row: row["title"],
@@ -45,7 +49,8 @@ COLUMNS: dict[str, Show] = {
     "MB": lambda row: f"{row['memory']:.0f}",
     "CPU": lambda row: f"{row['cpu']:.0%}",
     "while runs end": lambda row: f"{row['cpu_ending']:.0%}, {row['ends_in']:g} min",
-    "blocked: times, longest s": lambda row: f"{row['blocked']}, {row['longest_block']:.2f}",
+    "blocked at first": lambda row: _blocked(row["blocked"][: row["blocked_at_first"]]),
+    "then": lambda row: _blocked(row["blocked"][row["blocked_at_first"] :]),
     "noted after, s: median / 95 % / longest": _spread,
     "lost": lambda row: str(row["lost"]),
     "commit": lambda row: row["commit"],
