@@ -10,7 +10,9 @@ On the triggerer, ``poller`` polls for all waits on a connection together. ``reg
 runs or one by one as ``list_state`` says; ``schedule`` picks the next one, by when runs are expected to end
 (``durations``); ``pacer`` says when it may go, and ``sender`` sends it through the ``client``, which reads
 the ``connection`` again where it may have changed. What is no poll waits for its turn in ``queue``, such as
-what ``kill`` sends; ``metrics`` reports. All numbers that tune this are in ``config``.
+what ``kill`` sends; ``metrics`` reports. Triggers write their lines by ``trigger_log``, which holds up no
+event loop, and ``freezing`` spares a loop long passes of the garbage collector. All numbers that tune this
+are in ``config``; what users set in airflow.cfg is in ``settings``.
 """
 
 from __future__ import annotations

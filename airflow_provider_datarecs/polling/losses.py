@@ -32,7 +32,8 @@ class LossCurve:
             density = weight * chance / width
             changes[low] = changes.get(low, 0.0) + density
             changes[low + width] = changes.get(low + width, 0.0) - density
-        times, sums = sorted(changes), []
+        times = sorted(changes)
+        sums: list[float] = []
         last = density = chance = loss = 0.0
         for time in times:
             passed = time - last
@@ -52,5 +53,5 @@ class LossCurve:
         if place < 0:
             return 0.0
         passed = now - self._times[place]
-        density, chance, loss = self._sums[3 * place : 3 * place + 3]
-        return loss + (chance + density * passed / 2) * passed
+        sums, first = self._sums, 3 * place
+        return sums[first + 2] + (sums[first + 1] + sums[first] * passed / 2) * passed

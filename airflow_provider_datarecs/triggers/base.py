@@ -17,8 +17,8 @@ from airflow_provider_datarecs.polling import config, reruns
 from airflow_provider_datarecs.polling.events import TIMEOUT
 from airflow_provider_datarecs.polling.monitor import RunMonitor, WaitSpec
 from airflow_provider_datarecs.polling.settings import freeze_waits, heartbeat_interval
+from airflow_provider_datarecs.polling.trigger_log import LogMixin, log_written
 from airflow_provider_datarecs.triggers.ending import end_task
-from airflow_provider_datarecs.triggers.log import LogMixin, log_written
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.contract import TargetKind

@@ -20,7 +20,7 @@ from airflow_provider_datarecs.compat.task_starts import CannotBegin
 from airflow_provider_datarecs.mixins.beginning import BACKSTOP, TRIGGER
 from airflow_provider_datarecs.mixins.ending import tell_why_on_worker
 from airflow_provider_datarecs.polling import config, events
-from airflow_provider_datarecs.triggers.log import LogMixin
+from airflow_provider_datarecs.polling.trigger_log import LogMixin
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.triggers.base import RunTrigger

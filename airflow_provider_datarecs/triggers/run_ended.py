@@ -15,8 +15,8 @@ from airflow_provider_datarecs.api.errors import DataRecsError
 from airflow_provider_datarecs.api.targets import Target, check_choice
 from airflow_provider_datarecs.compat.event_triggers import BaseEventTrigger, asset_state
 from airflow_provider_datarecs.polling import config
+from airflow_provider_datarecs.polling.trigger_log import LogMixin
 from airflow_provider_datarecs.provider_info import DEFAULT_CONN_ID
-from airflow_provider_datarecs.triggers.log import LogMixin
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.runs import Run

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from airflow_provider_datarecs.triggers.log import TriggerLog, log_written
+from airflow_provider_datarecs.polling.trigger_log import TriggerLog, log_written
 
 task = contextvars.ContextVar("task")
 
