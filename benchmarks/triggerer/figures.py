@@ -15,8 +15,9 @@ meanwhile, which would start a worker for each wait that is over.
 
 - *taken up*: the seconds from the triggerer's start until Airflow has assigned it all waits; *begun*: until
   each has written its first line, within 5 s;
-- *MB*: of all its processes, two minutes after that; *CPU*: of a core, in the minute before, and in the
-  minutes in which all runs end;
+- *MB*: of all its processes, two minutes after that; some of it is there once, such as the API that Airflow 3
+  loads into a triggerer when the first trigger reads a connection, which one that sleeps never does;
+- *CPU*: of a core, in the minute before, and in the minutes in which all runs end;
 - *blocked*: how often Airflow itself found that its event loop had stood still for more than 0.2 s, until all
   had begun and then until the last run's end, each with the longest time in seconds;
 - *noted after*: the seconds from a run's end until Airflow has noted that its task is to go on. With a poll
