@@ -21,9 +21,11 @@ Row = dict[str, Any]
 
 INTRODUCTION = """# Benchmark
 
-Made by `make benchmark` at commit {commit}: the triggers of this provider, of dbt Cloud's and of Databricks's
-({releases}), each in a process of its own on one machine, against a simulated service over TLS, all with
-`poke_interval=30`. Whether the peers' runs belong to 50 jobs or more makes no difference to them.
+Made by `make benchmark` at commit {commit}, with
+{releases}:
+the triggers of this provider, of dbt Cloud's and of Databricks's, each in a process of its own on one
+machine, against a simulated service over TLS, all with `poke_interval=30`. Whether the peers' runs belong
+to 50 jobs or more makes no difference to them.
 """
 
 UNLIMITED = """
@@ -58,7 +60,7 @@ def table(everything: dict[str, Any]) -> str:
     cases = everything["cases"]
     unlimited = [case for case in cases if not case["limit"]]
     limited = [case for case in cases if case["limit"]]
-    releases = ", ".join(f"{name} {release}" for name, release in everything["releases"].items())
+    releases = ",\n".join(f"{name} {release}" for name, release in everything["releases"].items())
     introduction = INTRODUCTION.format(commit=everything["commit"], releases=releases)
     parts = [introduction, UNLIMITED, _markdown(unlimited, UNLIMITED_COLUMNS)]
     parts += [_ratios(unlimited), LIMITED, _markdown(limited, LIMITED_COLUMNS)]
