@@ -81,7 +81,7 @@ async def bare(base: str, jobs: int) -> None:
 
 async def waits(base: str, jobs: int, limit: int) -> None:
     """Wait for a run of each job; once all have been seen twice, let the limit count."""
-    from airflow_provider_datarecs.polling import config
+    from airflow_provider_datarecs.polling import config, learned
     from airflow_provider_datarecs.triggers.job_run import JobRunTrigger
 
     async def wait(job: int) -> None:
@@ -108,6 +108,7 @@ async def waits(base: str, jobs: int, limit: int) -> None:
             await asyncio.sleep(1.0)
         await loop.run_in_executor(None, post, f"{base}/limit/{limit}")
         await asyncio.sleep(1.0)  # until the last answer that says otherwise has come
+        learned.learned_of("datarecs").limits.clear()  # that of a service without a limit
         os.environ["AIRFLOW_CONN_DATARECS"] = connection(base, limit)
         tasks.append(asyncio.ensure_future(wait(0)))  # who joins has the connection read again
         await asyncio.sleep(1.0)
