@@ -23,6 +23,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
+from rows import commit
 
 HERE = Path(__file__).resolve().parent
 SHARE_LEFT_FREE = 0.2
@@ -217,8 +218,8 @@ def reach(limit: int, home: str) -> dict[str, float]:
 
 PAGE = """# What a request costs
 
-Made by `python benchmarks/cost.py`, with the releases of `dev/pins/airflow3.3.txt`, against a service over
-plain http.
+Made by `python benchmarks/cost.py` at commit {commit}, with the releases of `dev/pins/airflow3.3.txt`,
+against a service over plain http.
 
 ## Beside a bare client
 
@@ -283,6 +284,7 @@ def main() -> None:
         costs = [cost(jobs, home) for jobs in options.jobs]
         limits = [reach(limit, home) for limit in options.limits]
     text = PAGE.format(
+        commit=commit(options.out),
         costs=markdown(costs, COSTS),
         limits=markdown(limits, LIMITS),
         measure=MEASURE,
