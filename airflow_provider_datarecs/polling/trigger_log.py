@@ -13,7 +13,7 @@ import asyncio
 import contextvars
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Callable, cast
 
 from airflow_provider_datarecs.compat import is_in_supervised_process
@@ -21,6 +21,7 @@ from airflow_provider_datarecs.compat import is_in_supervised_process
 if TYPE_CHECKING:
     import logging
 
+LEVELS = ("debug", "info", "warning", "error", "critical")
 # One thread, which keeps the order. It begins with the first line.
 _writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="datarecs-log")
 
@@ -35,30 +36,19 @@ class TriggerLog:
     def __init__(self, log: logging.Logger) -> None:
         self._log = log
 
-    def info(self, message: str, *args: Any) -> None:
+    def exception(self, message: str, *args: Any) -> None:
         """
-        Write a line.
+        Write an error with the exception that is being handled.
 
         :param message: with ``%s`` for each argument
         :param args: the arguments, which are not changed from here on
         """
-        _write(self._log.info, message, *args)
-
-    def warning(self, message: str, *args: Any) -> None:
-        """Write a warning, as :meth:`info`."""
-        _write(self._log.warning, message, *args)
-
-    def error(self, message: str, *args: Any) -> None:
-        """Write an error, as :meth:`info`."""
-        _write(self._log.error, message, *args)
-
-    def exception(self, message: str, *args: Any) -> None:
-        """Write an error with the exception that is being handled, as :meth:`info`."""
         _write(self._log.error, message, *args, exc_info=sys.exc_info())
 
     def __getattr__(self, name: str) -> Any:
-        """Give whatever else a logger has."""
-        return getattr(self._log, name)
+        """Give whatever else a logger has; ``info`` and its like write in the thread, too."""
+        found = getattr(self._log, name)
+        return partial(_write, found) if name in LEVELS else found
 
 
 class LogMixin:

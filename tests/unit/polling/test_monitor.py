@@ -449,7 +449,7 @@ def test_an_interval_that_cannot_be_right_is_told_and_the_default_taken(set_inte
     assert heartbeat_interval() == heartbeat_interval() == 900.0
     (line,) = lines()
     assert "[datarecs] heartbeat_interval in airflow.cfg, or AIRFLOW__DATARECS__HEARTBEAT_INTERVAL: " in line
-    assert line.endswith("Going on with the default, 900")
+    assert line.endswith("Going on with the default, 900 s")
 
 
 @pytest.mark.parametrize("kind", [errors.ForeignAnswer, errors.Redirected])
