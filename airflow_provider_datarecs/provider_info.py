@@ -113,9 +113,8 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     FREEZE_WAITS[0]: {
                         "description": (
-                            "Where a triggerer has thousands of waits: by how many their number rises or "
-                            "falls until it\ncalls gc.freeze() anew, so that Python's garbage collector "
-                            "holds it up for less long; 0 for never.\n"
+                            "By how many waits their number changes until a triggerer calls gc.freeze() "
+                            "anew; 0 for never.\n"
                         ),
                         "version_added": "0.1.0",
                         "type": "integer",

@@ -10,9 +10,8 @@ On the triggerer, ``poller`` polls for all waits on a connection together. ``reg
 runs or one by one as ``list_state`` says; ``schedule`` picks the next one, by when runs are expected to end
 (``durations``); ``pacer`` says when it may go, and ``sender`` sends it through the ``client``, which reads
 the ``connection`` again where it may have changed. What is no poll waits for its turn in ``queue``, such as
-what ``kill`` sends; ``metrics`` reports. Triggers write their lines by ``trigger_log``, which holds up no
-event loop, and ``freezing`` spares a loop long passes of the garbage collector. All numbers that tune this
-are in ``config``; what users set in airflow.cfg is in ``settings``.
+what ``kill`` sends; ``metrics`` reports. ``trigger_log`` and ``freezing`` keep the event loop from being held
+up. All numbers that tune this are in ``config``, and those of airflow.cfg in ``settings``.
 """
 
 from __future__ import annotations

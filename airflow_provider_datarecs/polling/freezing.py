@@ -1,4 +1,4 @@
-"""Keeps Python's garbage collector from walking over thousands of waits again and again, where that is on."""
+"""Keeps Python's garbage collector from walking over thousands of waits, where that is on."""
 
 from __future__ import annotations
 
@@ -10,12 +10,9 @@ from airflow_provider_datarecs.polling.settings import freeze_waits
 
 class WaitFreezer:
     """
-    Have the garbage collector leave alone what a process with many waits has in memory.
+    Freeze memory where there are many waits, and anew once many are over: cycles of garbage stay till then.
 
-    What is frozen is freed as ever once nothing refers to it; only a cycle that nothing else refers to is not
-    found. So once many waits are over, all is looked at again.
-
-    :param every: by how many waits their number rises or falls until that is done anew, 0 for never
+    :param every: by how many waits their number rises or falls until that is done, 0 for never
     """
 
     def __init__(self, every: float) -> None:

@@ -1,10 +1,9 @@
 """
 Where the lines of triggers go.
 
-On Airflow 3 a triggerer writes each line to a pipe, which its other process empties 4 KB at a time, between
-queries to the database. Thousands of waits fill it as they begin. Who writes to a full pipe stops, and on the
-event loop all triggers stop with it; for good, if the other process is about to write to this one. So the
-lines are written in a thread.
+A triggerer of Airflow 3 writes them to a pipe, which its other process empties a little at a time. Who writes
+to a full one stops, and on the event loop all triggers stop with it; for good, if the other process is just
+writing to this one. So a thread writes them.
 """
 
 from __future__ import annotations
@@ -73,11 +72,6 @@ def _log_of(trigger_class: Any) -> TriggerLog:
 
 def _write(write: Callable[..., None], *args: Any, **more: Any) -> None:
     if is_in_supervised_process():
-        _writer.submit(contextvars.copy_context().run, _call, write, *args, **more)
+        _writer.submit(contextvars.copy_context().run, write, *args, **more)
     else:
         write(*args, **more)
-
-
-def _call(write: Callable[..., None], *args: Any, **more: Any) -> None:
-    """Write a line here, so that its source is this file and not one of Python's."""
-    write(*args, **more)
