@@ -43,7 +43,7 @@ class LossCurve:
             sums += (density, chance, loss)
             last = time
         # For each time: the density of the probability from there on, its sum and the loss until there. There
-        # may be tens of thousands of curves, and each array takes 80 bytes more than what is in it.
+        # may be tens of thousands of curves, and each array takes 80 bytes more.
         self._times = array("d", times)
         self._sums = array("f", sums)
 

@@ -36,12 +36,7 @@ class TriggerLog:
         self._log = log
 
     def exception(self, message: str, *args: Any) -> None:
-        """
-        Write an error with the exception that is being handled.
-
-        :param message: with ``%s`` for each argument
-        :param args: the arguments, which are not changed from here on
-        """
+        """Write an error with the exception that is being handled."""
         _write(self._log.error, message, *args, exc_info=sys.exc_info())
 
     def __getattr__(self, name: str) -> Any:
@@ -51,11 +46,11 @@ class TriggerLog:
 
 
 class LogMixin:
-    """Gives a trigger a log that does not hold up the event loop. All of a class share it, to save memory."""
+    """Gives triggers a log that does not hold up the event loop."""
 
     @property
     def log(self) -> TriggerLog:
-        """Give the log of this trigger's class; which task a line belongs to is in the context."""
+        """Give the log of this trigger's class; the context tells the task of a line."""
         return _log_of(cast("Any", type(self)))
 
 
