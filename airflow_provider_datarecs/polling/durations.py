@@ -24,11 +24,7 @@ class KnownRun(TypedDict):
 
 
 def short_hash(run_id: str) -> int:
-    """
-    Give the hash of a run's id in 32 bits: where two of a job's newest runs share it, one counts for both.
-
-    :param run_id: the id
-    """
+    """Give the hash of a run's id in 32 bits, which two of a job's newest runs hardly share."""
     return hash(run_id) & 0xFFFF_FFFF
 
 

@@ -1,9 +1,8 @@
 """
 Where the lines of triggers go.
 
-A triggerer of Airflow 3 writes them to a pipe, which its other process empties a little at a time. Who writes
-to a full one stops, and on the event loop all triggers stop with it; for good, if the other process is just
-writing to this one. So a thread writes them.
+A triggerer of Airflow 3 writes them to a pipe. Who writes to a full one stops, and on the event loop all
+triggers with it; for good, if its reader is just writing to this process. So a thread writes them.
 """
 
 from __future__ import annotations
@@ -27,9 +26,9 @@ _writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="datarecs-log")
 
 class TriggerLog:
     """
-    Write the lines of a class of triggers without holding up the event loop.
+    Write lines without holding up the event loop.
 
-    :param log: where the lines go
+    :param log: where they go
     """
 
     def __init__(self, log: logging.Logger) -> None:
