@@ -113,8 +113,7 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     FREEZE_WAITS[0]: {
                         "description": (
-                            "By how many waits their number changes until a triggerer calls gc.freeze() "
-                            "anew; 0 for never.\n"
+                            "How many waits begin until a triggerer calls gc.freeze() anew; 0 for never.\n"
                         ),
                         "version_added": "0.1.0",
                         "type": "integer",

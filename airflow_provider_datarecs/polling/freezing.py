@@ -10,32 +10,38 @@ from airflow_provider_datarecs.polling.settings import freeze_waits
 
 class WaitFreezer:
     """
-    Freeze memory where there are many waits, and anew once many are over: cycles of garbage stay till then.
+    Freeze memory each time that many waits have begun; all of it is walked once most of them are over.
 
-    :param every: by how many waits their number rises or falls until that is done, 0 for never
+    Until then cycles of garbage stay that were frozen.
+
+    :param every: by how many, 0 for never
     """
 
     def __init__(self, every: float) -> None:
         self._every = every
         self._waits = 0
-        self._frozen_at = 0  # waits
+        self._joined = 0  # since memory was frozen
+        self._left = 0  # since all of it was walked
 
     def joined(self) -> None:
         """Note one more wait."""
         self._waits += 1
-        if self._every and self._waits >= self._frozen_at + self._every:
+        self._joined += 1
+        if self._every and self._joined >= self._every:
             self._freeze()
 
     def left(self) -> None:
         """Note that a wait is over."""
         self._waits -= 1
-        if self._every and self._waits <= self._frozen_at - self._every:
+        self._left += 1
+        if self._every and self._left >= max(self._every, self._waits):
             gc.unfreeze()
+            self._left = 0
             self._freeze()
 
     def _freeze(self) -> None:
         gc.collect()  # else what is garbage now would stay
-        self._frozen_at = self._waits
+        self._joined = 0
         if self._waits >= self._every:
             gc.freeze()
 

@@ -65,7 +65,7 @@ def test_what_many_waits_have_in_memory_is_left_alone_until_as_many_are_over():
     assert seen() is None
 
 
-def test_what_is_left_is_frozen_again_where_some_of_many_are_over():
+def test_what_is_left_is_frozen_again_where_as_many_are_over():
     freezer = WaitFreezer(3)
     for _ in range(7):
         freezer.joined()
@@ -74,10 +74,24 @@ def test_what_is_left_is_frozen_again_where_some_of_many_are_over():
     for _ in range(2):
         freezer.joined()
     del thing
+    for _ in range(4):
+        freezer.left()
+    assert seen() is not None
+    freezer.left()
+    assert seen() is None
+    assert gc.get_freeze_count()
+
+
+def test_what_takes_the_place_of_waits_that_are_over_is_frozen_as_well():
+    freezer = WaitFreezer(3)
+    for _ in range(9):
+        freezer.joined()
+    before = gc.get_freeze_count()
+    kept = [Thing() for _ in range(1000)]
     for _ in range(3):
         freezer.left()
-    assert gc.get_freeze_count()
-    assert seen() is None
+        freezer.joined()
+    assert gc.get_freeze_count() >= before + len(kept)
 
 
 def test_it_is_off_by_default(set_freeze_waits):
