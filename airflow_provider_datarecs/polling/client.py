@@ -19,9 +19,7 @@ from airflow_provider_datarecs.polling import config
 from airflow_provider_datarecs.polling.connection import ConnectionReader
 
 if TYPE_CHECKING:
-    from airflow_provider_datarecs.api.runs import Run
     from airflow_provider_datarecs.api.settings import ClientSettings
-    from airflow_provider_datarecs.api.targets import Target
 
 T = TypeVar("T")
 
@@ -184,7 +182,7 @@ class RefreshingClient:
 
 class BlockingPoller:
     """
-    Poll a run from the task's own process, blocking, one request at a time.
+    Poll from the task's own process, blocking, one request at a time.
 
     :param hook: the hook on the connection, which is not read again if it just was
     """
@@ -192,21 +190,20 @@ class BlockingPoller:
     def __init__(self, hook: DataRecsHook) -> None:
         self._client = RefreshingClient(ConnectionReader(hook, in_thread=False))
 
-    def poll(self, target: Target, run_id: str, *, anew: bool = False) -> Run | DataRecsError:
+    def send(
+        self, call: Callable[[DataRecsClient], Awaitable[T]], *, anew: bool = False
+    ) -> T | DataRecsError:
         """
-        Ask for one run with a single request, and give what went wrong rather than raise it.
+        Send a poll, and give what went wrong rather than raise it.
 
-        :param target: the job or job group
-        :param run_id: the run's id
+        :param call: what to do with the open client
         :param anew: read the connection again first, default False; where that fails, so does the poll
         """
         read_since = time.monotonic() if anew else float("-inf")
 
-        async def send_and_close() -> Run | DataRecsError:
+        async def send_and_close() -> T | DataRecsError:
             try:
-                return await self._client.send(
-                    lambda client: client.get_run(target, run_id), read_since=read_since
-                )
+                return await self._client.send(call, read_since=read_since)
             finally:
                 await self._client.close()
 

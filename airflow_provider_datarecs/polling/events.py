@@ -19,6 +19,7 @@ FINISHED = "finished"
 TIMED_OUT = "timed_out"
 REFUSED = "refused"
 NOT_BEGUN = "not_begun"
+BEGUN = "begun"
 
 TIMEOUT = "timeout"
 EXECUTION_TIMEOUT = "execution_timeout"
@@ -31,6 +32,11 @@ Event = Dict[str, Any]
 def finished(target: Target, run: Run) -> Event:
     """Make the event of a run that has reached a terminal status."""
     return _event(FINISHED, target, run.id, result=run.result)
+
+
+def begun(target: Target, run_id: str) -> Event:
+    """Make the event of a run that was waited for to begin, which ends no task."""
+    return _event(BEGUN, target, run_id)
 
 
 def timed_out(
@@ -143,6 +149,15 @@ def is_about(event: Any, target: Target, run_id: str) -> bool:
     """
     this = (target.kind.noun, target.id, target.workspace_id, run_id)
     return isinstance(event, dict) and tuple(map(event.get, ABOUT)) == this
+
+
+def has_begun(event: Event) -> bool:
+    """
+    Say whether an event is that of :func:`begun`.
+
+    :param event: what a wait ended with
+    """
+    return bool(event["outcome"] == BEGUN)
 
 
 def has_completed(event: Any) -> bool:

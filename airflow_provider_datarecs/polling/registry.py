@@ -106,6 +106,17 @@ class WaitRegistry:
         self._note_watches(lookup)
         return watch
 
+    def poll_watch(self, target: Target, watch: RunsWatch, within: float = 0.0) -> None:
+        """
+        Have the runs of a job or job group polled for a watch, before all that is not urgent.
+
+        :param target: the job or job group
+        :param watch: the watch
+        :param within: seconds until then, default none
+        """
+        watch.poll_at(time.monotonic() + within)
+        self._note_watches(self._lookups[target])
+
     def end_watch(self, target: Target, watch: RunsWatch) -> None:
         """Forget a watch."""
         lookup = self._lookups[target]
@@ -223,7 +234,7 @@ class WaitRegistry:
         lookups = self._watched.get(job_id, ())
         for lookup in lookups:
             for watch in lookup.watches:
-                watch.poll_at_once(now)
+                watch.poll_at(now)
             self._note_watches(lookup)
         return bool(lookups)
 

@@ -136,7 +136,7 @@ class PollRequest:
         self.asked_at = min(one.asked_at for one in asked)
         self.due = min(one.due for one in wanted)
         self.interval = min(one.interval for one in wanted)
-        self.is_urgent = any(wait.is_urgent for wait in waits)
+        self.is_urgent = any(one.is_urgent for one in wanted)
         self.curve = lookup.curve(runs, watches)
         self.max_rounds = draw_max_rounds()
         for run in runs:

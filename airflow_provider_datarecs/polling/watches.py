@@ -15,17 +15,19 @@ class RunsWatch:
     """
     See the first page of a job's runs in an interval, without waiting for one of them.
 
-    ``asked_at`` is when it was asked for last, ``due`` when it is wanted next.
+    ``asked_at`` is when it was asked for last, ``due`` when it is wanted next, and ``is_urgent`` says that
+    this comes before all that is not.
 
     :param interval: seconds from one poll to the next, at least 1
     :param now: the time, by the clock of the event loop
     """
 
-    __slots__ = ("_answer", "_came", "asked_at", "due", "interval")
+    __slots__ = ("_answer", "_came", "_is_over", "asked_at", "due", "interval", "is_urgent")
 
     def __init__(self, interval: float, now: float) -> None:
         self.interval = max(config.current().min_poke_interval, interval)
         self.asked_at = self.due = now
+        self.is_urgent = self._is_over = False
         self._answer: Answer | None = None
         self._came = asyncio.Event()
 
@@ -33,15 +35,17 @@ class RunsWatch:
         """
         Wait for the page, or for why it cannot be had; of several that came since, give the last.
 
-        None is given after :meth:`wake`, where neither has come.
+        None is given after :meth:`end`, once there is neither.
         """
         await self._came.wait()
-        self._came.clear()
+        if not self._is_over:
+            self._came.clear()
         answer, self._answer = self._answer, None
         return answer
 
-    def wake(self) -> None:
+    def end(self) -> None:
         """End the wait for the page."""
+        self._is_over = True
         self._came.set()
 
     def take(self, answer: Answer, now: float, sent_at: float) -> None:
@@ -53,10 +57,10 @@ class RunsWatch:
         :param sent_at: when the poll was sent
         """
         if not sent_at < self.due <= now:  # else a poll was wanted after that
-            self.due = now + self.interval
+            self.due, self.is_urgent = now + self.interval, False
         self._answer = answer
         self._came.set()
 
-    def poll_at_once(self, now: float) -> None:
-        """Ask for a poll now."""
-        self.due = now
+    def poll_at(self, when: float) -> None:
+        """Ask for a poll at a time, before all that are not urgent, unless one is wanted before."""
+        self.due, self.is_urgent = min(self.due, when), True

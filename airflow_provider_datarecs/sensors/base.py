@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from airflow_provider_datarecs.api.contract import TargetKind
     from airflow_provider_datarecs.api.results import RunResult
     from airflow_provider_datarecs.compat import Context
+    from airflow_provider_datarecs.polling.monitor import WaitSpec
     from airflow_provider_datarecs.triggers.base import RunTrigger
 
 
@@ -234,9 +235,15 @@ class RunSensor(LineageMixin, BeginningMixin, ArgumentsMixin, RerunMixin, BaseSe
             raise WaitEnded(error) from error
 
     def _wait_from(self, run_id: str, since: float, deadline: float, ti: Any = None) -> InProcessWait:
-        return InProcessWait(
-            self.hook, self._target(), run_id, log=self.log, since=since, deadline=deadline, ti=ti
-        )
+        from airflow_provider_datarecs.polling.monitor import RunMonitor  # here, as all that polls
+
+        wait = self._wait_spec(run_id, since, deadline)
+        return InProcessWait(self.hook, RunMonitor(wait, first_poll=since), ti=ti)
+
+    def _wait_spec(self, run_id: str, since: float, deadline: float) -> WaitSpec:
+        from airflow_provider_datarecs.polling.monitor import WaitSpec
+
+        return WaitSpec(self._target(), run_id, self.hook.conn_id, self.log, since=since, deadline=deadline)
 
     def _take_times(self) -> None:
         # A cluster's policy may set them after __init__, where Airflow takes them in either form.

@@ -12,12 +12,13 @@ from airflow_provider_datarecs.api.errors import InvalidInput
 from airflow_provider_datarecs.api.targets import Target
 from airflow_provider_datarecs.api.times import iso_utc, read_time
 from airflow_provider_datarecs.choices import FAIL
-from airflow_provider_datarecs.compat import AirflowException, AirflowFailException, AirflowSensorTimeout
+from airflow_provider_datarecs.compat import AirflowException, AirflowTaskTimeout
 from airflow_provider_datarecs.exceptions import as_airflow_exceptions, told_once
+from airflow_provider_datarecs.polling import events
 from airflow_provider_datarecs.provider_info import DEFAULT_CONN_ID
 from airflow_provider_datarecs.sensors.base import RunSensor
 from airflow_provider_datarecs.sensors.outcome import outcome
-from airflow_provider_datarecs.sensors.poke import WaitEnded
+from airflow_provider_datarecs.sensors.poke import InProcessWait, WaitEnded
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -160,32 +161,32 @@ class JobNextRunSensor(RunSensor):
         try:
             if not self.run_id and not self._find(context):
                 return False
-        except AirflowException as error:
+        except (AirflowException, AirflowTaskTimeout) as error:
             raise WaitEnded(error) from error
         return super().poke(context)
 
     def _find(self, context: Context) -> bool:
         """Look for the run in this process, and say whether it has begun."""
-        from airflow_provider_datarecs.polling.discovery import NextRun
+        assert self.in_process is not None  # noqa: S101 - execute() has made it
+        event = self.in_process.poll(None)
+        if event is None:
+            return False
+        if not events.has_begun(event):
+            self._end(context, event)
+        run_id, deadline = event["run_id"], self.in_process.deadline
+        self._found(context, run_id)
+        self.log.info("Begun, and waited for: %s", self._target().name_run(run_id))
+        self.push_link(context, self._target(), run_id)
+        self.in_process = self._wait_from(run_id, time.time(), deadline)
+        return True
 
-        assert self.in_process is not None  # noqa: S101 - execute() has begun it
-        deadline = self.in_process.deadline
-        next_run = NextRun(self._target(), self._epoch(), self.log)
-        try:
-            run_id = self.hook.call(next_run.read)
-        except AirflowFailException:
-            raise
-        except AirflowException as error:  # in place of a poll that fails, which says nothing
-            self.log.warning("Cannot be seen: %s: %s", next_run, error)
-            run_id = None
-        if run_id is not None:
-            self._found(context, run_id)
-            self.log.info("Begun, and waited for: %s", self._target().name_run(run_id))
-            self.push_link(context, self._target(), run_id)
-            self.in_process = self._wait_from(run_id, time.time(), deadline)
-        elif time.time() >= deadline:
-            raise AirflowSensorTimeout(next_run.timeout_message(deadline - self.timeout))
-        return run_id is not None
+    def _wait_from(self, run_id: str, since: float, deadline: float, ti: Any = None) -> InProcessWait:
+        if run_id:
+            return super()._wait_from(run_id, since, deadline, ti)
+        from airflow_provider_datarecs.polling.next_run import NextRunMonitor
+
+        monitor = NextRunMonitor(self._wait_spec("", since, deadline), self._epoch())
+        return InProcessWait(self.hook, monitor)
 
     def _found(self, context: Context, run_id: Any) -> None:
         if not isinstance(run_id, str) or not run_id:

@@ -1,4 +1,4 @@
-"""Waits for a run in the process of the task, for ``deferrable=False``."""
+"""Waits in the process of the task, for ``deferrable=False``."""
 
 from __future__ import annotations
 
@@ -11,12 +11,10 @@ from airflow_provider_datarecs.compat import KILLED_TASKS_GO_ON, AirflowSkipExce
 from airflow_provider_datarecs.polling import events
 
 if TYPE_CHECKING:
-    from airflow_provider_datarecs.api.errors import DataRecsError
     from airflow_provider_datarecs.api.results import RunResult
-    from airflow_provider_datarecs.api.runs import Run
-    from airflow_provider_datarecs.api.targets import Target
     from airflow_provider_datarecs.hooks.datarecs import DataRecsHook
     from airflow_provider_datarecs.polling.client import BlockingPoller
+    from airflow_provider_datarecs.polling.monitor import WaitMonitor
 
 
 class WaitEnded(AirflowSkipException):
@@ -33,38 +31,21 @@ class WaitEnded(AirflowSkipException):
 
 class InProcessWait:
     """
-    Wait for a run by polling it from the process of its task.
+    Wait by polling from the process of the task.
 
     :param hook: the hook on the task's connection
-    :param target: the job or job group
-    :param run_id: the run's id
-    :param log: the task's logger
-    :param since: epoch seconds at which the wait began, in reschedule mode that of its first process
-    :param deadline: epoch seconds at which it ends
+    :param monitor: judges what polls show
     :param ti: the task instance, None where the run is not to be cancelled with it
     """
 
-    def __init__(
-        self,
-        hook: DataRecsHook,
-        target: Target,
-        run_id: str,
-        *,
-        log: Any,
-        since: float,
-        deadline: float,
-        ti: Any = None,
-    ) -> None:
-        # Here, since parsing a DAG needs none of it.
-        from airflow_provider_datarecs.polling import config
-        from airflow_provider_datarecs.polling.monitor import RunMonitor, WaitSpec
+    def __init__(self, hook: DataRecsHook, monitor: WaitMonitor, *, ti: Any = None) -> None:
+        from airflow_provider_datarecs.polling import config  # here, since parsing a DAG needs none of it
 
         self._config = config.current()
-        wait = WaitSpec(target, run_id, hook.conn_id, log, since=since, deadline=deadline)
-        self._ti = ti
         self._hook = hook
+        self._monitor = monitor
+        self._ti = ti
         self._poller: BlockingPoller | None = None
-        self._monitor = RunMonitor(wait, first_poll=since)
 
     def poll(self, interval: float | None) -> events.Event | None:
         """
@@ -81,7 +62,8 @@ class InProcessWait:
             return monitor.give_up()
         while True:
             time.sleep(pause)
-            event = monitor.judge(self._poll_once(), next_poll)
+            answer = self._open().send(monitor.ask, anew=monitor.doubts_the_connection)
+            event = monitor.judge(answer, next_poll)
             if event is not None or monitor.again_in is None:
                 return event
             pause = monitor.again_in
@@ -91,16 +73,15 @@ class InProcessWait:
         """The epoch seconds at which the wait ends."""
         return self._monitor.wait.deadline
 
-    def _poll_once(self) -> Run | DataRecsError:
+    def _open(self) -> BlockingPoller:
         if self._poller is None:
             from airflow_provider_datarecs.polling.client import BlockingPoller
 
             self._poller = BlockingPoller(self._hook)
-        wait, monitor = self._monitor.wait, self._monitor
-        return self._poller.poll(wait.target, wait.run_id, anew=monitor.doubts_the_connection)
+        return self._poller
 
     def timeout_message(self) -> str:
-        """Say what is known of the run where the task's ``execution_timeout`` ends the wait."""
+        """Say what is known where the task's ``execution_timeout`` ends the wait."""
         return self._monitor.timeout_message(events.EXECUTION_TIMEOUT)
 
     def nothing_ended(self) -> RunResult:

@@ -191,7 +191,11 @@ class RunTrigger(LogMixin, BaseTrigger):
             timedelta(seconds=max(0, round(time.time() - self.since))),
             pause,
         )
-        wait = WaitSpec(
+        monitor = RunMonitor(self._wait_spec(), first_poll=time.time() + pause)
+        return RunTrigger._wait_for(monitor, self._interval, pause)
+
+    def _wait_spec(self) -> WaitSpec:
+        return WaitSpec(
             self._target,
             self.run_id,
             conn_id=self.conn_id,
@@ -201,8 +205,6 @@ class RunTrigger(LogMixin, BaseTrigger):
             limit=self.limit,
             last_run=self.last_run,
         )
-        monitor = RunMonitor(wait, first_poll=time.time() + pause)
-        return RunTrigger._wait_for(monitor, self._interval, pause)
 
     async def _hold(self, event: Event) -> None:
         """Keep the event of a run that FAILED until the next one is to be started."""

@@ -12,8 +12,8 @@ from airflow_provider_datarecs.polling import events
 from airflow_provider_datarecs.triggers.job_run import JobRunTrigger
 
 if TYPE_CHECKING:
-    from airflow_provider_datarecs.polling.discovery import NextRun
     from airflow_provider_datarecs.polling.events import Event
+    from airflow_provider_datarecs.polling.next_run import NextRunMonitor
 
 
 class JobNextRunTrigger(JobRunTrigger):
@@ -42,21 +42,17 @@ class JobNextRunTrigger(JobRunTrigger):
         return self._wait_for_both()
 
     async def _wait_for_both(self) -> Event:
-        next_run_class = await sync_to_async(_load_next_run)()
-        next_run = next_run_class(self._target, self.after, self.log)
+        monitor_class = await sync_to_async(_load_next_run_monitor)()
         await asyncio.sleep(max(0.0, min(self._until_first_poll(), self.deadline - time.time())))
-        run_id = await next_run.wait(self.conn_id, self.poke_interval, self.deadline)
-        if run_id is not None:
-            self.log.info("Begun, and waited for: %s", self._target.name_run(run_id))
-            self.run_id = run_id
-            return await (await super()._begin())
-        if next_run.is_refused and next_run.problem is not None:
-            return events.refused(self._target, "", next_run.problem, self.conn_id)
-        message, is_seen = next_run.timeout_message(self.since), next_run.problem is None
-        return events.timed_out(self._target, "", message, limit=self.limit, seen=is_seen)
+        event = await monitor_class(self._wait_spec(), self.after).find(self.poke_interval)
+        if not events.has_begun(event):
+            return event
+        self.run_id = event["run_id"]
+        self.log.info("Begun, and waited for: %s", self._target.name_run(self.run_id))
+        return await (await super()._begin())
 
 
-def _load_next_run() -> type[NextRun]:
-    from airflow_provider_datarecs.polling.discovery import NextRun
+def _load_next_run_monitor() -> type[NextRunMonitor]:
+    from airflow_provider_datarecs.polling.next_run import NextRunMonitor
 
-    return NextRun
+    return NextRunMonitor

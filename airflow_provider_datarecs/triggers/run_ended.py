@@ -20,7 +20,7 @@ from airflow_provider_datarecs.provider_info import DEFAULT_CONN_ID
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.runs import Run
-    from airflow_provider_datarecs.polling.discovery import EndedRuns
+    from airflow_provider_datarecs.polling.ended_runs import EndedRuns
     from airflow_provider_datarecs.polling.lookup import Answer
     from airflow_provider_datarecs.polling.poller import Poller
 
@@ -103,7 +103,7 @@ class DataRecsRunTrigger(LogMixin, BaseEventTrigger):
         """Fire the event of each run that ends, for ever."""
         # Off the event loop, as in RunTrigger: the first trigger of a triggerer imports aiohttp here.
         poller_of = await sync_to_async(_load_poller_of)()
-        from airflow_provider_datarecs.polling.discovery import EndedRuns
+        from airflow_provider_datarecs.polling.ended_runs import EndedRuns
 
         state = asset_state(self)
         known = await self._kept(state)
@@ -194,7 +194,7 @@ class DataRecsRunTrigger(LogMixin, BaseEventTrigger):
 
 
 def _load_poller_of() -> PollerOf:
-    import airflow_provider_datarecs.polling.discovery  # noqa: F401 - so that it is there
+    import airflow_provider_datarecs.polling.ended_runs  # noqa: F401 - so that it is there
     from airflow_provider_datarecs.polling.poller import poller_of
 
     return poller_of

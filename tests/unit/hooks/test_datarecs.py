@@ -126,7 +126,7 @@ def test_a_key_that_is_replaced_while_it_is_refused_is_read_anew(simulator, conn
     hook = DataRecsHook()
     job = hook.target(TargetKind.JOB, "job_ledger", "ws_production")
     with ThreadPoolExecutor(1) as pool:
-        poll = pool.submit(BlockingPoller(hook).poll, job, run.id)
+        poll = pool.submit(BlockingPoller(hook).send, lambda client: client.get_run(job, run.id))
         while refusal.times:  # the old key is not on its way yet
             time.sleep(0.01)
         connect(simulator.url, password="the-new-one")
@@ -137,6 +137,7 @@ def test_a_key_that_is_replaced_while_it_is_refused_is_read_anew(simulator, conn
 def test_a_key_that_is_refused_and_not_replaced_is_told_after_one_request(simulator):
     simulator.world.api_keys = []
     hook = DataRecsHook()
-    poll = BlockingPoller(hook).poll(hook.target(TargetKind.JOB, "job_ledger", "ws_production"), "r")
+    job = hook.target(TargetKind.JOB, "job_ledger", "ws_production")
+    poll = BlockingPoller(hook).send(lambda client: client.get_run(job, "r"))
     assert isinstance(poll, Unauthorized)
     assert len(simulator.requests) == 1

@@ -40,7 +40,9 @@ def test_a_connection_of_another_type_is_refused_by_its_name(http_connection, jo
     works, message = DataRecsHook().test_connection()
     assert not works
     assert "of type 'http'" in message
-    assert isinstance(BlockingPoller(DataRecsHook()).poll(job, "r"), InvalidSettings)
+    assert isinstance(
+        BlockingPoller(DataRecsHook()).send(lambda client: client.get_run(job, "r")), InvalidSettings
+    )
     assert http_connection.requests == []
 
 
@@ -129,7 +131,7 @@ def test_an_unknown_extra_is_named_by_the_test_and_the_first_use(simulator, conn
 
 def test_a_look_that_cannot_read_the_connection_is_a_failed_look(simulator, monkeypatch, job):
     monkeypatch.delenv("AIRFLOW_CONN_DATARECS_DEFAULT")
-    poll = BlockingPoller(DataRecsHook()).poll(job, "r")
+    poll = BlockingPoller(DataRecsHook()).send(lambda client: client.get_run(job, "r"))
     assert type(poll) is ConnectionUnreadable
     assert "Airflow could not give connection 'datarecs_default'" in str(poll)
 
@@ -139,4 +141,4 @@ def test_so_is_one_that_cannot_read_it_anew_when_the_key_is_refused(simulator, m
     hook.get_settings()
     monkeypatch.delenv("AIRFLOW_CONN_DATARECS_DEFAULT")
     simulator.world.api_keys = [ApiKey("the-new-one")]
-    assert type(BlockingPoller(hook).poll(job, "r")) is ConnectionUnreadable
+    assert type(BlockingPoller(hook).send(lambda client: client.get_run(job, "r"))) is ConnectionUnreadable

@@ -26,7 +26,7 @@ async def test_calls_work_and_block(simulator):
     assert len(hook.list_workspaces()) == 2
     run_id = hook.start_job_run(LEDGER.id, LEDGER.workspace_id, idempotency_key="start-1")
     assert hook.get_job_run(LEDGER.id, LEDGER.workspace_id, run_id)["status"] in ("QUEUED", "RUNNING")
-    assert BlockingPoller(hook).poll(LEDGER, run_id).id == run_id
+    assert BlockingPoller(hook).send(lambda client: client.get_run(LEDGER, run_id)).id == run_id
     assert hook.test_connection()[0]
 
 

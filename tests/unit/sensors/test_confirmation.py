@@ -177,5 +177,6 @@ def test_what_nobody_foresaw_is_a_failed_look_with_its_traceback_in_the_log(
 @pytest.mark.parametrize("error", [AirflowException("Task received SIGTERM signal"), AirflowTaskTimeout()])
 def test_what_airflow_ends_a_task_with_is_no_failed_look(simulator, started, error):
     hook, run_id = DataRecsHook(), started(DONE)
+    job = hook.target(TargetKind.JOB, "job_ledger", "ws_production")
     with surprise(error), pytest.raises(type(error)):
-        BlockingPoller(hook).poll(hook.target(TargetKind.JOB, "job_ledger", "ws_production"), run_id)
+        BlockingPoller(hook).send(lambda client: client.get_run(job, run_id))

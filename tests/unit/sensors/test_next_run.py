@@ -13,7 +13,7 @@ import pytest
 
 from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.compat import AIRFLOW_VERSION, AirflowFailException, AirflowSensorTimeout
-from airflow_provider_datarecs.exceptions import DataRecsRunFailed
+from airflow_provider_datarecs.exceptions import DataRecsRunFailed, DataRecsRunNotSeen
 from airflow_provider_datarecs.sensors.job_next_run import JobNextRunSensor
 from airflow_provider_datarecs.simulator import Fault, Plan
 
@@ -110,8 +110,28 @@ def test_where_none_begins_the_time_is_over(simulator, wait):
         wait(timeout=0.5)
 
 
+def test_whether_one_has_begun_is_unknown_where_the_runs_cannot_be_seen(simulator, wait, ti):
+    simulator.faults.append(Fault(status=503, times=10**6))
+    message = r"Unknown whether one has begun within .*Service Unavailable.*: the next run of job"
+    with pytest.raises(DataRecsRunNotSeen, match=message):
+        wait(timeout=0.3)
+    assert ti.xcoms["run_result"]["status"] == ""
+
+
+def test_one_that_begins_between_two_polls_is_found_by_the_last(start, wait):
+    later(start)
+    result = wait(poke_interval=1.5, timeout=0.8)
+    assert (result["run_id"], result["status"]) == ("run_000001", "COMPLETED")
+
+
 def test_what_cannot_be_seen_for_a_while_is_no_end(simulator, start, wait):
     simulator.faults.append(Fault(status=503, times=2))
+    later(start)
+    assert wait()["status"] == "COMPLETED"
+
+
+def test_a_key_that_is_refused_once_does_not_end_the_wait(simulator, start, wait):
+    simulator.faults.append(Fault(status=401, times=1))
     later(start)
     assert wait()["status"] == "COMPLETED"
 
