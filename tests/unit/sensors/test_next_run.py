@@ -120,7 +120,7 @@ def test_whether_one_has_begun_is_unknown_where_the_runs_cannot_be_seen(simulato
 
 def test_one_that_begins_between_two_polls_is_found_by_the_last(start, wait):
     later(start)
-    result = wait(poke_interval=1.5, timeout=0.8)
+    result = wait(poke_interval=2.0, timeout=1.5)
     assert (result["run_id"], result["status"]) == ("run_000001", "COMPLETED")
 
 
