@@ -11,7 +11,7 @@ from airflow_provider_datarecs.api.errors import DataRecsError, NotFound, RateLi
 from airflow_provider_datarecs.compat import resume_margin
 from airflow_provider_datarecs.polling import config, events
 from airflow_provider_datarecs.polling.clock import EpochClock
-from airflow_provider_datarecs.polling.confirmation import Confirmation
+from airflow_provider_datarecs.polling.confirmation import NEVER, Confirmation
 from airflow_provider_datarecs.polling.progress import Progress
 
 if TYPE_CHECKING:
@@ -62,13 +62,14 @@ class WaitMonitor(ABC):
     """
 
     # There may be tens of thousands.
-    __slots__ = ("_clock", "_confirmation", "_last_poll_at", "_not_before", "again_in", "wait")
+    __slots__ = ("_clock", "_confirmation", "_failures", "_last_poll_at", "_not_before", "again_in", "wait")
 
     def __init__(self, wait: WaitSpec) -> None:
         self.wait = wait
         self.again_in: float | None = None
         self._clock = EpochClock()
         self._confirmation = Confirmation()
+        self._failures = 0  # polls in a row
         self._last_poll_at: float | None = None
         self._not_before = 0.0
 
@@ -92,12 +93,13 @@ class WaitMonitor(ABC):
     @property
     def doubted_at(self) -> float:
         """When it last met what a poll on a connection read since is to confirm, by ``time.monotonic``."""
-        return self._confirmation.since if self._confirmation.is_pending else float("-inf")
+        return self._confirmation.since if self._confirmation.is_pending else NEVER
 
     @property
     def doubts_the_connection(self) -> bool:
         """Say whether the connection may be another by now."""
-        return self._confirmation.is_pending
+        many = self._failures > 0 and self._failures % config.current().reread_after_failures == 0
+        return self._confirmation.is_pending or many
 
     @property
     @abstractmethod
@@ -122,6 +124,7 @@ class WaitMonitor(ABC):
         :param says_nothing: whether this very error may be met for a while, default False
         """
         error = answer if isinstance(answer, DataRecsError) else None
+        self._failures = 0 if error is None else self._failures + 1
         self._not_before = self._clock.now() + _least_pause(error)
         is_confirmed = self._confirmation.confirms(None if says_nothing else error, time.monotonic())
         self.again_in = self._again_in(error)
@@ -203,13 +206,6 @@ class RunMonitor(WaitMonitor):
         super().__init__(wait)
         self._progress = Progress(wait, self._clock)
         self._first_poll = first_poll or self._clock.now()
-
-    @property
-    def doubts_the_connection(self) -> bool:
-        """Say whether the connection may be another by now."""
-        failures = self._progress.failures
-        many = failures > 0 and failures % config.current().reread_after_failures == 0
-        return super().doubts_the_connection or many
 
     @property
     def is_seen(self) -> bool:

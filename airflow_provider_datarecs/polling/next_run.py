@@ -70,10 +70,14 @@ class NextRunMonitor(WaitMonitor):
             )
             try:
                 while True:
-                    answer = await watch.next()
-                    event = self.give_up() if answer is None else self.judge(await self._read(poller, answer))
-                    if event is not None:
+                    answer, was_in_time = await watch.next(), self.left > 0
+                    if answer is None:
+                        return self.give_up()
+                    event = self.judge(await self._read(poller, answer))
+                    # What took until after the deadline to read was asked for before: there is a last poll.
+                    if event is not None and not (was_in_time and event["outcome"] == events.TIMED_OUT):
                         return event
+                    watch.doubted_at = self.doubted_at
                     if self.again_in is not None:
                         poller.waits.poll_watch(target, watch, self.again_in)
             finally:
@@ -118,9 +122,9 @@ class NextRunMonitor(WaitMonitor):
         """Say that it has not begun, as far as is known."""
         span = timedelta(seconds=max(0, round(time.time() - self.wait.since)))
         waited = f"{span} (the task's {limit or self.wait.limit})"
-        if self.is_seen:
+        if self.is_seen and limit is None:  # else it ended without a last poll
             return f"None has begun within {waited}: {self}."
-        why = str(self._problem or "there was no answer").rstrip(".")
+        why = str(self._problem or "there was no answer to a last poll").rstrip(".")
         return (
             f"Unknown whether one has begun within {waited}, since the runs could not be seen at the end "
             f"({why}): {self}. Look at DataRecs."

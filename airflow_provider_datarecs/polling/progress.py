@@ -24,7 +24,7 @@ class Progress:
     """
     Remember what polls have shown of a run, and tell the task's log of it.
 
-    ``status`` is the last that was seen, None before; ``failures`` how many polls have failed since.
+    ``status`` is the last that was seen, None before.
 
     :param wait: the wait
     :param clock: tells the time
@@ -40,13 +40,11 @@ class Progress:
         "_logged_at",
         "_status_since",
         "_wait",
-        "failures",
         "status",
     )
 
     def __init__(self, wait: WaitSpec, clock: EpochClock) -> None:
         self.status: str | None = None
-        self.failures = 0
         self._wait = wait
         self._clock = clock
         self._status_since = 0.0
@@ -71,7 +69,6 @@ class Progress:
         :param to_be_confirmed: whether further polls that meet the same end the wait
         """
         now = self._clock.now()
-        self.failures += 1
         is_news = self._failed_since is None or type(error) is not self._failure_kind
         self._failed_since = self._failed_since or now
         self._failure_kind, self._failure = type(error), str(error)
@@ -105,7 +102,6 @@ class Progress:
         now, lost_since, is_news = self._clock.now(), self._failed_since, run.status != self.status
         self._failed_since = self._failure_kind = None
         self._is_host_known = True
-        self.failures = 0
         if is_news:
             self.status, self._status_since = run.status, now
         if lost_since is None and (run.is_finished or not (is_news or self._heartbeat_due())):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Sequence, Union
 from airflow_provider_datarecs.api.errors import DataRecsError
 from airflow_provider_datarecs.api.times import epoch_seconds
 from airflow_provider_datarecs.polling.clock import to_monotonic
+from airflow_provider_datarecs.polling.confirmation import NEVER
 from airflow_provider_datarecs.polling.schedule import draw_max_rounds
 
 if TYPE_CHECKING:
@@ -150,9 +151,8 @@ class PollRequest:
     @property
     def read_since(self) -> float:
         """When the connection must have been read that it is sent on, by ``time.monotonic``."""
-        return max(
-            (wait.monitor.doubted_at for run in self.runs for wait in run.waits), default=float("-inf")
-        )
+        doubted = [wait.monitor.doubted_at for run in self.runs for wait in run.waits]
+        return max((*doubted, *(watch.doubted_at for watch in self.watches)), default=NEVER)
 
     async def send(self, client: DataRecsClient, *, is_planned_for_it: bool) -> Page | Run:
         """

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from airflow_provider_datarecs.polling import config
+from airflow_provider_datarecs.polling.confirmation import NEVER
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.polling.lookup import Answer
@@ -16,18 +17,29 @@ class RunsWatch:
     See the first page of a job's runs in an interval, without waiting for one of them.
 
     ``asked_at`` is when it was asked for last, ``due`` when it is wanted next, and ``is_urgent`` says that
-    this comes before all that is not.
+    this comes before all that is not; ``doubted_at`` is as that of a :class:`.WaitMonitor`.
 
     :param interval: seconds from one poll to the next, at least 1
     :param now: the time, by the clock of the event loop
     """
 
-    __slots__ = ("_answer", "_came", "_is_over", "asked_at", "due", "interval", "is_urgent")
+    __slots__ = (
+        "_answer",
+        "_came",
+        "_is_over",
+        "_wanted_at",
+        "asked_at",
+        "doubted_at",
+        "due",
+        "interval",
+        "is_urgent",
+    )
 
     def __init__(self, interval: float, now: float) -> None:
         self.interval = max(config.current().min_poke_interval, interval)
-        self.asked_at = self.due = now
+        self.asked_at = self.due = self._wanted_at = now
         self.is_urgent = self._is_over = False
+        self.doubted_at = NEVER
         self._answer: Answer | None = None
         self._came = asyncio.Event()
 
@@ -56,11 +68,12 @@ class RunsWatch:
         :param now: the time
         :param sent_at: when the poll was sent
         """
-        if not sent_at < self.due <= now:  # else a poll was wanted after that
+        if sent_at >= self._wanted_at:  # else a poll is wanted that is sent after that
             self.due, self.is_urgent = now + self.interval, False
         self._answer = answer
         self._came.set()
 
     def poll_at(self, when: float) -> None:
-        """Ask for a poll at a time, before all that are not urgent, unless one is wanted before."""
-        self.due, self.is_urgent = min(self.due, when), True
+        """Ask for a poll at a time, before all that are not urgent."""
+        self.due = self._wanted_at = when
+        self.is_urgent = True

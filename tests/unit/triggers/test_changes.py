@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 
 import pytest
 from support.fakes import FakeTaskInstance
@@ -12,6 +13,7 @@ from airflow_provider_datarecs.api.contract import TargetKind
 from airflow_provider_datarecs.hooks.datarecs import DataRecsHook
 from airflow_provider_datarecs.polling import poller
 from airflow_provider_datarecs.simulator import ApiKey, Fault, Plan, Simulator
+from airflow_provider_datarecs.triggers.job_next_run import JobNextRunTrigger
 
 DONE = Plan(queued=0, running=0)
 GOES_ON = Plan(queued=0, running=36_000)
@@ -64,6 +66,17 @@ async def test_a_run_that_the_connection_of_before_does_not_know_is_asked_for_on
     assert (await event_of(trigger_for(other.start(DONE))))["outcome"] == "finished"
     held.cancel()
     await asyncio.wait([held])
+
+
+async def test_the_next_run_of_a_job_that_is_gone_is_looked_for_on_the_connection_of_now(
+    simulator, other, connect, trigger_for, event_of, requests
+):
+    began = time.time() - 3600.0
+    waiting = asyncio.ensure_future(event_of(trigger_for("", cls=JobNextRunTrigger, after=began)))
+    await requests(simulator, 1)
+    connect(other.url)
+    simulator.faults.append(Fault(status=404, times=None))
+    assert (await waiting)["outcome"] == "finished"
 
 
 @pytest.mark.parametrize("fault", [{"drop": "before"}, {"status": 503}, {"status": 200, "body": "<html>"}])

@@ -39,6 +39,16 @@ def test_its_last_poll_is_made_at_the_deadline_and_again_where_it_fails(simulato
     assert len(simulator.requests) == 4
 
 
+def test_a_last_poll_that_fails_is_made_again_at_growing_intervals(simulator, wait):
+    simulator.faults.extend([Fault(), *[Fault(status=503, times=None)]])
+    event, took = wait(seconds=1800.0, poke_interval=1.0)
+    at_the_end = [
+        request.at for request in simulator.requests if request.at >= simulator.requests[0].at + 1800
+    ]
+    assert (event["seen"], took) == (False, pytest.approx(2100, abs=10))
+    assert 3 <= len(at_the_end) <= 12
+
+
 def test_whether_one_has_begun_is_unknown_where_there_is_no_room_for_the_last_poll(simulator, wait):
     simulator.faults.extend([Fault(), Fault(status=429, headers={"Retry-After": "3600"})])
     event, took = wait(seconds=1200.0, poke_interval=600.0)
