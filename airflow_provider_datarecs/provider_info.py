@@ -113,7 +113,8 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     FREEZE_WAITS[0]: {
                         "description": (
-                            "How many waits begin until a triggerer calls gc.freeze() anew; 0 for never.\n"
+                            "How many waits a triggerer must have to call gc.freeze() after each full "
+                            "garbage collection; 0 for never.\n"
                         ),
                         "version_added": "0.1.0",
                         "type": "integer",

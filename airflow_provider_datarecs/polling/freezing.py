@@ -1,4 +1,4 @@
-"""Keeps Python's garbage collector from walking over thousands of waits, where that is on."""
+"""Keeps Python's garbage collector from walking over thousands of waits again and again, where that is on."""
 
 from __future__ import annotations
 
@@ -7,42 +7,40 @@ from functools import lru_cache
 
 from airflow_provider_datarecs.polling.settings import freeze_waits
 
+FULL = 2  # the generation that the garbage collector passes over with all younger ones
+
 
 class WaitFreezer:
     """
-    Freeze memory each time that many waits have begun; all of it is walked once most of them are over.
+    Freeze whatever a full pass has left, where there are many waits: none walks over it a second time.
 
-    Until then cycles of garbage stay that were frozen.
+    Once as many waits are over as are left, the next pass walks over all. Until then cycles of garbage stay
+    that were frozen.
 
-    :param every: by how many, 0 for never
+    :param at_least: how many waits are many, 0 for never
     """
 
-    def __init__(self, every: float) -> None:
-        self._every = every
+    def __init__(self, at_least: float) -> None:
+        self._at_least = at_least
         self._waits = 0
-        self._joined = 0  # since memory was frozen
-        self._left = 0  # since all of it was walked
+        self._left = 0  # since all was walked over
+        if at_least:
+            gc.callbacks.append(self._after_pass)
 
     def joined(self) -> None:
         """Note one more wait."""
         self._waits += 1
-        self._joined += 1
-        if self._every and self._joined >= self._every:
-            self._freeze()
 
     def left(self) -> None:
         """Note that a wait is over."""
         self._waits -= 1
         self._left += 1
-        if self._every and self._left >= max(self._every, self._waits):
+        if self._at_least and self._left >= max(self._at_least, self._waits):
             gc.unfreeze()
             self._left = 0
-            self._freeze()
 
-    def _freeze(self) -> None:
-        gc.collect()  # else what is garbage now would stay
-        self._joined = 0
-        if self._waits >= self._every:
+    def _after_pass(self, phase: str, info: dict[str, int]) -> None:
+        if phase == "stop" and info["generation"] == FULL and self._waits >= self._at_least:
             gc.freeze()
 
 

@@ -24,9 +24,13 @@ class Thing:
 
 @pytest.fixture(autouse=True)
 def _thawed():
+    before = gc.callbacks[:]
     gc.unfreeze()
+    gc.disable()  # its passes come from the tests alone
     yield
+    gc.callbacks[:] = before
     gc.unfreeze()
+    gc.enable()
 
 
 @pytest.fixture
@@ -45,58 +49,55 @@ def set_freeze_waits(monkeypatch):
     forget()
 
 
-def test_what_many_waits_have_in_memory_is_left_alone_until_as_many_are_over():
+def freezer_with(waits):
     freezer = WaitFreezer(3)
-    before = weakref.ref(Thing())
-    for _ in range(2):
+    for _ in range(waits):
         freezer.joined()
+    return freezer
+
+
+def test_few_waits_change_nothing():
+    freezer_with(2)
+    gc.collect()
     assert not gc.get_freeze_count()
-    thing = Thing()
-    seen = weakref.ref(thing)
-    freezer.joined()
+
+
+def test_what_a_pass_has_left_of_many_waits_is_left_alone_until_as_many_are_over():
+    freezer = freezer_with(7)
+    garbage, thing = weakref.ref(Thing()), Thing()
+    gc.collect()
     assert gc.get_freeze_count()
-    assert before() is None  # it was garbage already
+    assert garbage() is None
+    seen = weakref.ref(thing)
     del thing
+    for _ in range(3):
+        freezer.left()
     gc.collect()
     assert seen() is not None
-    for _ in range(3):
-        freezer.left()
-    assert not gc.get_freeze_count()
-    assert seen() is None
-
-
-def test_what_is_left_is_frozen_again_where_as_many_are_over():
-    freezer = WaitFreezer(3)
-    for _ in range(7):
-        freezer.joined()
-    thing = Thing()
-    seen = weakref.ref(thing)
-    for _ in range(2):
-        freezer.joined()
-    del thing
-    for _ in range(4):
-        freezer.left()
-    assert seen() is not None
     freezer.left()
+    gc.collect()
     assert seen() is None
-    assert gc.get_freeze_count()
 
 
-def test_what_takes_the_place_of_waits_that_are_over_is_frozen_as_well():
-    freezer = WaitFreezer(3)
-    for _ in range(9):
-        freezer.joined()
+def test_a_pass_over_the_young_freezes_nothing():
+    freezer_with(7)
+    gc.collect(1)
+    assert not gc.get_freeze_count()
+
+
+def test_what_has_come_since_is_frozen_by_the_next_pass():
+    freezer_with(7)
+    gc.collect()
     before = gc.get_freeze_count()
     kept = [Thing() for _ in range(1000)]
-    for _ in range(3):
-        freezer.left()
-        freezer.joined()
+    gc.collect()
     assert gc.get_freeze_count() >= before + len(kept)
 
 
 def test_it_is_off_by_default(set_freeze_waits):
     for _ in range(5000):
         wait_freezer().joined()
+    gc.collect()
     assert not gc.get_freeze_count()
 
 
@@ -105,9 +106,11 @@ async def test_waits_are_counted(simulator, set_freeze_waits, started, trigger_f
     waits = [
         asyncio.ensure_future(event_of(trigger_for(started(GOES_ON), seconds=36_000.0))) for _ in range(2)
     ]
-    while not gc.get_freeze_count():  # noqa: ASYNC110 - nothing tells of it
+    while not gc.get_freeze_count():
         await asyncio.sleep(0.01)
+        gc.collect()
     for wait in waits:
         wait.cancel()
     await asyncio.gather(*waits, return_exceptions=True)
+    gc.collect()
     assert not gc.get_freeze_count()
