@@ -7,8 +7,6 @@ from functools import lru_cache
 
 from airflow_provider_datarecs.polling.settings import freeze_waits
 
-FULL = 2  # the generation that the garbage collector passes over with all younger ones
-
 
 class WaitFreezer:
     """
@@ -40,7 +38,8 @@ class WaitFreezer:
             self._left = 0
 
     def _after_pass(self, phase: str, info: dict[str, int]) -> None:
-        if phase == "stop" and info["generation"] == FULL and self._waits >= self._at_least:
+        is_full = info["generation"] == len(gc.get_threshold()) - 1  # the oldest, with all younger ones
+        if phase == "stop" and is_full and self._waits >= self._at_least:
             gc.freeze()
 
 
