@@ -221,7 +221,12 @@ class Poller:
         return (self.waits.scheduled + self._sender.in_flight) * self._sender.pacer.usual_pause
 
     async def _send_queued(self, queued: QueuedRequest) -> None:
-        queued.end(await self._sender.send(queued.call))
+        try:
+            answer = await self._sender.send(queued.call)
+        except Exception as error:
+            log.exception("Connection %s: an answer cannot be taken in", self._conn_id)
+            answer = Unforeseen(error)
+        queued.end(answer)  # else who has asked would wait for good
 
     async def _poll(self, request: PollRequest, planned_for: int) -> None:
         """Send a request, which was planned after so many changes of the connection, and tell the answer."""

@@ -10,6 +10,8 @@ import pytest
 from support.fakes import FakeTaskInstance
 
 from airflow_provider_datarecs.api.contract import TargetKind
+from airflow_provider_datarecs.api.errors import Unforeseen
+from airflow_provider_datarecs.compat import AirflowException
 from airflow_provider_datarecs.hooks.datarecs import DataRecsHook
 from airflow_provider_datarecs.polling import poller
 from airflow_provider_datarecs.simulator import ApiKey, Fault, Plan, Simulator
@@ -166,6 +168,15 @@ def slow_reading(monkeypatch):
     monkeypatch.setattr(DataRecsHook, "read_settings", slowly)
     yield begun, release
     release.set()
+
+
+async def test_a_request_in_turn_that_goes_wrong_is_answered_all_the_same(simulator):
+    async def surprise(client):
+        raise AirflowException("Task received SIGTERM signal")
+
+    async with poller.poller_of("datarecs_default") as its_poller:
+        answer = await asyncio.wait_for(its_poller.send_in_turn(surprise, 30.0), 30.0)
+    assert isinstance(answer, Unforeseen)
 
 
 async def test_the_connection_is_read_while_the_first_pause_runs(
