@@ -137,7 +137,7 @@ class _Start:
         return found.run_id
 
     async def attempt(self) -> str:
-        sent, request = time.time(), self._start_request
+        request = self._start_request
         try:
             run_id = await self._client.start_run(
                 self._target,
@@ -146,11 +146,11 @@ class _Start:
                 before_send=self._before_send,
             )
         except RunMayHaveStarted as lost:
-            return await self._find_lost(lost, sent)
+            return await self._find_lost(lost)
         except DataRecsError as error:
             if self._was_sent and isinstance(error, ANSWERS) and error.status == contract.CONFLICT:
                 # In conflict with what was sent before, perhaps, which is still being carried out.
-                return await self._find_lost(RunMayHaveStarted(self._target, error), sent)
+                return await self._find_lost(RunMayHaveStarted(self._target, error))
             if self._doubt is None:
                 raise
             again = str(error).rstrip(".")
@@ -159,11 +159,12 @@ class _Start:
         log.info("Started %s%s", self._target.name_run(run_id), label)
         return run_id
 
-    async def _find_lost(self, lost: RunMayHaveStarted, sent: float) -> str:
+    async def _find_lost(self, lost: RunMayHaveStarted) -> str:
         target, self._was_sent = self._target, True
         log.warning("The answer to a start of %s is lost (%s); looking in its runs", target, lost.why)
         try:
-            found = await find_in_history(self._client, target, self._start_request, sent)
+            # Until now it may have been on its way; it may have left late, having waited for the limit.
+            found = await find_in_history(self._client, target, self._start_request, time.time())
         except DataRecsError as error:
             found = HistoryMatch(doubt=f"its run history cannot be read ({error})")
         if found.run_id is not None:
@@ -188,15 +189,16 @@ async def find_in_history(
     :param client: an open client
     :param target: the job or job group
     :param request: what the task instance wants
-    :param sent_at: epoch seconds at which the request was sent
+    :param sent_at: epoch seconds until which the request may have been on its way
     """
+    shows_at, looked_at = sent_at + contract.NOT_VISIBLE_GRACE, time.time()
     found = await _read_history(client, target, request)
-    unseen_for = sent_at + contract.NOT_VISIBLE_GRACE - time.time()
     # Its own label would tell this run from others that could be it.
     may_clear_up = found == HistoryMatch() or (request.is_label_unique and found.run_id is None)
-    if may_clear_up and unseen_for > 0:
-        log.info("No run of %s shows yet that is this one; looking again in %.0f s", target, unseen_for)
-        await asyncio.sleep(unseen_for)
+    if may_clear_up and looked_at < shows_at:  # however long it took to read
+        pause = max(0.0, shows_at - time.time())
+        log.info("No run of %s shows yet that is this one; looking again in %.0f s", target, pause)
+        await asyncio.sleep(pause)
         found = await _read_history(client, target, request)
     if found.run_id is not None:
         log.info("Adopted %s, which carries this task's label", target.name_run(found.run_id))

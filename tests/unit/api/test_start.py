@@ -145,6 +145,19 @@ async def test_a_new_run_may_show_late(start, server, world, job, forgetful, mon
     assert len(calls(server, "GET")) == 2
 
 
+@pytest.mark.parametrize(
+    "before",
+    [{"status": 429, "headers": {"Retry-After": "1"}}, {"method": "GET", "slow": 0.6}],
+    ids=["the request waited for the limit", "the history took long to read"],
+)
+async def test_so_it_may_whatever_took_time_before(start, server, world, job, forgetful, monkeypatch, before):
+    monkeypatch.setattr(contract, "NOT_VISIBLE_GRACE", 0.9)
+    world.owners[TargetKind.JOB]["j1"].plan = Plan(hidden=0.6)
+    run_id = await start(before, LOST)
+    assert runs_of(world, job) == [run_id]
+    assert len(calls(server, "GET")) == 2
+
+
 @pytest.mark.parametrize("may_repeat", [False, True])
 async def test_a_new_run_may_show_later_than_others_do(
     start, server, world, job, forgetful, monkeypatch, may_repeat
