@@ -108,3 +108,4 @@ class RequestSender:
     def _connection_changed(self) -> None:
         self._on_change()
         self.pacer = RequestPacer(self.client.rate_limit_state, self._learned.limits)
+        self.changed.set()  # whose pause was the other one's

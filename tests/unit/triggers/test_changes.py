@@ -70,6 +70,24 @@ async def test_a_run_that_the_connection_of_before_does_not_know_is_asked_for_on
     await asyncio.wait([held])
 
 
+def test_the_limit_of_another_service_is_not_waited_for(
+    simulator, other, connect, hasty, often, started, trigger_for, event_of
+):
+    simulator.faults.append(Fault(status=429, headers={"Retry-After": "600"}))
+
+    async def joined_after_a_change():
+        old = asyncio.ensure_future(event_of(trigger_for(started(GOES_ON), seconds=36_000), timeout=36_000))
+        await asyncio.sleep(60.0)
+        connect(other.url)
+        began = time.monotonic()
+        assert (await event_of(trigger_for(other.start(DONE)), timeout=3600))["outcome"] == "finished"
+        old.cancel()
+        await asyncio.wait([old])
+        return time.monotonic() - began
+
+    assert hasty.run(joined_after_a_change()) < 60
+
+
 async def test_the_next_run_of_a_job_that_is_gone_is_looked_for_on_the_connection_of_now(
     simulator, other, connect, trigger_for, event_of, requests
 ):
