@@ -104,11 +104,14 @@ class JobNextRunSensor(RunSensor):
             workspace_id=workspace_id,
             run_id="",
             deferrable=deferrable,
+            cancel_run_on_kill=False,  # whatever default_args say, as all that is not this sensor's
             max_unmatched_rows=max_unmatched_rows,
             max_unmatched_ratio=max_unmatched_ratio,
             on_unmatched=on_unmatched,
-            start_from_trigger=False,  # whatever default_args say
-            end_from_trigger=False,  # whatever default_args say
+            reruns=0,
+            rerun_delay=0,
+            start_from_trigger=False,
+            end_from_trigger=False,
             outlets=outlets or None,
             conn_id=conn_id,
             poke_interval=poke_interval,
@@ -139,6 +142,19 @@ class JobNextRunSensor(RunSensor):
         with outcome(self, context):
             self.after = self._read_after(context)
         return super().execute(context)
+
+    @told_once
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """
+        Resume as any sensor on a run does.
+
+        :param next_method: as it was given to ``defer``, or Airflow's own for a deferral that failed
+        :param next_kwargs: the event, or why the deferral failed
+        :param context: the task's context
+        """
+        with outcome(self, context):
+            self.after = self._read_after(context)  # in a process that has not begun the wait
+        return super().resume_execution(next_method, next_kwargs, context)
 
     def execute_complete(self, context: Context, event: Any = None) -> RunResult:
         """

@@ -110,6 +110,21 @@ def test_where_none_begins_the_time_is_over(simulator, wait):
         wait(timeout=0.5)
 
 
+@pytest.mark.parametrize("after", [None, "2026-01-01T00:00:00Z"])
+def test_a_deferral_that_no_triggerer_ended_says_so(context, after):
+    sensor = JobNextRunSensor(task_id="wait", **JOB, after=after)
+    reason = "Trigger timeout" if AIRFLOW_VERSION >= (3, 0) else "Trigger/execution timeout"
+    with pytest.raises(AirflowSensorTimeout, match="no triggerer has ended this wait in time: the next run"):
+        sensor.resume_execution("__fail__", {"error": reason}, context)
+
+
+def test_somebody_elses_run_is_neither_cancelled_nor_started_anew_whatever_default_args_say():
+    sensor = JobNextRunSensor(
+        task_id="wait", **JOB, default_args={"reruns": 2, "rerun_delay": 60, "cancel_run_on_kill": True}
+    )
+    assert (sensor.reruns, sensor.rerun_delay, sensor.cancel_run_on_kill) == (0, 0, False)
+
+
 def test_whether_one_has_begun_is_unknown_where_the_runs_cannot_be_seen(simulator, wait, ti):
     simulator.faults.append(Fault(status=503, times=10**6))
     message = r"Unknown whether one has begun within .*Service Unavailable.*: the next run of job"
