@@ -146,17 +146,18 @@ class WaitMonitor(ABC):
         """
 
     @abstractmethod
-    def timeout_message(self, limit: str | None = None) -> str:
+    def timeout_message(self, limit: str | None = None, *, has_last_poll: bool = False) -> str:
         """
         Say how long the wait has lasted, and what is known of what it waits for.
 
         :param limit: which of the task's limits ended it, default the deadline's
+        :param has_last_poll: whether the last poll was one at its end, default False
         """
 
     def give_up(self) -> events.Event:
         """Give the event of a wait whose time is over, and that for its last poll as well."""
-        no_room = " There was no room for a last poll within the rate limit."
-        return self._timed_out(no_room if self._last_poll_at is None else "")
+        none = " There was no answer to a last poll, or no room for one within the rate limit."
+        return self._timed_out(none if self._last_poll_at is None else "", has_last_poll=False)
 
     def refused(self, error: DataRecsError) -> events.Event:
         """
@@ -166,13 +167,13 @@ class WaitMonitor(ABC):
         """
         return events.refused(self.wait.target, self.wait.run_id, error, self.wait.conn_id)
 
-    def _timed_out(self, more: str = "") -> events.Event:
+    def _timed_out(self, more: str = "", *, has_last_poll: bool = True) -> events.Event:
         return events.timed_out(
             self.wait.target,
             self.wait.run_id,
-            f"{self.timeout_message()}{more}",
+            f"{self.timeout_message(has_last_poll=has_last_poll)}{more}",
             limit=self.wait.limit,
-            seen=self.is_seen,
+            seen=self.is_seen and has_last_poll,
             status=self.status,
         )
 
@@ -240,9 +241,9 @@ class RunMonitor(WaitMonitor):
         """Tell the task's log that DataRecs says that the run has ended, which a poll is to show."""
         self._progress.note_hint()
 
-    def timeout_message(self, limit: str | None = None) -> str:
+    def timeout_message(self, limit: str | None = None, *, has_last_poll: bool = False) -> str:
         """Say how long the wait has lasted, and what is known of the run."""
-        return self._progress.timeout_message(limit)
+        return self._progress.timeout_message(limit, has_last_poll=has_last_poll)
 
     def _told(self, next_poll: NextPoll) -> NextPoll:
         """Give when the next poll comes, as the log is to tell it."""

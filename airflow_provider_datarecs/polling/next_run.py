@@ -49,11 +49,6 @@ class NextRunMonitor(WaitMonitor):
         """Say whether the last poll has seen the runs."""
         return self._is_seen and self._problem is None
 
-    def give_up(self) -> Event:
-        """Give the event of a wait whose time is over without a last look."""
-        self._is_seen = False
-        return super().give_up()
-
     async def find(self, interval: float) -> Event:
         """
         Wait for the run on the triggerer.
@@ -118,11 +113,11 @@ class NextRunMonitor(WaitMonitor):
                 return events.begun(self.wait.target, run.id)
         return self._timed_out() if self.is_over else None
 
-    def timeout_message(self, limit: str | None = None) -> str:
+    def timeout_message(self, limit: str | None = None, *, has_last_poll: bool = False) -> str:
         """Say that it has not begun, as far as is known."""
         span = timedelta(seconds=max(0, round(time.time() - self.wait.since)))
         waited = f"{span} (the task's {limit or self.wait.limit})"
-        if self.is_seen and limit is None:  # else it ended without a last poll
+        if self.is_seen and has_last_poll:
             return f"None has begun within {waited}: {self}."
         why = str(self._problem or "there was no answer to a last poll").rstrip(".")
         return (

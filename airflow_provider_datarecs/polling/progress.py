@@ -128,16 +128,19 @@ class Progress:
             "DataRecs says that the run has ended, which a poll is to show now: %s", self._wait.name
         )
 
-    def timeout_message(self, limit: str | None = None) -> str:
+    def timeout_message(self, limit: str | None = None, *, has_last_poll: bool) -> str:
         """
         Say how long the wait has lasted, and what is known of the run.
 
         :param limit: which of the task's limits ended it, default the deadline's
+        :param has_last_poll: whether the last poll was one at its end
         """
         waited = f"{self._ago(self._wait.since)} (the task's {limit or self._wait.limit})"
         if self._failed_since is None:
             verdict = f"{_shown(self.status)}, and did not finish within {waited}"
-            return f"{verdict}: {self._wait.name}. It goes on at DataRecs."
+            if has_last_poll:
+                return f"{verdict}: {self._wait.name}. It goes on at DataRecs."
+            return f"{verdict} as far as is known: {self._wait.name}. It may go on; look at DataRecs."
         return (
             f"Unknown, since it could not be seen for the last {self._ago(self._failed_since)}, and did not "
             f"finish within {waited} as far as is known: {self._wait.name}. The last poll met: "

@@ -175,6 +175,25 @@ def test_the_deadline_tells_how_long_and_the_last_status(monitor, clock):
     )
 
 
+def test_without_a_last_poll_nobody_knows_whether_a_run_goes_on(monitor, clock):
+    monitor.judge(run("RUNNING"))
+    clock[0] += 7500
+    event = monitor.give_up()
+    assert (
+        "RUNNING, and did not finish within 2:05:00 (the task's timeout) as far as is known"
+        in event["message"]
+    )
+    assert (event["seen"], event["status"]) == (False, "RUNNING")
+    assert "goes on" not in event["message"]
+
+
+def test_so_it_is_where_airflow_ends_the_task_between_two_polls(monitor, clock):
+    monitor.judge(run("RUNNING"))
+    clock[0] += 600
+    message = monitor.timeout_message("execution_timeout")
+    assert "0:10:00 (the task's execution_timeout) as far as is known" in message
+
+
 def test_the_deadline_of_a_run_that_cannot_be_seen_says_so(monitor, clock):
     monitor.judge(run("RUNNING"))
     clock[0] += 3600
@@ -182,7 +201,7 @@ def test_the_deadline_of_a_run_that_cannot_be_seen_says_so(monitor, clock):
     clock[0] += 3600
     assert monitor.judge(AWAY) is None  # its last look is tried again
     message = monitor.give_up()["message"]
-    assert "There was no room" not in message
+    assert "no answer to a last poll" not in message
     for part in ("the last 1:00:00", "no connection", "before that its status was RUNNING", "is unknown"):
         assert part in message
 

@@ -53,6 +53,8 @@ def test_whether_one_has_begun_is_unknown_where_there_is_no_room_for_the_last_po
     simulator.faults.extend([Fault(), Fault(status=429, headers={"Retry-After": "3600"})])
     event, took = wait(seconds=1200.0, poke_interval=600.0)
     assert event["message"].startswith("Unknown whether one has begun within 0:25:00 (the task's timeout)")
-    assert event["message"].endswith("There was no room for a last poll within the rate limit.")
+    assert event["message"].endswith(
+        "There was no answer to a last poll, or no room for one within the rate limit."
+    )
     assert (event["seen"], took) == (False, pytest.approx(1500, abs=5))
     assert len(simulator.requests) == 2

@@ -123,7 +123,7 @@ def test_a_limit_that_is_closed_beyond_the_deadline_ends_the_wait_and_says_so(
     began = time.time()
     event = wait(logged(started(DONE), seconds=60.0))
     assert event["outcome"] == "timed_out"
-    assert "There was no room for a last poll within the rate limit" in event["message"]
+    assert "There was no answer to a last poll, or no room for one within the rate limit" in event["message"]
     assert "Whether it has ended is unknown" in event["message"]
     assert time.time() - began == pytest.approx(360, abs=5)
     assert len(simulator.requests) == 1
