@@ -65,7 +65,7 @@ async def cancel_if_killed(
     try:
         answer = await _cancel(target, run_id, conn_id=conn_id, reason=reason, within=within)
     except asyncio.CancelledError:
-        _tell(target, run_id, DataRecsError("this process stops before DataRecs was asked"), log)
+        _tell(target, run_id, DataRecsError("this process stops before DataRecs has answered"), log)
         raise
     _tell(target, run_id, answer, log)
 
@@ -84,7 +84,10 @@ async def _may_cancel(target: Target, run_id: str, *, ti: Any, trigger_id: int |
             target.name_run(run_id),
         )
     elif not killed:
-        log.info("Not cancelled, since no user has ended the task: %s", target.name_run(run_id))
+        log.info(
+            "Not cancelled, since Airflow does not show that a user has ended the task: %s",
+            target.name_run(run_id),
+        )
     return killed is True
 
 
@@ -121,7 +124,7 @@ def _tell(target: Target, run_id: str, answer: bool | DataRecsError, log: Any) -
         log.info("Asked DataRecs to cancel, since a user has ended the task: %s", target.name_run(run_id))
     else:
         log.warning(
-            "Not cancelled, so that it goes on, since DataRecs does not offer that: %s. A user has ended the "
+            "Not cancelled, so that it may go on, since DataRecs does not offer that: %s. A user has ended the "
             "task.",
             target.name_run(run_id),
         )

@@ -197,7 +197,7 @@ def test_a_process_that_stops_names_what_it_leaves(simulator, run, ti, asked, lo
     assert line.startswith(
         f"ERROR Cancelling failed, so that it may go on: run {run.id!r} of job 'job_ledger' in"
     )
-    assert "this process stops before DataRecs was asked. Cancel it at DataRecs." in line
+    assert "this process stops before DataRecs has answered. Cancel it at DataRecs." in line
 
 
 def test_what_the_rate_limit_leaves_no_time_for_is_named(simulator, run, ti, asked, log):
