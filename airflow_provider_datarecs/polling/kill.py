@@ -124,8 +124,8 @@ def _tell(target: Target, run_id: str, answer: bool | DataRecsError, log: Any) -
         log.info("Asked DataRecs to cancel, since a user has ended the task: %s", target.name_run(run_id))
     else:
         log.warning(
-            "Not cancelled, so that it may go on, since DataRecs does not offer that: %s. A user has ended the "
-            "task.",
+            "Not cancelled, so that it may go on, since DataRecs does not offer that: %s. A user has ended "
+            "the task.",
             target.name_run(run_id),
         )
 
