@@ -10,6 +10,7 @@ from airflow_provider_datarecs.api.errors import EndlessList
 from airflow_provider_datarecs.api.parsing import Page, id_text
 from airflow_provider_datarecs.api.urls import on_same_origin, with_query
 
+UNKNOWN = "so it is unknown whether that is all of it"
 MAX_PAGES = 500  # of a list: five minutes, at 100 requests a minute
 
 
@@ -26,18 +27,28 @@ async def iter_pages(
     :raises EndlessList: when there are more, or they lead in a circle
     """
     call = f"GET {urlsplit(first).path}"
-    unknown = "so it is unknown whether that is all of it"
     url: str | None = first
     seen: set[str] = set()
     while url is not None:
         if url in seen:
-            raise EndlessList(call, f"page {len(seen)} of {what} names an earlier one as next, {unknown}")
+            raise EndlessList(call, f"page {len(seen)} of {what} names an earlier one as next, {UNKNOWN}")
         if len(seen) >= most:
-            raise EndlessList(call, f"{what} still goes on after {most} pages, {unknown}")
+            raise too_long(call, what, most)
         seen.add(url)
         page = await request_page(url)
         yield page
         url = page.next_url
+
+
+def too_long(call: str, what: str, most: int) -> EndlessList:
+    """
+    Make the error of a list that was not read to its end.
+
+    :param call: the request in short
+    :param what: the list, for messages
+    :param most: how many pages were read
+    """
+    return EndlessList(call, f"{what} still goes on after {most} pages, {UNKNOWN}")
 
 
 def whole_next_url(first: str, url: str, page: Page) -> str | None:

@@ -9,7 +9,7 @@ from airflow_provider_datarecs.api.errors import NotFound
 from airflow_provider_datarecs.api.runs import Run
 from airflow_provider_datarecs.api.times import epoch_seconds
 from airflow_provider_datarecs.polling import config
-from airflow_provider_datarecs.polling.run_pages import ask_in_turn, read_until
+from airflow_provider_datarecs.polling.run_pages import ask_in_turn, is_newest_first, read_until
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.client import DataRecsClient
@@ -37,6 +37,7 @@ class EndedRuns:
         self._is_new = known is None
         self._told: dict[str, None] = dict.fromkeys((known or {}).get("told", ()))  # the newest last
         self._going = set((known or {}).get("going", ()))
+        self._missing: set[str] = set()  # of these, met by a 404, which a second one is to confirm
 
     @property
     def known(self) -> dict[str, list[str]]:
@@ -67,8 +68,10 @@ class EndedRuns:
             run = await ask_in_turn(self._poller, _get_run(self._target, run_id))
             if isinstance(run, Run) and run.is_finished:
                 found.append(run)
-            elif run_id not in runs and not isinstance(run, NotFound):  # which is there no more
+            elif run_id not in runs and not (isinstance(run, NotFound) and run_id in self._missing):
                 self._going.add(run_id)
+            missing = isinstance(run, NotFound) and run_id not in self._missing
+            (self._missing.add if missing else self._missing.discard)(run_id)
         self._keep(run.id for run in runs.values() if run.is_finished and run.id in self._told)
         return sorted(found, key=_ended_at)
 
@@ -82,7 +85,7 @@ class EndedRuns:
         self._keep([run.id])
 
     def _reaches_back(self, runs: RunsById) -> bool:
-        return not self._told.keys().isdisjoint(runs)
+        return is_newest_first(runs) and not self._told.keys().isdisjoint(runs)
 
     def _keep(self, run_ids: Iterable[str]) -> None:
         newest = list(run_ids)

@@ -7,13 +7,14 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Iterable
 
+from airflow_provider_datarecs.api import contract
 from airflow_provider_datarecs.api.errors import DataRecsError
 from airflow_provider_datarecs.api.parsing import Page
-from airflow_provider_datarecs.api.times import epoch_seconds, iso_utc
+from airflow_provider_datarecs.api.times import iso_utc
 from airflow_provider_datarecs.polling import config, events
 from airflow_provider_datarecs.polling.monitor import WaitMonitor, WaitSpec
 from airflow_provider_datarecs.polling.poller import poller_of
-from airflow_provider_datarecs.polling.run_pages import read_until, runs_of
+from airflow_provider_datarecs.polling.run_pages import began_at, is_newest_first, read_until, runs_of
 
 if TYPE_CHECKING:
     from airflow_provider_datarecs.api.client import DataRecsClient
@@ -100,6 +101,8 @@ class NextRunMonitor(WaitMonitor):
         next_poll: NextPoll = None,  # noqa: ARG002 - of which this tells nothing
     ) -> Event | None:
         """Take a poll into account, and give the event of a run that has begun, or of the wait's end."""
+        if not isinstance(answer, DataRecsError):
+            answer = self._unclear(answer) or answer
         is_confirmed = self.weigh(answer)
         if isinstance(answer, DataRecsError):
             if is_confirmed:
@@ -129,12 +132,24 @@ class NextRunMonitor(WaitMonitor):
         if not isinstance(answer, Page):
             return answer if isinstance(answer, DataRecsError) else {}
         try:
-            return await read_until(poller, self.wait.target, answer, self._reaches_back)
+            return await read_until(poller, self.wait.target, answer, self._reaches_back, or_fail=True)
         except DataRecsError as error:
             return error
 
     def _reaches_back(self, runs: RunsById) -> bool:
-        return any(_began_at(run) < self._after for run in runs.values())
+        return is_newest_first(runs) and any(began_at(run) < self._after for run in runs.values())
+
+    def _unclear(self, runs: RunsById) -> DataRecsError | None:
+        """Say why nobody knows whether a run has begun, where none of those with a time has."""
+        if next_run_of(runs.values(), self._after) is not None:
+            return None
+        for run in runs.values():
+            began = began_at(run)
+            if began < self._after:
+                break  # what follows is older
+            if began == float("inf") and (run.is_finished or run.status == contract.RUNNING):
+                return DataRecsError(f"when run {run.id!r} began cannot be read, and it may be the next one")
+        return None
 
     def _note_problem(self, problem: DataRecsError | None) -> None:
         """Take down whether the runs can be seen, and tell the task's log where that is news."""
@@ -154,11 +169,5 @@ def next_run_of(runs: Iterable[Run], after: float) -> Run | None:
     :param runs: the runs, the newest first
     :param after: the time in epoch seconds
     """
-    begun = [run for run in runs if after <= _began_at(run) < float("inf")]
-    return min(reversed(begun), key=_began_at, default=None)
-
-
-def _began_at(run: Run) -> float:
-    """Give when a run began; one that ended without having begun, when it ended."""
-    times = map(epoch_seconds, (run.result["started_at"], run.result["completed_at"]))
-    return next((moment for moment in times if moment is not None), float("inf"))
+    begun = [run for run in runs if after <= began_at(run) < float("inf")]
+    return min(reversed(begun), key=began_at, default=None)

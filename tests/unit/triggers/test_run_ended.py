@@ -221,7 +221,26 @@ def test_a_run_that_is_deleted_while_it_goes_on_is_asked_for_no_more(simulator, 
             await asyncio.sleep(1000.0)
             return [seen for seen in simulator.requests if seen.path.endswith(deleted)]
 
-    assert len(hasty.run(tell())) == 1
+    assert len(hasty.run(tell())) == 2  # the second confirms the first
+
+
+def test_a_404_in_passing_loses_no_run(simulator, hasty, trigger, start):
+    simulator.world.behaviour.page_size = 2
+
+    async def tell():
+        async with listening(trigger()) as (payloads,):
+            await asyncio.sleep(5.0)
+            long = start(600.0)
+            simulator.faults.append(Fault(path=f"*/{long}", status=404))
+            for _ in range(5):
+                start(10.0)
+                await asyncio.sleep(100.0)
+            await asyncio.sleep(400.0)
+            return long, ids(payloads)
+
+    long, told = hasty.run(tell())
+    assert [seen.status for seen in simulator.requests if seen.path.endswith(long)][:2] == [404, 200]
+    assert told[-1] == long
 
 
 @pytest.fixture
