@@ -60,7 +60,7 @@ def check_limits_ahead(task: Any, context: Context) -> None:
         try:
             check_constants(limits)
         except InvalidInput as error:
-            raise InvalidInput(f"of task {task.task_id!r}, {error}. No run was started") from None
+            raise InvalidInput(f"of task {task.task_id!r}, {error}. This try has started no run") from None
 
 
 class ResultMixin(HookMixin):
@@ -125,7 +125,8 @@ class ResultMixin(HookMixin):
             return
         self.push_result(context, result)
         url = self.url_of(target, run_id) or None
-        rerun = f", a rerun after {', '.join(map(repr, earlier))}, FAILED as well" if earlier else ""
+        those = "FAILED as well" if status == contract.FAILED else "which FAILED"
+        rerun = f", a rerun after {', '.join(map(repr, earlier))}, {those}" if earlier else ""
         message = f"{status}: {target.name_run(run_id)}{rerun}. {events.why_not_completed(result)}"
         raise UNSUCCESSFUL[status](f"{message}. {self._advice(url)}", result=result, url=url)
 

@@ -195,6 +195,16 @@ def test_a_run_that_failed_is_started_anew(simulator, task, mode, cls):
 
 
 @MODES
+def test_a_rerun_that_is_cancelled_is_not_told_as_failed(simulator, task, mode):
+    one = task(FAILS, CANCELS, **mode)
+    with pytest.raises(AirflowException) as failed:
+        one.run()
+    first, second = one.runs
+    assert str(failed.value).startswith(f"CANCELLED: run {second!r}")
+    assert f", a rerun after {first!r}, which FAILED. Error: none given" in str(failed.value)
+
+
+@MODES
 def test_after_the_last_rerun_the_task_fails_and_names_all_runs(simulator, task, mode):
     one = task(FAILS, reruns=2, **mode)
     with pytest.raises(AirflowException) as failed:

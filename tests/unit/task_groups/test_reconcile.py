@@ -230,7 +230,9 @@ LEDGER = {"workspace_id": "ws_production", "job_id": "job_ledger"}
     ],
 )
 def test_a_limit_that_turns_out_wrong_starts_no_run(dag, simulator, run_trigger, limits, params, told):
-    with pytest.raises(AirflowFailException, match=rf"^of task 'ledger\.result', {told}.*No run was started"):
+    with pytest.raises(
+        AirflowFailException, match=rf"^of task 'ledger\.result', {told}.*This try has started no run"
+    ):
         run_trigger(reconcile("ledger", **LEDGER, **limits), **params)
     assert simulator.requests == []
 
