@@ -97,7 +97,7 @@ class Receiver:
         elif length is not None and not _is_short(length):
             self._refuse("too long a body")
         elif self._secrets.is_known_to_have_none(conn_id):
-            self._refuse("a connection that is not there or has no webhook_secret")
+            self._refuse("a connection of which no webhook_secret is known")
         else:
             return False
         return True
@@ -114,7 +114,7 @@ class Receiver:
             return self._refuse("too long a body")
         secrets = self._secrets.get(conn_id)
         if not secrets:
-            return self._refuse("a connection that is not there or has no webhook_secret")
+            return self._refuse("a connection of which no webhook_secret is known")
         if not verify(secrets, body, signature):
             return self._refuse("a signature by another secret")
         hint = hint_of(body)
