@@ -66,12 +66,16 @@ class EndedRuns:
         found = [run for run in ended if run.is_whole]
         for run_id in alone:
             run = await ask_in_turn(self._poller, _get_run(self._target, run_id))
+            was_missing = run_id in self._missing
+            self._missing.discard(run_id)
             if isinstance(run, Run) and run.is_finished:
                 found.append(run)
-            elif run_id not in runs and not (isinstance(run, NotFound) and run_id in self._missing):
+            elif isinstance(run, NotFound) and was_missing:
+                continue  # which is there no more
+            elif run_id not in runs:
                 self._going.add(run_id)
-            missing = isinstance(run, NotFound) and run_id not in self._missing
-            (self._missing.add if missing else self._missing.discard)(run_id)
+            if isinstance(run, NotFound):
+                self._missing.add(run_id)
         self._keep(run.id for run in runs.values() if run.is_finished and run.id in self._told)
         return sorted(found, key=_ended_at)
 
