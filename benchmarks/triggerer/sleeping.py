@@ -26,5 +26,6 @@ class SleepingTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Sleep until the time has come, and fire."""
+        self.log.info("Asleep")  # by which it is seen to have begun; Airflow 2 writes no line of its own
         await asyncio.sleep(max(0.0, self.end - time.time()))
         yield TriggerEvent({})
