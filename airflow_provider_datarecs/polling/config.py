@@ -87,8 +87,6 @@ class PollingConfig:
     the schedule as good as taking turns (``benchmarks/scheduling.py``)."""
     compared: int = 16
     """Requests that are compared with each other for a choice, at most: those that have reached a level."""
-    sinking: float = 0.7
-    """By which the level is multiplied where too few have reached it."""
     guesses: int = 2
     """At when a request reaches the level; the last is right to within some hundredths of a round."""
     max_sleep: float = 60.0

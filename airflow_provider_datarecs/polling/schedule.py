@@ -57,11 +57,11 @@ class Schedule(Generic[C]):
     Hold the candidates that nobody is asking at the moment, and give the one to ask next, in O(log n).
 
     That is the one of the highest rank. Ranks grow with time, each at its own pace, so that their order
-    changes from one choice to the next; but when each of them reaches some level does not. So those alone are
-    compared that have reached a level which few reach: it rises when they become many, and sinks when they
-    become too few. When each of the others will reach it is found anew for one of them with each choice, so
-    for all within a round, as the level is then and the time that a round takes; and soon for all, once the
-    level has sunk to half.
+    changes from one choice to the next; but when each of them reaches some level does not. So those alone
+    are compared that have reached a level which few reach: it rises when they become many, and sinks to the
+    next one's rank when they become too few. When each of the others will reach it is found anew for one of
+    them with each choice, so for all within a round, as the level is then and the time that a round takes;
+    and soon for all, once the level has sunk to half.
     """
 
     def __init__(self) -> None:
@@ -183,11 +183,18 @@ class Schedule(Generic[C]):
                     self._place(candidate, now, round_time)
             self._highest_level = max(self._highest_level, self._level)
         elif len(ranks) < most // 4 and next_one is not None:
-            self._level = max(LOWEST, self._level * config.current().sinking)
-            if self._level < self._highest_level / 2.0:
-                # Who reaches a high level first need not be who is above a lower one.
-                self._highest_level, self._outdated = self._level, self._rising.mark()
+            self._sink(next_one, _rank(next_one, now, round_time))
         return max(ranks, key=ranks.__getitem__) if ranks else next_one
+
+    def _sink(self, next_one: C, rank: float) -> None:
+        """Move the level down to the rank of the one that reaches it next, so that it has."""
+        self._level = max(LOWEST, min(self._level, rank))
+        if rank >= self._level:
+            self._rising.discard(next_one)
+            self._high[next_one] = None
+        if self._level < self._highest_level / 2.0:
+            # Who reaches a high level first need not be who is above a lower one.
+            self._highest_level, self._outdated = self._level, self._rising.mark()
 
 
 def _rank(candidate: Candidate, now: float, round_time: float) -> float:

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from airflow_provider_datarecs.polling import schedule as schedule_module
 from airflow_provider_datarecs.polling.config import PollingConfig
+from airflow_provider_datarecs.polling.durations import RunDurations
 from airflow_provider_datarecs.polling.losses import LossCurve
 from airflow_provider_datarecs.polling.schedule import Schedule, draw_max_rounds
 
@@ -278,3 +280,44 @@ def test_once_all_that_was_unknown_is_known_what_may_have_ended_is_found_soon():
         overdue.append(one.curve.loss(now) > 0.0)
         schedule.add(asked(NEVER, now=now, max_rounds=1e9))
     assert sum(overdue[:200]) > 150
+
+
+def work_of_a_choice(count, monkeypatch):
+    """How many ranks are found for each choice among so many that all are due, once they have settled."""
+    chances, ranks = random.Random(1), []
+
+    def rank(*arguments):
+        ranks.append(arguments)
+        return find_rank(*arguments)
+
+    find_rank = schedule_module._rank
+    monkeypatch.setattr(schedule_module, "_rank", rank)
+
+    durations = []
+    for _ in range(count):
+        durations.append(RunDurations())
+        for number in range(20):
+            durations[-1].learn(str(number), ended=number, seconds=chances.gauss(1e6, 1e5))
+
+    def make(job, now, seen):
+        one = asked(durations[job].spans(-60.0, seen), now=now)
+        owner[one] = job
+        return one
+
+    owner = {}
+    schedule = schedule_of(*(make(job, -chances.uniform(0.0, count), 0.0) for job in range(count)))
+    for now in range(4 * count):
+        if now == 3 * count:
+            ranks.clear()
+        one, _ = schedule.next(float(now), float(count))
+        schedule.take_out(one)
+        schedule.add(make(owner.pop(one), float(now), float(now)))
+    return len(ranks) / count
+
+
+def test_the_work_of_a_choice_hardly_grows_with_how_many_are_due(monkeypatch):
+    with monkeypatch.context() as patches:
+        few = work_of_a_choice(200, patches)
+    with monkeypatch.context() as patches:
+        many = work_of_a_choice(5_000, patches)
+    assert many < 1.4 * few
