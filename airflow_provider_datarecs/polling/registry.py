@@ -44,7 +44,7 @@ class WaitRegistry:
         self._lookups: dict[Target, RunLookup] = {}
         self._by_run_id: dict[str, list[RunLookup]] = {}  # of jobs, whose runs webhooks tell of
         self._watched: dict[str, list[RunLookup]] = {}  # by the ids of jobs
-        self._changed_lookups: set[RunLookup] = set()
+        self._changed_lookups: dict[RunLookup, None] = {}  # a set that was large once is slow to pop from
 
     @property
     def waits(self) -> list[Wait]:
@@ -154,7 +154,7 @@ class WaitRegistry:
 
     def note_change(self, lookup: RunLookup) -> None:
         """Have the requests about a job planned anew."""
-        self._changed_lookups.add(lookup)
+        self._changed_lookups[lookup] = None
         self.changed.set()
 
     def start_over(self) -> None:
@@ -163,7 +163,7 @@ class WaitRegistry:
         for lookup in self._lookups.values():
             for request in lookup.start_over():
                 self._count(request, -1)
-        self._changed_lookups.update(self._lookups.values())
+        self._changed_lookups.update(dict.fromkeys(self._lookups.values()))
         self.changed.set()
 
     def forget_lists(self) -> None:
@@ -181,7 +181,7 @@ class WaitRegistry:
     async def plan(self) -> None:
         """Plan the requests anew about all jobs of which something has changed."""
         while self._changed_lookups:
-            lookup = self._changed_lookups.pop()
+            lookup, _ = self._changed_lookups.popitem()
             gone, made = lookup.plan(time.monotonic())
             for request in gone:
                 self._schedule.discard(request)
