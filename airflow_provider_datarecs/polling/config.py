@@ -68,6 +68,9 @@ class PollingConfig:
     beyond: Tuple[float, ...] = (0.0, 1 / 3, 1.0, 3.0, 9.0)
     """A run that outlasts all known run times goes on for about as long again: the edges of equally likely
     spans of what remains, in parts of what it has taken and usually takes."""
+    forecast_spans_of_one: int = 7
+    """Spans of time between its job's run times in which a run's end is forecast, at most: more of them tell
+    hardly more (``benchmarks/scheduling.py``)."""
     forecast_runs: int = 30
     """Runs of a request whose ends are forecast: enough to say when to send it, however many it has."""
     forecast_spans: int = 120

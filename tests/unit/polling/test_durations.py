@@ -9,10 +9,11 @@ import pytest
 from airflow_provider_datarecs.polling.config import PollingConfig
 from airflow_provider_datarecs.polling.durations import RunDurations
 
-KEPT, UNKNOWN, BEYOND = (
+KEPT, UNKNOWN, BEYOND, SPANS_OF_ONE = (
     PollingConfig.durations_kept,
     PollingConfig.unknown_duration,
     PollingConfig.beyond,
+    PollingConfig.forecast_spans_of_one,
 )
 
 STARTED = 5_000.0
@@ -74,6 +75,10 @@ def test_what_a_run_has_outlasted_makes_the_rest_likelier(seen):
                 1 - chance(earlier, STARTED + seen)
             )
             assert chance(later, STARTED + until) == pytest.approx(left, abs=0.03)
+
+
+def test_a_long_history_is_told_in_a_few_spans():
+    assert len(history_of(*ALIKE).spans(STARTED, STARTED)) == SPANS_OF_ONE + len(BEYOND) - 1
 
 
 def test_a_run_is_as_likely_to_end_between_any_two_known_run_times():
