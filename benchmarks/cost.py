@@ -272,11 +272,12 @@ def main() -> None:
     parser.add_argument("--waits", nargs=3, help=argparse.SUPPRESS)
     parser.add_argument("--bare", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.bare or options.waits:
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     if options.bare:
         asyncio.run(bare(options.bare[0], int(options.bare[1])))
         return
     if options.waits:
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
         leave_output_alone()
         asyncio.run(waits(options.waits[0], *map(int, options.waits[1:])))
         return

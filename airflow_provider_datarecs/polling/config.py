@@ -90,6 +90,9 @@ class PollingConfig:
     the schedule as good as taking turns (``benchmarks/scheduling.py``)."""
     compared: int = 16
     """Requests that are compared with each other for a choice, at most: those that have reached a level."""
+    placed_anew: int = 4
+    """Requests of which, with each choice, it is found anew when they reach the level, once it is much lower
+    than where they were placed for."""
     guesses: int = 2
     """At when a request reaches the level; the last is right to within some hundredths of a round."""
     max_sleep: float = 60.0

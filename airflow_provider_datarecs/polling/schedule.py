@@ -125,7 +125,7 @@ class Schedule(Generic[C]):
                     break
                 agenda.discard(candidate)
                 self._place(candidate, now, round_time)
-        for _ in range(config.current().compared):
+        for _ in range(config.current().placed_anew):
             oldest = self._rising.put_longest_ago(before=self._outdated)
             if oldest is None:
                 break
