@@ -86,15 +86,17 @@ class RunDurations:
         if known:
             part = max(numbers.duration_margin, numbers.margin_of_one / len(known) ** 2)
             margin = (known[-1] - known[0]) / len(known) + usual * part
-            edges = [max(0.0, known[0] - margin), *known, known[-1] + margin]
-            step = -(-(len(edges) - 1) // most)
-            places = [*range(0, len(edges) - 1, step), len(edges) - 1]
-            for place, next_place in zip(places, places[1:]):
-                low, high, weight = edges[place], edges[next_place], next_place - place
+            low, count = max(0.0, known[0] - margin), len(known) + 1
+            step = -(-count // most)
+            for place in range(0, count, step):
+                next_place = min(place + step, count)
+                high = known[next_place - 1] if next_place < count else known[-1] + margin
+                weight = next_place - place
                 if high > elapsed > low:  # what is left of it, with what is left of its weight
                     spans.append((elapsed, high, weight * (high - elapsed) / (high - low)))
                 elif high > elapsed:
                     spans.append((low, high, weight))
+                low = high
             beyond = 0.5  # half as likely as any one of these
         scale = usual + elapsed
         share = beyond * usual / scale / (len(numbers.beyond) - 1)
