@@ -5,9 +5,12 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from heapq import heapify, heappop, heappush
-from typing import Dict, Generic, Tuple, TypeVar
+from typing import Any, Dict, Generic, List, TypeVar
 
 T = TypeVar("T")
+# A time, what tells those of the same time apart, and the thing: None once that has another time or is gone,
+# else it would live until its old time had come.
+Entry = List[Any]
 
 
 class Agenda(Generic[T]):
@@ -16,9 +19,9 @@ class Agenda(Generic[T]):
     __slots__ = ("_entries", "_heap", "_order")
 
     def __init__(self) -> None:
-        self._entries: Dict[T, Tuple[float, int, T]] = {}
+        self._entries: Dict[T, Entry] = {}
         # Has outdated entries as well: to find one in it would take longer than to meet it at the front.
-        self._heap: list[Tuple[float, int, T]] = []
+        self._heap: list[Entry] = []
         self._order = itertools.count()  # of two with the same time, that which was put first comes first
 
     def __len__(self) -> int:
@@ -34,7 +37,8 @@ class Agenda(Generic[T]):
         :param thing: it
         :param time: its time
         """
-        entry = self._entries[thing] = (time, next(self._order), thing)
+        _let_go(self._entries.get(thing))
+        entry = self._entries[thing] = [time, next(self._order), thing]
         heappush(self._heap, entry)
         if len(self._heap) > 4 * len(self._entries):
             self._heap = list(self._entries.values())
@@ -42,21 +46,22 @@ class Agenda(Generic[T]):
 
     def discard(self, thing: T) -> None:
         """Let go of something, if it is here."""
-        self._entries.pop(thing, None)
+        _let_go(self._entries.pop(thing, None))
 
     def first(self) -> T | None:
         """Give what has the earliest time, None where there is nothing."""
         heap = self._heap
         while heap:
-            entry = heap[0]
-            if self._entries.get(entry[2]) is entry:
-                return entry[2]
+            thing: T | None = heap[0][-1]
+            if thing is not None:
+                return thing
             heappop(heap)
         return None
 
     def first_time(self) -> float:
         """Give the earliest time, infinity where there is nothing."""
-        return float("inf") if self.first() is None else self._heap[0][0]
+        time: float = float("inf") if self.first() is None else self._heap[0][0]
+        return time
 
     def first_by(self, now: float) -> T | None:
         """Give what has the earliest time, if that has come."""
@@ -71,7 +76,7 @@ class OrderedAgenda(Agenda[T]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._puts: deque[Tuple[float, int, T]] = deque()  # the last one last, with outdated entries as well
+        self._puts: deque[Entry] = deque()  # the last one last, with outdated entries as well
 
     def put(self, thing: T, time: float) -> None:
         """
@@ -96,8 +101,14 @@ class OrderedAgenda(Agenda[T]):
         :param before: a mark before which it must have been put, default any time
         """
         while self._puts:
-            entry = self._puts[0]
-            if self._entries.get(entry[2]) is entry:
-                return entry[2] if entry[1] < before else None
+            thing: T | None
+            _, order, thing = self._puts[0]
+            if thing is not None:
+                return thing if order < before else None
             self._puts.popleft()
         return None
+
+
+def _let_go(entry: Entry | None) -> None:
+    if entry is not None:
+        entry[-1] = None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import random
+import weakref
 
 import pytest
 
@@ -24,6 +26,18 @@ def test_of_two_with_the_same_time_the_one_that_was_put_first_comes_first():
     assert agenda.first() == "b"
     agenda.put("b", 1.0)
     assert agenda.first() == "a"
+
+
+def test_what_is_let_go_of_is_not_kept_until_its_time():
+    agenda, things = OrderedAgenda(), [type("Thing", (), {})() for _ in range(3)]
+    for again in range(3):
+        for thing in things:
+            agenda.put(thing, 10.0 + again)
+    kept = [weakref.ref(thing) for thing in things]
+    agenda.discard(things[1])
+    del things[1], thing
+    gc.collect()
+    assert [ref() is not None for ref in kept] == [True, False, True]
 
 
 def test_nothing_comes_before_its_time():
