@@ -5,30 +5,30 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from heapq import heapify, heappop, heappush
-from typing import Any, Dict, Generic, List, TypeVar
+from typing import Dict, Generic, Tuple, TypeVar
 
 T = TypeVar("T")
-# A time, what tells those of the same time apart, and the thing: None once that has another time or is gone,
-# else it would live until its old time had come.
-Entry = List[Any]
 
 
 class Agenda(Generic[T]):
     """Hold things by times that may change; each call takes O(log n), spread over many of them."""
 
-    __slots__ = ("_entries", "_heap", "_order")
+    __slots__ = ("_heap", "_numbers", "_order", "_things")
 
     def __init__(self) -> None:
-        self._entries: Dict[T, Entry] = {}
-        # Has outdated entries as well: to find one in it would take longer than to meet it at the front.
-        self._heap: list[Entry] = []
-        self._order = itertools.count()  # of two with the same time, that which was put first comes first
+        # Each put has a number; of two things with the same time, that which was put first comes first.
+        self._order = itertools.count()
+        self._numbers: Dict[T, int] = {}
+        self._things: Dict[int, T] = {}
+        # Has outdated entries as well: to find one in it would take longer than to meet it at the front. They
+        # do not hold their things, which would live until their old times had come.
+        self._heap: list[Tuple[float, int]] = []
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._numbers)
 
     def __contains__(self, thing: object) -> bool:
-        return thing in self._entries
+        return thing in self._numbers
 
     def put(self, thing: T, time: float) -> None:
         """
@@ -37,22 +37,27 @@ class Agenda(Generic[T]):
         :param thing: it
         :param time: its time
         """
-        _let_go(self._entries.get(thing))
-        entry = self._entries[thing] = [time, next(self._order), thing]
-        heappush(self._heap, entry)
-        if len(self._heap) > 4 * len(self._entries):
-            self._heap = list(self._entries.values())
+        before = self._numbers.get(thing)
+        if before is not None:
+            del self._things[before]
+        number = self._numbers[thing] = next(self._order)
+        self._things[number] = thing
+        heappush(self._heap, (time, number))
+        if len(self._heap) > 4 * len(self._things):
+            self._heap = [entry for entry in self._heap if entry[1] in self._things]
             heapify(self._heap)
 
     def discard(self, thing: T) -> None:
         """Let go of something, if it is here."""
-        _let_go(self._entries.pop(thing, None))
+        number = self._numbers.pop(thing, None)
+        if number is not None:
+            del self._things[number]
 
     def first(self) -> T | None:
         """Give what has the earliest time, None where there is nothing."""
-        heap = self._heap
+        heap, things = self._heap, self._things
         while heap:
-            thing: T | None = heap[0][-1]
+            thing = things.get(heap[0][1])
             if thing is not None:
                 return thing
             heappop(heap)
@@ -60,8 +65,7 @@ class Agenda(Generic[T]):
 
     def first_time(self) -> float:
         """Give the earliest time, infinity where there is nothing."""
-        time: float = float("inf") if self.first() is None else self._heap[0][0]
-        return time
+        return float("inf") if self.first() is None else self._heap[0][0]
 
     def first_by(self, now: float) -> T | None:
         """Give what has the earliest time, if that has come."""
@@ -76,7 +80,7 @@ class OrderedAgenda(Agenda[T]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._puts: deque[Entry] = deque()  # the last one last, with outdated entries as well
+        self._puts: deque[int] = deque()  # the last one last, with outdated ones as well
 
     def put(self, thing: T, time: float) -> None:
         """
@@ -86,9 +90,9 @@ class OrderedAgenda(Agenda[T]):
         :param time: its time
         """
         super().put(thing, time)
-        self._puts.append(self._entries[thing])
-        if len(self._puts) > 4 * len(self._entries):
-            self._puts = deque(sorted(self._entries.values(), key=lambda entry: entry[1]))
+        self._puts.append(self._numbers[thing])
+        if len(self._puts) > 4 * len(self._things):
+            self._puts = deque(self._things)
 
     def mark(self) -> int:
         """Give a mark that tells what is put before from what is put after it."""
@@ -101,14 +105,9 @@ class OrderedAgenda(Agenda[T]):
         :param before: a mark before which it must have been put, default any time
         """
         while self._puts:
-            thing: T | None
-            _, order, thing = self._puts[0]
+            number = self._puts[0]
+            thing = self._things.get(number)
             if thing is not None:
-                return thing if order < before else None
+                return thing if number < before else None
             self._puts.popleft()
         return None
-
-
-def _let_go(entry: Entry | None) -> None:
-    if entry is not None:
-        entry[-1] = None
