@@ -90,7 +90,7 @@ class PollingConfig:
     the schedule as good as taking turns (``benchmarks/scheduling.py``)."""
     compared: int = 16
     """Requests that are compared with each other for a choice, at most: those that have reached a level."""
-    placed_anew: int = 4
+    placed_anew: int = 8
     """Requests of which, with each choice, it is found anew when they reach the level, once it is much lower
     than where they were placed for."""
     guesses: int = 2
