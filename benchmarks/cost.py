@@ -226,8 +226,8 @@ against a service over plain http.
 One wait for each job, all with `poke_interval=1`, so that always some are due; their jobs' histories are
 known. The rate limit lets 80 requests a second through. At the same time, a bare aiohttp client in another
 process on the same core asks the same service for the same runs at the same pace, and does no more than read
-their JSON. CPU is that of the whole process; of three measurements of {measure:.0f} s each, the one with the median
-ratio.
+their JSON. CPU is that of the whole process; of three measurements of {measure:.0f} s each, the one with the
+median ratio.
 
 {costs}
 
