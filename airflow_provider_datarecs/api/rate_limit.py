@@ -77,10 +77,6 @@ class RateLimitState:
         self.remaining: int | None = None
         self.resets_at = 0.0
 
-    def forget(self) -> None:
-        """Forget all of it, since another API key is used from now on."""
-        self.remaining, self.resets_at = None, 0.0
-
     def note(self, headers: Mapping[str, str]) -> None:
         """
         Take an answer's headers into account.
