@@ -75,11 +75,11 @@ class RunDurations:
 
         :param started: when the run started, in seconds of any clock
         :param seen: when it was last seen to go on, by the same clock
-        :param most: roughly how many spans to give at most, at least 1, default as for one run alone
+        :param most: roughly how many spans to give at most, at least 1; default as for one run alone, and never more
         """
         numbers = config.current()
         elapsed, known = max(0.0, seen - started), self._seconds
-        most = most or numbers.forecast_spans_of_one
+        most = min(most or numbers.forecast_spans_of_one, numbers.forecast_spans_of_one)
         usual = max(1.0, known[len(known) // 2]) if known else numbers.unknown_duration
         spans: list[Span] = []
         beyond = 1.0

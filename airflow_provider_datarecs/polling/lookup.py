@@ -78,7 +78,6 @@ class RunLookup:
         numbers = config.current()
         some = runs if len(runs) <= numbers.forecast_runs else random.sample(runs, numbers.forecast_runs)
         most = max(1, numbers.forecast_spans // len(some) - len(numbers.beyond))
-        most = min(most, numbers.forecast_spans_of_one)
         spans = []
         for run in some:
             if run.ended is not None:
