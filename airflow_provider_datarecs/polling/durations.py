@@ -75,7 +75,7 @@ class RunDurations:
 
         :param started: when the run started, in seconds of any clock
         :param seen: when it was last seen to go on, by the same clock
-        :param most: roughly how many spans to give at most, at least 1; default and upper bound as for one run
+        :param most: roughly how many spans to give at most, at least 1; default and bound as for one run
         """
         numbers = config.current()
         elapsed, known = max(0.0, seen - started), self._seconds
